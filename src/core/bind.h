@@ -1,0 +1,60 @@
+/*
+ * bind - who has which address: one binding for each address that is used, held or in
+ * quarantine, found by session and by subscriber.
+ *
+ * A binding names a pool (its number), an index, an identity (copied), the HA it belongs to, and
+ * since when or until when. A slab of fixed slots, numbered from 0; a number is valid until
+ * _del. Found by (subscriber, session) among the SESSION kind, by subscriber alone among the KEPT
+ * kind (hold and quarantine; several may have one subscriber). The index is open addressing over
+ * 32-bit slots with a keyed hash (SipHash-2-4, RFC-less; libsodium crypto_shorthash), so that
+ * nobody outside can choose collisions.
+ *
+ * Memory: at most 44 bytes a binding with its index slot, plus what a subscriber and session
+ * need beyond 16 bytes together.
+ */
+#ifndef IPSP_CORE_BIND_H
+#define IPSP_CORE_BIND_H
+
+#include "base/ident.h"
+#include "core/conf.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum ipsp_bind_kind { IPSP_BIND_NONE, IPSP_BIND_SESSION, IPSP_BIND_KEPT };
+
+/* flags of a session */
+enum {
+	IPSP_BIND_RELEASING = 1, /* its HA was asked to release it */
+	IPSP_BIND_DUPLICATE = 2, /* ... because the other side's session has the address */
+	IPSP_BIND_REQUESTED = 4, /* another request already waits behind the release */
+};
+
+struct ipsp_bind { /* what _get shows; the texts live until the binding is deleted or another is added */
+	enum ipsp_bind_kind kind;
+	uint8_t flags;
+	uint16_t pool, ha; /* ha 0: the one-shot request of an operator */
+	uint32_t index;
+	ipsp_ms at; /* SESSION: since; KEPT: until */
+	struct ipsp_ident ident;
+};
+
+struct ipsp_binds;
+
+struct ipsp_binds *ipsp_binds_new(const uint8_t hash_key[16]); /* NULL: no memory */
+void ipsp_binds_free(struct ipsp_binds *binds);
+uint32_t ipsp_binds_count(const struct ipsp_binds *binds); /* of both kinds */
+
+/* Returns the number, or IPSP_NO_BIND when memory ran out. Does not look for an equal one: look first. */
+uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind);
+void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind);
+bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_bind *out); /* false: no such number */
+void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags);
+void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
+
+uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident); /* IPSP_NO_BIND: none */
+/* The KEPT ones of a subscriber, one after the other: start with IPSP_NO_BIND, ends with it. */
+uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident, uint32_t after);
+/* Every number in use, for lists: start with 0, give the last + 1; IPSP_NO_BIND at the end. */
+uint32_t ipsp_binds_next(const struct ipsp_binds *binds, uint32_t from);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * pool - the addresses of one dynamic pool, and what each of them is.
+ *
+ * Two independent facts for each address (an index from 0):
+ *
+ *   own    what the books say: OURS, PEER (released to the peer), TRANSIT (given by us, not yet
+ *          acknowledged);
+ *   use    what it is used for here: FREE, USED (a session), HOLD and QUARANTINE (a binding
+ *          keeps it), each of the last three with a binding of bind.h.
+ *
+ * HOLD and QUARANTINE exist only where own is OURS. An address that is USED though it is not
+ * OURS is a reclaimed one (a licence, or a healing that is not finished).
+ *
+ * Each address is on exactly one list, or USED and on none:
+ *   own OURS,  use FREE         the free list, longest free first (LRU, B7)
+ *   own OURS,  use HOLD         the hold list, soonest end first
+ *   own OURS,  use QUARANTINE   the quarantine list, soonest end first
+ *   own other, use FREE         the away list, longest away first
+ *
+ * Flags of an address that is OURS: MOVE (it goes to the primary as soon as no session uses it),
+ * DUP (a DROP was sent and DROPPED has not come: it is given to nobody). Nothing here makes
+ * records or looks at roles, licence or lease: that is the node's work.
+ *
+ * A verb is either done or refused with nothing changed. No call but _init allocates.
+ * Nothing walks the pool: every call is O(1) but for sorted inserts into the hold and quarantine
+ * lists (O(1) where all timers are equal) and the set calls (O(set)).
+ *
+ * Memory: at most 16 bytes an address (lists as indices, states as bytes, the move bitmap).
+ */
+#ifndef IPSP_CORE_POOL_H
+#define IPSP_CORE_POOL_H
+
+#include "core/conf.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define IPSP_NO_INDEX UINT32_MAX
+#define IPSP_NO_BIND  UINT32_MAX
+
+enum ipsp_own { IPSP_OWN_OURS, IPSP_OWN_PEER, IPSP_OWN_TRANSIT };
+enum ipsp_use { IPSP_USE_FREE, IPSP_USE_USED, IPSP_USE_HOLD, IPSP_USE_QUARANTINE };
+enum { IPSP_ADDR_MOVE = 1, IPSP_ADDR_DUP = 2 };
+
+struct ipsp_pool_counts { /* invariant: the first eight add up to the pool's size */
+	uint32_t free;          /* OURS FREE */
+	uint32_t used;          /* OURS USED */
+	uint32_t hold;          /* OURS HOLD */
+	uint32_t quarantine;    /* OURS QUARANTINE */
+	uint32_t peer_idle, peer_used;       /* PEER, not used here / used here */
+	uint32_t transit_idle, transit_used; /* TRANSIT, not used here / used here */
+	uint32_t move_idle;     /* of the OURS ones that are not USED: with MOVE */
+	uint32_t dup;           /* with DUP */
+};
+
+struct ipsp_pool; /* heap: a context has few, each has many addresses */
+
+/* All addresses are @own and FREE, in index order. @conf is borrowed and outlives the pool. NULL: no memory. */
+struct ipsp_pool *ipsp_pool_new(const struct ipsp_pool_conf *conf, enum ipsp_own own);
+void ipsp_pool_free(struct ipsp_pool *pool);
+
+const struct ipsp_pool_conf *ipsp_pool_conf(const struct ipsp_pool *pool);
+const struct ipsp_pool_counts *ipsp_pool_counts(const struct ipsp_pool *pool);
+enum ipsp_own ipsp_pool_own(const struct ipsp_pool *pool, uint32_t index);
+enum ipsp_use ipsp_pool_use(const struct ipsp_pool *pool, uint32_t index);
+uint8_t ipsp_pool_flags(const struct ipsp_pool *pool, uint32_t index);
+uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index); /* IPSP_NO_BIND where FREE */
+
+/* The next one that would be taken: free longest (DUP ones are passed over), away longest; IPSP_NO_INDEX for none. */
+uint32_t ipsp_pool_first_free(const struct ipsp_pool *pool);
+uint32_t ipsp_pool_next_free(const struct ipsp_pool *pool, uint32_t index); /* to pick several for one grant */
+uint32_t ipsp_pool_first_away(const struct ipsp_pool *pool);
+uint32_t ipsp_pool_next_away(const struct ipsp_pool *pool, uint32_t index);
+uint32_t ipsp_pool_first_hold(const struct ipsp_pool *pool);
+uint32_t ipsp_pool_first_quarantine(const struct ipsp_pool *pool);
+
+/* any FREE -> USED by @bind, whatever own is; IPSP_ERR_USED when it is not FREE (first _free a held one) */
+int ipsp_pool_take(struct ipsp_pool *pool, uint32_t index, uint32_t bind);
+/* USED, HOLD or QUARANTINE -> FREE, at the end of its list. IPSP_ERR_INVALID when it was FREE. */
+int ipsp_pool_drop(struct ipsp_pool *pool, uint32_t index);
+/* OURS and USED or FREE -> HOLD or QUARANTINE with @bind, in the list by @end; IPSP_ERR_NOT_OWNED, IPSP_ERR_INVALID. */
+int ipsp_pool_keep(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, uint32_t bind,
+		   ipsp_ms end);
+ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index); /* of a HOLD or QUARANTINE: as given to _keep */
+
+/*
+ * Ownership. Use is left as it is but for what the invariant demands: when an address stops
+ * being OURS it must be FREE or USED before (IPSP_ERR_INVALID otherwise). Becoming OURS clears
+ * MOVE; leaving OURS clears both flags. A FREE address changes to the end of its new list.
+ */
+int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own);
+void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bool on); /* OURS only; else nothing */
+void ipsp_pool_move_all(struct ipsp_pool *pool, bool on); /* MOVE on every OURS address, or on none */
+/* The lowest OURS, not USED, MOVE, not DUP address at or after @from (wraps once); IPSP_NO_INDEX for none. Fast: by summary bitmaps. */
+uint32_t ipsp_pool_next_move(const struct ipsp_pool *pool, uint32_t from);
+
+/* Walks everything and asserts the invariants (tests; O(size)). */
+void ipsp_pool_check(const struct ipsp_pool *pool);
+
+#endif
