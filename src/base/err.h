@@ -8,18 +8,14 @@
 #include "ipsp.h"
 
 #define IPSP_ERRORS_INTERNAL(X)                                                                    \
-	X(IPSP_ERR_NOMEM, -100, "no-memory", "memory ran out")                                     \
 	X(IPSP_ERR_EMPTY, -101, "empty", "no address is owned and free here")                      \
 	X(IPSP_ERR_USED, -102, "used", "the address has another session")                          \
 	X(IPSP_ERR_NOT_OWNED, -103, "not-owned", "the address is not owned here")                  \
 	X(IPSP_ERR_SHORT, -104, "short", "the bytes end too early")                                \
-	X(IPSP_ERR_FORMAT, -105, "format", "the bytes are not of this format")                     \
 	X(IPSP_ERR_SEAL, -106, "seal", "the seal does not open with this key")                     \
 	X(IPSP_ERR_REPLAY, -107, "replay", "the datagram was seen before, or is too old")          \
-	X(IPSP_ERR_IO, -108, "io", "the system refused to read or write")                          \
 	X(IPSP_ERR_DAMAGED, -109, "damaged", "the store is damaged")                               \
-	X(IPSP_ERR_BUSY, -110, "busy", "another process holds it")                                 \
-	X(IPSP_ERR_VERSION, -111, "version", "made by a newer version than this one")
+	X(IPSP_ERR_BUSY, -110, "busy", "another process holds it")
 
 enum {
 #define IPSP_ERR_ENUM(name, value, word, text) name = (value),

@@ -6,7 +6,8 @@
  *   by pool      that pool, public or private
  *   by group     the pools of that group by priority, 0 first, then by name
  *   nothing      the public pools by priority, 0 first, then by name
- * A static pool gives only an address that was asked for by number.
+ * A static pool gives only an address that was asked for by number. One that is busied out
+ * (which excludes IPSP, B3) gives none. The pools of a configuration are sorted by name.
  */
 #ifndef IPSP_CORE_ASSIGN_H
 #define IPSP_CORE_ASSIGN_H
@@ -52,7 +53,7 @@ struct ipsp_place {
  * every pool). By address: that one, if ours and FREE and not DUP, or kept (HOLD) for the same subscriber, or with
  * @reclaim not ours and FREE.
  * Returns 0; IPSP_ERR_EMPTY (nothing here); IPSP_ERR_IN_USE (by address: used here, or kept for somebody
- * else, or in quarantine, or DUP); IPSP_ERR_NOT_OWNED (by address: the peer's, or on its way).
+ * else, or in quarantine, or DUP, or busied out); IPSP_ERR_NOT_OWNED (by address: the peer's, or on its way).
  */
 int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *order,
 		     const struct ipsp_binds *binds, const struct ipsp_ask *ask,

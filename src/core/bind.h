@@ -9,8 +9,9 @@
  * 32-bit slots with a keyed hash (SipHash-2-4, RFC-less; libsodium crypto_shorthash), so that
  * nobody outside can choose collisions.
  *
- * Memory: at most 44 bytes a binding with its index slot, plus what a subscriber and session
- * need beyond 16 bytes together.
+ * Memory: at most 44 bytes a binding with its index slot; where subscriber and session have more than
+ * 16 bytes together, a block for them. At most 2^26 - 2 bindings. Times have 48 bits, which is 8,900 years.
+ * No call waits for the growth of the index: that goes on in small parts.
  */
 #ifndef IPSP_CORE_BIND_H
 #define IPSP_CORE_BIND_H
@@ -52,7 +53,7 @@ void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags
 void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
 
 uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident); /* IPSP_NO_BIND: none */
-/* The KEPT ones of a subscriber, one after the other: start with IPSP_NO_BIND, ends with it. */
+/* The KEPT ones of a subscriber, one after the other: start with IPSP_NO_BIND, ends with it. @after must not be deleted yet. */
 uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident, uint32_t after);
 /* Every number in use, for lists: start with 0, give the last + 1; IPSP_NO_BIND at the end. */
 uint32_t ipsp_binds_next(const struct ipsp_binds *binds, uint32_t from);

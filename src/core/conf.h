@@ -68,6 +68,19 @@ struct ipsp_context_conf {
 
 #define IPSP_DEAD_MS_DEFAULT (3600u * 1000u)
 
+/* the ranges of the values, which ipsp_conf_check holds them to */
+#define IPSP_POOL_SIZE_MAX  (1u << 26)
+#define IPSP_PRIORITY_MAX   10
+#define IPSP_HOLD_S_MAX     31556926u
+#define IPSP_QUARANTINE_S_MIN 20u
+#define IPSP_QUARANTINE_S_MAX 86400u
+#define IPSP_DEAD_MS_MAX    (259200u * 1000u)
+#define IPSP_HELLO_MS_MIN   50u
+#define IPSP_HELLO_MS_MAX   60000u
+#define IPSP_TIMEOUT_MS_MIN 10u /* of a request, of a release */
+#define IPSP_TIMEOUT_MS_MAX 600000u
+#define IPSP_BLOCK_SIZE_MAX 65536u
+
 void ipsp_conf_init(struct ipsp_context_conf *conf, const char *name); /* the defaults of interface.md */
 void ipsp_conf_fini(struct ipsp_context_conf *conf);
 int ipsp_conf_copy(struct ipsp_context_conf *to, const struct ipsp_context_conf *from); /* deep; @to need not be initialised */
@@ -87,7 +100,10 @@ void ipsp_conf_encode_pools(const struct ipsp_context_conf *conf, struct ipsp_bu
 int ipsp_conf_decode_pools(const void *bytes, size_t n, struct ipsp_context_conf *conf); /* fills pools, n_pools of an initialised conf without pools; IPSP_ERR_FORMAT, IPSP_ERR_NOMEM */
 void ipsp_conf_digest(const void *encoded, size_t n, uint8_t digest[32]);
 
-/* One line of difference in words: pool "pool-a": priority: here 0, peer 3. @item may be called any number of times. Returns how many. */
+/*
+ * One line of difference in words: pool "pool-a": priority: here 0, peer 3. @item may be called any
+ * number of times, with texts that live during the call. Both are sorted. Returns how many.
+ */
 typedef void ipsp_conf_diff_fn(void *arg, const char *item, const char *here, const char *peer);
 int ipsp_conf_diff(const struct ipsp_context_conf *here, const struct ipsp_context_conf *peer,
 		   ipsp_conf_diff_fn *item, void *arg);
@@ -96,7 +112,14 @@ int ipsp_conf_diff(const struct ipsp_context_conf *here, const struct ipsp_conte
 int ipsp_conf_may_change(const struct ipsp_context_conf *from, const struct ipsp_context_conf *to,
 			 char why[128]);
 
-/* The pool that has @addr, and its place there; -1 when none. */
+/*
+ * The last address of @pool (of the last prefix, where it is of prefixes). False when its addresses
+ * make no range: the size is 0 or too large, the base is not on the border of a prefix, or the end
+ * would lie outside of the address family.
+ */
+bool ipsp_conf_last(const struct ipsp_pool_conf *pool, struct ipsp_addr *last);
+
+/* The pool that has @addr, and its place there (a prefix is named by its first address); -1 when none. */
 int ipsp_conf_find(const struct ipsp_context_conf *conf, struct ipsp_addr addr, uint32_t *index);
 
 static inline struct ipsp_addr ipsp_pool_addr(const struct ipsp_pool_conf *pool, uint32_t index)

@@ -9,7 +9,7 @@
  *   3. act->lease_set: overwrite the context's small lease file (not flushed);
  *      act->recs: append to the log (written; one write for all contexts);
  *      act->want_flush: a flush that covers these records is to begin now (else within a second);
- *   4. only then act->outs, in order;
+ *   4. ipsp_node_late(node, the time now, act), and only then act->outs, in order;
  *   5. when a flush has completed: IPSP_EV_FLUSHED with the value that act->rec_seq had when the last record
  *      it covers was written.
  * What must wait for a flush is kept back inside of the node until then: every out of an actions list
@@ -131,6 +131,9 @@ struct ipsp_out {
 	struct ipsp_addr addr;
 	uint16_t pool;
 	uint8_t plen;
+	bool fresh;              /* ANSWER: a new assignment; with .index and .seq the node's own */
+	uint32_t index;
+	uint64_t seq;
 	enum ipsp_reason reason;
 	enum ipsp_trap trap;
 	enum ipsp_hook hook;
@@ -157,6 +160,7 @@ struct ipsp_actions {
 	struct ipsp_out *outs; /* n_outs */
 	size_t n_outs, cap_outs;
 	struct ipsp_buf bytes;
+	ipsp_ms valid_until; /* see ipsp_node_late */
 	bool failed; /* memory ran out: the shell stops as for a failed write */
 };
 
@@ -191,6 +195,14 @@ void ipsp_node_start(struct ipsp_node *node, const struct ipsp_start *start,
 
 void ipsp_node_step(struct ipsp_node *node, const struct ipsp_event *ev, ipsp_ms now,
 		    struct ipsp_actions *act);
+
+/*
+ * After the records of a turn are written, before its outs: has the lease that they rest on run out
+ * meanwhile (a write that blocked)? Then the new assignments among @act's answers become
+ * IPSP_ERR_LOCKED, and are undone in the next step. Cheap; call it for every turn.
+ */
+void ipsp_node_late(struct ipsp_node *node, ipsp_ms now, struct ipsp_actions *act);
+
 ipsp_ms ipsp_node_due(const struct ipsp_node *node); /* when to feed IPSP_EV_TICK; may be in the past: at once */
 
 /*
@@ -198,8 +210,10 @@ ipsp_ms ipsp_node_due(const struct ipsp_node *node); /* when to feed IPSP_EV_TIC
  * records (in the form of act->recs) of about @max bytes to @recs and moves the cursor; returns
  * false when that was the last. Steps may be taken between slices as long as their records are appended
  * to the same new log in the order in which all this happened: replay of the result then gives the
- * present state.
+ * present state. When something happened that makes the slices so far worthless (rare: books lost
+ * and made anew) it returns false with *cursor == IPSP_SNAPSHOT_VOID: throw the new log away.
  */
+#define IPSP_SNAPSHOT_VOID UINT64_MAX
 bool ipsp_node_snapshot(const struct ipsp_node *node, uint64_t *cursor, size_t max,
 			struct ipsp_buf *recs);
 

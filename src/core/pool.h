@@ -12,20 +12,24 @@
  * OURS is a reclaimed one (a licence, or a healing that is not finished).
  *
  * Each address is on exactly one list, or USED and on none:
- *   own OURS,  use FREE         the free list, longest free first (LRU, B7)
+ *   own OURS,  use FREE         the free list, longest free first (LRU, B7); none while it has DUP,
+ *                               the end of the list when DUP is taken off
  *   own OURS,  use HOLD         the hold list, soonest end first
  *   own OURS,  use QUARANTINE   the quarantine list, soonest end first
  *   own other, use FREE         the away list, longest away first
  *
  * Flags of an address that is OURS: MOVE (it goes to the primary as soon as no session uses it),
- * DUP (a DROP was sent and DROPPED has not come: it is given to nobody). Nothing here makes
+ * DUP (a DROP was sent and DROPPED has not come: it is given to nobody). Two more bits, 4 and 8, are
+ * the node's own: kept, shown, and cleared when the address stops being OURS. Nothing here makes
  * records or looks at roles, licence or lease: that is the node's work.
  *
- * A verb is either done or refused with nothing changed. No call but _init allocates.
+ * A verb is either done or refused with nothing changed: IPSP_ERR_INVALID too for an @index that the
+ * pool doesn't have, which the calls that only look must not be given. No call but _new allocates.
  * Nothing walks the pool: every call is O(1) but for sorted inserts into the hold and quarantine
- * lists (O(1) where all timers are equal) and the set calls (O(set)).
+ * lists (O(1) where all timers are equal) and _move_all (O(size)).
  *
- * Memory: at most 16 bytes an address (lists as indices, states as bytes, the move bitmap).
+ * Memory: at most 10 bytes an address, touched when it is first used; in pools that hold or
+ * quarantine 12 more for each address that was ever kept.
  */
 #ifndef IPSP_CORE_POOL_H
 #define IPSP_CORE_POOL_H
@@ -65,7 +69,10 @@ enum ipsp_use ipsp_pool_use(const struct ipsp_pool *pool, uint32_t index);
 uint8_t ipsp_pool_flags(const struct ipsp_pool *pool, uint32_t index);
 uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index); /* IPSP_NO_BIND where FREE */
 
-/* The next one that would be taken: free longest (DUP ones are passed over), away longest; IPSP_NO_INDEX for none. */
+/*
+ * The next one that would be taken: free longest, away longest; soonest end; IPSP_NO_INDEX for none,
+ * and after an @index that is not on that list.
+ */
 uint32_t ipsp_pool_first_free(const struct ipsp_pool *pool);
 uint32_t ipsp_pool_next_free(const struct ipsp_pool *pool, uint32_t index); /* to pick several for one grant */
 uint32_t ipsp_pool_first_away(const struct ipsp_pool *pool);
@@ -80,12 +87,13 @@ int ipsp_pool_drop(struct ipsp_pool *pool, uint32_t index);
 /* OURS and USED or FREE -> HOLD or QUARANTINE with @bind, in the list by @end; IPSP_ERR_NOT_OWNED, IPSP_ERR_INVALID. */
 int ipsp_pool_keep(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, uint32_t bind,
 		   ipsp_ms end);
-ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index); /* of a HOLD or QUARANTINE: as given to _keep */
+ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index); /* of a HOLD or QUARANTINE: as given to _keep; IPSP_NEVER else */
 
 /*
  * Ownership. Use is left as it is but for what the invariant demands: when an address stops
  * being OURS it must be FREE or USED before (IPSP_ERR_INVALID otherwise). Becoming OURS clears
- * MOVE; leaving OURS clears both flags. A FREE address changes to the end of its new list.
+ * MOVE; leaving OURS clears all flags. A FREE address changes to the end of its new list, but stays
+ * where it is between PEER and TRANSIT: one list.
  */
 int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own);
 void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bool on); /* OURS only; else nothing */

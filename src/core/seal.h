@@ -1,24 +1,44 @@
 /*
- * seal - the keys of a session between the two sides: made, used, replaced.
+ * seal - the keys of a session between the two sides: made, used, replaced. Bytes: see seal.c.
  *
- * Outside of every datagram: 16 bytes in clear, all of them authenticated:
- *     "IP" u8[2] | u8 version | u8 kind | u32 tag | u64 sequence
+ * Every datagram has 16 bytes in clear, all of them authenticated, and is a SHAKE (the handshake,
+ * authenticated with the shared secret) or SEALED (messages, with the keys of one session).
  *
- * kind 1, SHAKE (the handshake, not sealed, authenticated with the shared secret):
- *     my nonce u8[32] | my ephemeral X25519 public key u8[32] | echo: your nonce u8[32], or zeros |
- *     key id u8[8] | MAC u8[32] (keyed BLAKE2b-256 over header and all of the above)
- * kind 2, SEALED: ChaCha20-Poly1305-IETF of the messages; nonce 0^4 | sequence; additional data:
- *     the header. One key for each direction.
+ * The handshake is symmetric; either side may begin, both at once too. A side always has one
+ * offer: a nonce and an ephemeral X25519 key pair. A SHAKE says the sender's offer and an echo:
+ *   no echo            please begin: answered with our offer that echoes his; nothing is kept here
+ *   echo of our offer  fresh by that: both offers, the secret and X25519 of the two ephemeral
+ *                      keys make a session, the candidate; answered with our offer that echoes his
+ *   any other echo     the end of a handshake that was finished here, or a replay: dropped
+ * Our offer is then spent: its secret is wiped and a new one made, and once more when a session is
+ * promoted. So one offer makes one session at most, no two sessions ever have equal keys, and no
+ * sequence number is used twice with a key, however often and in what order SHAKEs are lost,
+ * repeated, delayed or replayed. A lost one is made good by the next ipsp_seal_shake(). A stolen
+ * secret opens no old capture.
  *
- * Symmetric, and nothing is kept for whom is not yet proven alive: a SHAKE that doesn't echo our
- * present nonce is answered with one that echoes his, and changes nothing here; one that does
- * is fresh by that, and both sides derive the same two keys from the shared secret, X25519 of the two
- * ephemeral keys and both nonces. The session so made is a candidate; it replaces the present one
- * when its first sealed datagram has been opened. Then new nonce and ephemeral key are made for the
- * next one and the used ones are wiped: a stolen secret opens no old capture.
+ * The candidate replaces the present session when its first sealed datagram has been opened; a
+ * newer candidate replaces an older one. Two sides that hold different candidates, or a promoted
+ * session that the other side has not, don't hear each other, begin again, and are done after
+ * one undisturbed exchange (three SHAKEs, one sealed datagram each way).
  *
- * No I/O, clock or random number: randomness is drawn from a generator seeded once by the shell
- * (ChaCha20, libsodium's randombytes_buf_deterministic over a counter).
+ * What the caller does:
+ *   every hello interval   1. there is no present session, or nothing was opened (DATA or NEW) in
+ *                             the last three intervals: send ipsp_seal_shake()
+ *                          2. send its hello in ipsp_seal_close(), when that is not 0
+ *                          3. send ipsp_seal_candidate(), when that is not 0
+ *   IPSP_OPENED_SHAKE      send the reply, when there is one
+ *   IPSP_OPENED_CANDIDATE  send the reply, then ipsp_seal_candidate()
+ *   IPSP_OPENED_NEW        the numbers of hellos begin anew; send a hello at once; obey @plain
+ *   IPSP_OPENED_DATA       obey @plain
+ * and nothing on an error but to count it. A session lasts until a newer one replaces it; one is
+ * renewed by sending ipsp_seal_shake() at any time.
+ *
+ * Keys: the first is used for SHAKEs of our own, any of them is accepted, and a SHAKE is answered
+ * with the key that it came with. So a secret is replaced without a break by adding the new one
+ * behind the old on both sides, then putting it first, then removing the old.
+ *
+ * No I/O, clock or random number: randomness is drawn from a generator seeded once by the shell,
+ * which also calls sodium_init() at its start.
  */
 #ifndef IPSP_CORE_SEAL_H
 #define IPSP_CORE_SEAL_H
@@ -28,9 +48,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define IPSP_SEAL_VERSION                                                                          \
+	1 /* of the header, the handshake and the sealing; what is inside has its own */
+#define IPSP_SHAKE_LEN	152
+#define IPSP_SEAL_TRIES 8 /* datagrams sent in a candidate by _candidate() before it is given up   \
+			   */
+
 enum ipsp_dgram_kind { IPSP_DGRAM_SHAKE = 1, IPSP_DGRAM_SEALED = 2 };
 
-struct ipsp_rng {
+struct ipsp_rng { /* a ratchet: what it gave can't be found from what it is now */
 	uint8_t seed[32];
 	uint64_t counter;
 };
@@ -43,44 +69,67 @@ struct ipsp_session { /* one direction pair of keys */
 	bool valid;
 	uint32_t tag; /* in every header of it: which session, for both sides the same */
 	uint8_t tx_key[32], rx_key[32];
-	uint64_t tx_seq;  /* the last used; the first is 1; at UINT64_MAX - 1 sealing fails: shake again */
-	uint64_t rx_top;  /* the highest opened */
-	uint64_t rx_seen[IPSP_REPLAY_WORDS];
+	uint64_t tx_seq; /* the last used; the first is 1; at UINT64_MAX - 1 sealing fails: shake
+			    again */
+	uint64_t rx_top; /* the highest opened */
+	uint64_t rx_seen[IPSP_REPLAY_WORDS]; /* bit (n % 64) of word (n / 64 % 64): n was opened */
+};
+
+struct ipsp_seal_key { /* what is made of one shared secret, which itself is not kept */
+	uint8_t id[8]; /* said in clear */
+	uint8_t mac[32], derive[32];
 };
 
 struct ipsp_seal {
 	struct ipsp_rng rng;
-	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES];
-	uint8_t n_keys; /* 0: auth = "none": as with a secret of 32 zero bytes */
-	uint8_t nonce[32], eph_secret[32], eph_public[32]; /* ours, of the next session */
+	struct ipsp_seal_key keys[IPSP_KEYS_MAX];
+	uint8_t n_keys; /* at least 1: auth = "none" is a secret of 32 zero bytes */
+	uint8_t nonce[32], eph_secret[32],
+		eph_public[32]; /* the offer: ours, of the next session */
+	uint8_t spent[32];	/* our nonce of the newest session */
+	uint8_t yield[32];	/* his nonce in a SHAKE that ours has to give way to: see seal.c */
 	struct ipsp_session present, candidate;
+	uint8_t tries; /* of the candidate */
 };
 
-void ipsp_seal_init(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf, const uint8_t seed[32]);
-void ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf); /* sessions go on */
-void ipsp_seal_wipe(struct ipsp_seal *seal); /* everything secret, zeroed */
+/* @seed: fresh random bytes, never the same twice, or the whole of the above is void. */
+void ipsp_seal_init(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf,
+		    const uint8_t seed[32]);
+void ipsp_seal_set_keys(struct ipsp_seal *seal,
+			const struct ipsp_psp_conf *conf); /* sessions go on */
+void ipsp_seal_wipe(
+	struct ipsp_seal *seal); /* everything secret, zeroed; nothing opens or seals then */
 
-/* A SHAKE to send when there is no session, or one is to be renewed: no echo, keys[0]. @out has room for IPSP_DGRAM_MAX; returns the length. */
+/* A SHAKE without echo, with the first key. @out has room for IPSP_DGRAM_MAX; returns the length.
+ */
 size_t ipsp_seal_shake(struct ipsp_seal *seal, uint8_t *out);
 
 /*
- * Seals @n bytes of messages in the candidate or present session: in the candidate as long as it has not been
- * replaced by a fresher one and there is no present one, else the present one. Returns the length, or 0 when there is no session.
- * When there is a candidate that was not confirmed yet, one datagram (@n may be 0: an empty sealed
- * one) has to be sent in it so that the peer can open it: _seal_candidate.
+ * Seals @n <= IPSP_PLAIN_MAX bytes of messages in the present session, or in the candidate while
+ * there is no present one. @out has room for IPSP_DGRAM_MAX and doesn't overlap @plain. Returns
+ * the length, or 0 when there is no session or its numbers are used up.
  */
 size_t ipsp_seal_close(struct ipsp_seal *seal, const uint8_t *plain, size_t n, uint8_t *out);
-size_t ipsp_seal_candidate(struct ipsp_seal *seal, uint8_t *out); /* an empty sealed datagram in the candidate; 0: no candidate */
+
+/*
+ * An empty sealed datagram in the candidate, so that the peer can open one and so replace its
+ * session. Returns the length, or 0 when there is no candidate. After IPSP_SEAL_TRIES of them
+ * the candidate is given up: the peer has not got it.
+ */
+size_t ipsp_seal_candidate(struct ipsp_seal *seal, uint8_t *out);
 
 enum ipsp_opened {
-	IPSP_OPENED_SHAKE,   /* nothing for above; *reply_n > 0: send it */
-	IPSP_OPENED_DATA,    /* plain, *plain_n */
-	IPSP_OPENED_NEW,     /* as DATA, and with it a new session has replaced the present one */
+	IPSP_OPENED_SHAKE,     /* nothing for above; *reply_n > 0: send it */
+	IPSP_OPENED_CANDIDATE, /* as SHAKE, and with it a candidate was made */
+	IPSP_OPENED_DATA,      /* plain, *plain_n (0: an empty one) */
+	IPSP_OPENED_NEW,       /* as DATA, and with it a new session has replaced the present one */
 };
 /*
- * Opens what came. @plain and @reply have room for IPSP_DGRAM_MAX each. Returns an enum ipsp_opened,
- * or IPSP_ERR_SHORT, IPSP_ERR_FORMAT (magic, kind, lengths), IPSP_ERR_VERSION, IPSP_ERR_SEAL (no key
- * opens it, no such session), IPSP_ERR_REPLAY; on an error nothing has changed.
+ * Opens what came. @plain and @reply have room for IPSP_DGRAM_MAX each and don't overlap @dgram;
+ * *plain_n and *reply_n are 0 where there is none. Returns an enum ipsp_opened, or IPSP_ERR_SHORT,
+ * IPSP_ERR_FORMAT (magic, kind, lengths), IPSP_ERR_VERSION, IPSP_ERR_SEAL (no key opens it, no
+ * such session, a public key of low order), IPSP_ERR_REPLAY (opened before, too old, an echo of
+ * long ago, our own come back); on an error nothing has changed.
  */
 int ipsp_seal_open(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, uint8_t *plain,
 		   size_t *plain_n, uint8_t *reply, size_t *reply_n);

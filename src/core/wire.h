@@ -57,7 +57,7 @@ enum {
 	IPSP_HF_REPORTED = 1 << 14,    /* every report of the sender is applied here, as far as it knows */
 	IPSP_HF_MISMATCH = 1 << 15,    /* the sender found the pools different */
 	IPSP_HF_BYE_LOAN = 1 << 16,    /* with YIELD: the sender wants the role back when it returns */
-	IPSP_HF_SHORT = 1 << 17,       /* the sender has no free address left for what it is asked */
+	IPSP_HF_GROUNDED = 1 << 17,    /* the sender owns nothing since IPSP was disabled there */
 };
 
 struct ipsp_hello {
@@ -146,7 +146,12 @@ bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use,
 bool ipsp_item_add_who(struct ipsp_item_writer *w, uint32_t index, const char *subscriber, size_t n);
 size_t ipsp_item_end(struct ipsp_item_writer *w);
 
-/* The whole of @n bytes must be one well-formed item, its set walked to the end: IPSP_ERR_FORMAT otherwise. An empty set is well-formed. */
+/*
+ * The whole of @n bytes must be one well-formed item, its set walked to the end: IPSP_ERR_FORMAT
+ * otherwise, and @item is left alone. Well-formed: an empty set; in a GIVE the forms RUNS, BITS and
+ * KEPT (use HOLD or QUARANTINE); in the others WHO, also where it is empty. Not looked at: whether
+ * pool and indices exist, and whether an address is named twice.
+ */
 int ipsp_item_parse(const uint8_t *bytes, size_t n, struct ipsp_item *item);
 
 struct ipsp_set_iter {
@@ -171,12 +176,23 @@ struct ipsp_msg {
 		struct ipsp_conf_part conf;
 		struct ipsp_request request; /* CANCEL uses .id, TAKEOVER .epoch alone */
 		struct ipsp_refuse refuse;
-		struct { const uint8_t *bytes; uint16_t n; } item; /* encoded; parse it with ipsp_item_parse */
-		uint64_t ack;
+		/*
+		 * .stream: whose books to whose (ipsp_sync_tag), so that an item of a stream that was
+		 * thrown away is never taken for one of the present
+		 */
+		struct {
+			const uint8_t *bytes; /* encoded; parse it with ipsp_item_parse */
+			uint16_t n;
+			uint32_t stream;
+		} item;
+		struct {
+			uint64_t number;
+			uint32_t stream;
+		} ack;
 	} u;
 };
 
-/* Appends one message to @buf at @at; returns the new length, or 0 when it would pass @cap. */
+/* Appends one message to @buf at @at; returns the new length, or 0 when it would pass @cap (what is behind @at is then undefined). */
 size_t ipsp_msg_put(uint8_t *buf, size_t at, size_t cap, const struct ipsp_msg *msg);
 /* Reads the next message that is known: 1, 0 at the end, or IPSP_ERR_FORMAT. */
 int ipsp_msg_next(struct ipsp_rd *rd, struct ipsp_msg *msg);

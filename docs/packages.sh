@@ -1,0 +1,60 @@
+#!/bin/sh
+# The Debian packages that the project needs, and their installation where they are missing.
+#
+#   sh docs/packages.sh build    to build ipspd
+#   sh docs/packages.sh demo     to build it and to run docs/quickstart.sh
+#   sh docs/packages.sh test     to build it and to run tests/run.sh
+#
+# Without root it installs nothing: it says what is missing and how to get it, and exits 1.
+set -eu
+
+build='build-essential cmake pkg-config libsodium-dev libevent-dev libconfig-dev libsnmp-dev
+	libjansson-dev'
+demo='snmptrapd'
+test='libcmocka-dev clang clang-format clang-tidy cppcheck shellcheck binutils python3 iproute2
+	nftables snmp util-linux procps systemd'
+
+case ${1-} in
+build) wanted=$build ;;
+demo) wanted="$build $demo" ;;
+test) wanted="$build $demo $test" ;;
+*)
+	echo 'usage: packages.sh build|demo|test' >&2
+	exit 2
+	;;
+esac
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+for package in $wanted; do
+	installed "$package" || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+	echo 'all Debian packages that are needed are installed'
+	exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	echo "packages are missing; as root: apt-get install$missing" >&2
+	exit 1
+fi
+
+# A package's own service (snmptrapd's) is not wanted, only its program: nothing is started by the
+# installation unless the host has a policy of its own.
+policy=/usr/sbin/policy-rc.d
+ours=
+if [ ! -e "$policy" ]; then
+	ours=yes
+	trap 'rm -f "$policy"' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q </dev/null
+# shellcheck disable=SC2086 # a list of words
+apt-get install -q -y --no-install-recommends $missing </dev/null
+[ -z "$ours" ] || rm -f "$policy"

@@ -1,0 +1,403 @@
+/*
+ * agent - an HA for scripts: JSON lines on standard input become requests, what the daemon says
+ * becomes JSON lines on standard output. Ids are whatever JSON value the script likes: each open
+ * one has a slot here, and the slot's number is the id on the wire.
+ */
+#include "cli/cli.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_BYTES (64u << 10)
+
+struct slot {
+	json_t *id;	  /* NULL: free */
+	json_t *sessions; /* of a list, until it is complete */
+};
+
+struct agent {
+	struct cli *cli;
+	struct ipsp_conn *conn; /* borrowed from cli->call */
+	struct slot *slots;
+	size_t n_slots, n_open, next; /* next: where to look for a free one first */
+	char line[LINE_BYTES];
+	size_t n_line;
+	bool too_long; /* the rest of this line is passed over */
+	bool ended;    /* no more input */
+};
+
+/* ---------------------------------------------------------------- slots */
+
+static bool slot_new(struct agent *agent, const json_t *id, uint64_t *number)
+{
+	size_t i;
+
+	if (agent->n_open == agent->n_slots) {
+		size_t n = agent->n_slots ? agent->n_slots * 2 : 64;
+		struct slot *slots = realloc(agent->slots, n * sizeof(*slots));
+
+		if (!slots)
+			return false;
+		memset(slots + agent->n_slots, 0, (n - agent->n_slots) * sizeof(*slots));
+		agent->next = agent->n_slots;
+		agent->slots = slots;
+		agent->n_slots = n;
+	}
+	for (i = agent->next; agent->slots[i].id; i = (i + 1) % agent->n_slots)
+		;
+	agent->next = (i + 1) % agent->n_slots;
+	agent->slots[i].id = json_deep_copy(id);
+	if (!agent->slots[i].id)
+		return false;
+	agent->n_open++;
+	*number = i;
+	return true;
+}
+
+static void slot_free(struct agent *agent, uint64_t number)
+{
+	json_decref(agent->slots[number].id);
+	json_decref(agent->slots[number].sessions);
+	agent->slots[number] = (struct slot){NULL, NULL};
+	agent->n_open--;
+}
+
+/* ---------------------------------------------------------------- answers */
+
+/* Prints @rest with the id in front of it; takes over @rest. */
+static void say(const json_t *id, json_t *rest)
+{
+	json_t *line = json_object();
+
+	json_object_set_new(line, "id", id ? json_deep_copy(id) : json_null());
+	json_object_update(line, rest);
+	json_decref(rest);
+	cli_json_print(line);
+}
+
+static void say_invalid(const json_t *id, const char *message)
+{
+	say(id, cli_json_failed(IPSP_ERR_INVALID, message));
+}
+
+static void say_answer(struct agent *agent, const struct ipsp_conn_msg *msg)
+{
+	struct slot *slot;
+	json_t *rest;
+
+	if (msg->id >= agent->n_slots || !agent->slots[msg->id].id)
+		return;
+	slot = &agent->slots[msg->id];
+	if (msg->type == IPSP_CONN_ANSWER)
+		rest = cli_json_answer(msg);
+	else if (msg->err)
+		rest = cli_json_failed(msg->err, msg->text);
+	else
+		rest = json_pack("{s:b}", "ok", 1);
+	if (!msg->err && slot->sessions)
+		json_object_set(rest, "sessions", slot->sessions);
+	say(slot->id, rest);
+	slot_free(agent, msg->id);
+}
+
+static void add_session(struct agent *agent, const struct ipsp_conn_msg *msg)
+{
+	char text[IPSP_ADDRESS_TEXT];
+
+	if (msg->id >= agent->n_slots || !agent->slots[msg->id].sessions)
+		return;
+	ipsp_address_text(&msg->address, text, sizeof(text));
+	json_array_append_new(agent->slots[msg->id].sessions,
+			      json_pack("{s:s, s:s, s:s, s:s}", "address", text, "pool", msg->pool,
+					"subscriber", msg->subscriber, "session", msg->session));
+}
+
+static void say_message(void *arg, const struct ipsp_conn_msg *msg)
+{
+	struct agent *agent = arg;
+	char text[IPSP_ADDRESS_TEXT];
+
+	ipsp_address_text(&msg->address, text, sizeof(text));
+	switch (msg->type) {
+	case IPSP_CONN_ANSWER:
+	case IPSP_CONN_DONE:
+		say_answer(agent, msg);
+		break;
+	case IPSP_CONN_SESSION:
+		add_session(agent, msg);
+		break;
+	case IPSP_CONN_RELEASE:
+		cli_json_print(json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "release", "address",
+					 text, "subscriber", msg->subscriber, "session",
+					 msg->session, "reason",
+					 ipsp_release_word((int)msg->reason)));
+		break;
+	case IPSP_CONN_CANCELLED:
+		cli_json_print(
+			json_pack("{s:s, s:s}", "event", "release-cancelled", "address", text));
+		break;
+	case IPSP_CONN_STATE:
+		cli_json_print(json_pack("{s:s, s:s, s:s, s:s}", "event", "state", "context",
+					 msg->context, "role", msg->role, "state", msg->state));
+		break;
+	case IPSP_CONN_BYE:
+		fprintf(stderr, "ipspctl: %s\n", msg->text);
+		break;
+	case IPSP_CONN_READY:
+	case IPSP_CONN_JSON:
+		break;
+	}
+}
+
+/* ---------------------------------------------------------------- lines in */
+
+/* A member that is text, NULL where it is not given (or null); false: it is something else. */
+static bool get_text(const json_t *line, const char *key, const char **text)
+{
+	const json_t *value = json_object_get(line, key);
+
+	*text = json_string_value(value);
+	return *text || !value || json_is_null(value);
+}
+
+static bool get_address(const json_t *line, struct ipsp_address *address, bool *given)
+{
+	const char *text;
+
+	if (!get_text(line, "address", &text))
+		return false;
+	*given = text != NULL;
+	return !text || ipsp_address_parse(text, address) == 0;
+}
+
+/* What queueing gave: where nothing was queued, nothing will answer. */
+static void queued(struct agent *agent, uint64_t number, int err, const char *message)
+{
+	if (!err)
+		return;
+	say(agent->slots[number].id,
+	    cli_json_failed(err, err == IPSP_ERR_INVALID ? message : NULL));
+	slot_free(agent, number);
+}
+
+static void take_request(struct agent *agent, const json_t *line, uint64_t number)
+{
+	struct ipsp_conn_request request = {0};
+	struct ipsp_address address;
+	bool given = false;
+	int err = IPSP_ERR_INVALID;
+
+	if (get_text(line, "subscriber", &request.subscriber) && request.subscriber &&
+	    get_text(line, "session", &request.session) && get_text(line, "pool", &request.pool) &&
+	    get_text(line, "group", &request.group) && get_address(line, &address, &given)) {
+		request.address = given ? &address : NULL;
+		err = ipsp_conn_request(agent->conn, number, &request);
+	}
+	queued(agent, number, err,
+	       "a request has a subscriber of 1 to 253 bytes, and may have session, pool, group "
+	       "and "
+	       "address, all of them text");
+}
+
+static void take_release(struct agent *agent, const json_t *line, uint64_t number)
+{
+	struct ipsp_address address;
+	bool given = false;
+	int err = IPSP_ERR_INVALID;
+
+	if (get_address(line, &address, &given) && given)
+		err = ipsp_conn_release(agent->conn, number, &address);
+	queued(agent, number, err, "a release has the address of a session");
+}
+
+static void take_list(struct agent *agent, uint64_t number)
+{
+	agent->slots[number].sessions = json_array();
+	queued(agent, number, ipsp_conn_list(agent->conn, number), NULL);
+}
+
+/* Nothing answers it but where the script asks for that by an id. */
+static void take_released(struct agent *agent, const json_t *line, const json_t *id)
+{
+	struct ipsp_address address;
+	bool given = false;
+
+	if (!get_address(line, &address, &given) || !given)
+		say_invalid(id, "released has the address of a release event");
+	else if (ipsp_conn_released(agent->conn, &address) != 0)
+		say(id, cli_json_failed(IPSP_ERR_NOMEM, NULL));
+	else if (id)
+		say(id, json_pack("{s:b}", "ok", 1));
+}
+
+static void take_op(struct agent *agent, const json_t *line)
+{
+	const json_t *id = json_object_get(line, "id");
+	const char *op = cli_text(line, "op");
+	uint64_t number;
+
+	if (strcmp(op, "released") == 0) {
+		take_released(agent, line, id);
+	} else if (strcmp(op, "request") != 0 && strcmp(op, "release") != 0 &&
+		   strcmp(op, "list") != 0) {
+		say_invalid(id, "op is request, release, released or list");
+	} else if (!id || json_is_null(id)) {
+		say_invalid(id, "an id is missing");
+	} else if (!slot_new(agent, id, &number)) {
+		say(id, cli_json_failed(IPSP_ERR_NOMEM, NULL));
+	} else if (strcmp(op, "request") == 0) {
+		take_request(agent, line, number);
+	} else if (strcmp(op, "release") == 0) {
+		take_release(agent, line, number);
+	} else {
+		take_list(agent, number);
+	}
+}
+
+static void take_line(struct agent *agent, const char *text, size_t n)
+{
+	json_error_t error;
+	json_t *line;
+
+	if (strspn(text, " \t\r") == n)
+		return; /* an empty line asks for nothing */
+	line = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+	if (json_is_object(line))
+		take_op(agent, line);
+	else
+		say_invalid(NULL, line ? "a line is one JSON object" : error.text);
+	json_decref(line);
+}
+
+/* Takes every whole line of the buffer and keeps the beginning of the next. */
+static void take_lines(struct agent *agent)
+{
+	char *start = agent->line, *end;
+	size_t left = agent->n_line;
+
+	while ((end = memchr(start, '\n', left)) != NULL) {
+		*end = '\0';
+		if (!agent->too_long)
+			take_line(agent, start, (size_t)(end - start));
+		agent->too_long = false;
+		left -= (size_t)(end + 1 - start);
+		start = end + 1;
+	}
+	if (left == sizeof(agent->line) - 1) {
+		if (!agent->too_long)
+			say_invalid(NULL, "the line is too long");
+		agent->too_long = true;
+		left = 0;
+	}
+	memmove(agent->line, start, left);
+	agent->n_line = left;
+}
+
+static void read_input(struct agent *agent)
+{
+	size_t room = sizeof(agent->line) - 1 - agent->n_line; /* one for the NUL of a last line */
+	ssize_t got = read(STDIN_FILENO, agent->line + agent->n_line, room);
+
+	if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (got <= 0) {
+		agent->ended = true;
+		if (agent->n_line > 0) {
+			agent->line[agent->n_line++] = '\n'; /* the last line may lack its end */
+			take_lines(agent);
+		}
+		return;
+	}
+	agent->n_line += (size_t)got;
+	take_lines(agent);
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+/* Everything that the daemon has said; 0, or the error that ended the connection. */
+static int pump(struct agent *agent)
+{
+	struct ipsp_conn_msg msg;
+	int got;
+
+	while ((got = ipsp_call_next(agent->cli->call, &msg, 0)) > 0) {
+		say_message(agent, &msg);
+		if (msg.type == IPSP_CONN_BYE)
+			return IPSP_ERR_DENIED;
+	}
+	return got;
+}
+
+static int wait_for_either(struct agent *agent)
+{
+	struct pollfd p[2] = {{.fd = ipsp_call_fd(agent->cli->call), .events = POLLIN},
+			      {.fd = agent->ended ? -1 : STDIN_FILENO, .events = POLLIN}};
+	const void *bytes;
+	int n;
+
+	if (ipsp_conn_output(agent->conn, &bytes) > 0)
+		p[0].events |= POLLOUT;
+	n = poll(p, 2, agent->ended ? CLI_PATIENCE_MS : -1);
+	if (n == 0)
+		return CLI_TIMEOUT;
+	if (n > 0 && p[1].revents != 0)
+		read_input(agent);
+	return CLI_DONE;
+}
+
+static int serve(struct agent *agent)
+{
+	int result = CLI_DONE;
+
+	while (result == CLI_DONE) {
+		int err = pump(agent);
+
+		if (fflush(stdout) != 0)
+			return CLI_REFUSED; /* nobody listens to this HA any more */
+		if (err == IPSP_ERR_IO)
+			return cli_failed(agent->cli, err, NULL);
+		if (err)
+			return CLI_UNREACHABLE;
+		if (agent->ended && agent->n_open == 0)
+			return CLI_DONE;
+		result = wait_for_either(agent);
+	}
+	fprintf(stderr, "ipspctl: timeout: %zu requests were not answered\n", agent->n_open);
+	return result;
+}
+
+static int run(struct agent *agent)
+{
+	struct cli *cli = agent->cli;
+	struct ipsp_conn_msg msg = {0};
+	int result, err;
+
+	result = cli_connect(cli);
+	if (result != CLI_DONE)
+		return result;
+	agent->conn = ipsp_call_conn(cli->call);
+	ipsp_call_on_message(cli->call, say_message, agent);
+	err = ipsp_call_attach(cli->call, cli->context, cli->name ? cli->name : "agent", &msg,
+			       CLI_PATIENCE_MS);
+	return err ? cli_failed(cli, err, &msg) : serve(agent);
+}
+
+int cli_agent(struct cli *cli)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	int result;
+
+	if (!agent)
+		return cli_failed(cli, IPSP_ERR_NOMEM, NULL);
+	agent->cli = cli;
+	result = run(agent);
+	for (size_t i = 0; i < agent->n_slots; i++)
+		if (agent->slots[i].id)
+			slot_free(agent, i);
+	free(agent->slots);
+	free(agent);
+	return result;
+}

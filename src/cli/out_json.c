@@ -1,0 +1,58 @@
+#include "cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+
+const char *cli_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+json_int_t cli_number(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_integer(value) ? json_integer_value(value) : -1;
+}
+
+bool cli_true(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+void cli_json_print(json_t *value)
+{
+	json_dumpf(value, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(value);
+}
+
+json_t *cli_json_failed(int err, const char *text)
+{
+	return json_pack("{s:b, s:s, s:s}", "ok", 0, "error", ipsp_err_word(err), "message",
+			 text && *text ? text : ipsp_err_text(err));
+}
+
+/* A prefix says its length beside it: the address alone is what every other command takes. */
+static bool is_prefix(const struct ipsp_conn_msg *msg)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool v4 = memcmp(msg->address.bytes, mapped, sizeof(mapped)) == 0;
+
+	return msg->plen != 0 && msg->plen != (v4 ? 32 : 128);
+}
+
+json_t *cli_json_answer(const struct ipsp_conn_msg *answer)
+{
+	char text[IPSP_ADDRESS_TEXT];
+	json_t *object;
+
+	if (answer->err)
+		return cli_json_failed(answer->err, answer->text);
+	ipsp_address_text(&answer->address, text, sizeof(text));
+	object = json_pack("{s:b, s:s, s:s}", "ok", 1, "address", text, "pool", answer->pool);
+	if (is_prefix(answer))
+		json_object_set_new(object, "prefix-length", json_integer(answer->plen));
+	return object;
+}

@@ -1,0 +1,329 @@
+#include "cli/cli.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- tables */
+
+#define COLUMNS_MAX 14
+
+struct column {
+	const char *title, *key; /* of a member: text, number, or nothing, shown as "-" */
+	bool duration;		 /* the number is milliseconds */
+};
+
+/* How many characters are seen: UTF-8 has several bytes for some. */
+static int width_of(const char *s)
+{
+	int n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+static const char *cell(const json_t *row, const struct column *column, char *text, size_t size)
+{
+	const json_t *value = json_object_get(row, column->key);
+
+	if (json_is_string(value) && json_string_length(value) > 0)
+		return json_string_value(value);
+	if (json_is_integer(value) && column->duration)
+		return cli_duration(json_integer_value(value), text, size);
+	if (!json_is_integer(value))
+		return "-";
+	snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	return text;
+}
+
+/* Numbers stand on the right, as is good for comparing them; a last column of text is not filled
+ * up. */
+static void print_cell(const char *text, int width, bool right, bool last)
+{
+	int fill = width - width_of(text);
+
+	if (right)
+		printf("%*s%s", fill, "", text);
+	else
+		printf("%s%*s", text, last ? 0 : fill, "");
+	fputs(last ? "\n" : "  ", stdout);
+}
+
+static void print_table(const char *indent, const struct column *columns, size_t n,
+			const json_t *rows)
+{
+	int widths[COLUMNS_MAX];
+	bool right[COLUMNS_MAX] = {false};
+	char text[64];
+	const json_t *row;
+	size_t i;
+
+	for (size_t c = 0; c < n; c++)
+		widths[c] = width_of(columns[c].title);
+	json_array_foreach(rows, i, row)
+	{
+		for (size_t c = 0; c < n; c++) {
+			int width = width_of(cell(row, &columns[c], text, sizeof(text)));
+
+			widths[c] = width > widths[c] ? width : widths[c];
+			right[c] |= json_is_integer(json_object_get(row, columns[c].key));
+		}
+	}
+	fputs(indent, stdout);
+	for (size_t c = 0; c < n; c++)
+		print_cell(columns[c].title, widths[c], right[c], c + 1 == n);
+	json_array_foreach(rows, i, row)
+	{
+		fputs(indent, stdout);
+		for (size_t c = 0; c < n; c++)
+			print_cell(cell(row, &columns[c], text, sizeof(text)), widths[c], right[c],
+				   c + 1 == n);
+	}
+}
+
+#define PRINT_TABLE(indent, columns, rows)                                                         \
+	print_table(indent, columns, sizeof(columns) / sizeof(columns[0]), rows)
+
+const char *cli_duration(json_int_t ms, char *text, size_t size)
+{
+	long long s = (long long)ms / 1000;
+
+	if (ms < 0)
+		snprintf(text, size, "never");
+	else if (ms < 60000)
+		snprintf(text, size, "%lld.%lld s", s, (long long)ms % 1000 / 100);
+	else if (s < 3600)
+		snprintf(text, size, "%lld min %02lld s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(text, size, "%lld h %02lld min", s / 3600, s / 60 % 60);
+	else
+		snprintf(text, size, "%lld d %02lld h", s / 86400, s / 3600 % 24);
+	return text;
+}
+
+/* ---------------------------------------------------------------- show ip ipsp */
+
+static void print_peer(const json_t *peer)
+{
+	json_int_t heard = cli_number(peer, "last-heard-ms"), dead = cli_number(peer, "dead-in-ms");
+	char text[40];
+
+	if (!*cli_text(peer, "address"))
+		return;
+	printf("  peer         %s: %s, %s", cli_text(peer, "address"), cli_text(peer, "role"),
+	       cli_text(peer, "state"));
+	if (heard >= 0)
+		printf(", heard %s ago", cli_duration(heard, text, sizeof(text)));
+	else
+		fputs(", not heard yet", stdout);
+	if (dead >= 0)
+		printf(", dead in %s", cli_duration(dead, text, sizeof(text)));
+	if (*cli_text(peer, "version"))
+		printf(", version %s", cli_text(peer, "version"));
+	putchar('\n');
+}
+
+static const char *waiting_sentence(const char *word)
+{
+	static const struct {
+		const char *word, *sentence;
+	} sentences[] = {
+		{"peer", "for the peer"},
+		{"lease", "for its lease: the peer must hear this side"},
+		{"healing", "for the healing to end"},
+		{"silence", "for one dead interval of silence to pass"},
+		{"first-grant", "for the primary's first assignment"},
+		{"veto", "because the hook vetoed the takeover"},
+	};
+
+	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
+		if (strcmp(word, sentences[i].word) == 0)
+			return sentences[i].sentence;
+	return word;
+}
+
+static void print_serving(const json_t *context)
+{
+	const char *word = cli_text(context, "waiting-for");
+	json_int_t ms = cli_number(context, "waiting-ms");
+	char text[40];
+
+	printf("  serving      %s", cli_true(context, "serving") ? "yes" : "no");
+	if (*word)
+		printf(", waits %s", waiting_sentence(word));
+	if (*word && ms >= 0)
+		printf(" (%s)", cli_duration(ms, text, sizeof(text)));
+	putchar('\n');
+}
+
+/* What an operator would otherwise have to find out: why the roles are as they are, and the way
+ * out. */
+static void print_hints(const json_t *context)
+{
+	const json_t *peer = json_object_get(context, "peer");
+	const char *role = cli_text(context, "role"),
+		   *wanted = cli_text(context, "configured-role");
+	const char *peer_state = cli_text(peer, "state");
+	bool peer_gone = strcmp(peer_state, "lost") == 0 || strcmp(peer_state, "down") == 0;
+
+	if (cli_true(context, "role-on-loan"))
+		puts("  note         the role is on loan: it goes back when the peer returns");
+	else if (strcmp(role, "none") != 0 && strcmp(wanted, "none") != 0 &&
+		 strcmp(role, wanted) != 0)
+		printf("  note         the configured role is %s, the actual one %s: \"takeover\" "
+		       "on "
+		       "the side that is to be primary exchanges them\n",
+		       wanted, role);
+	if (strcmp(role, "secondary") == 0 && peer_gone && !cli_true(context, "may-take-over"))
+		puts("  note         does not take over by itself: no session was given an address "
+		     "here yet; the way out is \"takeover --force\"");
+	if (cli_true(context, "drained"))
+		puts("  note         drained: it is safe to stop");
+	else if (cli_true(context, "draining"))
+		puts("  note         draining: no new addresses to local sessions");
+	if (cli_true(context, "all-free"))
+		puts("  note         all addresses are free: no session is left here");
+}
+
+static void print_context(const json_t *context)
+{
+	static const struct column columns[] = {
+		{"pool", "name", false},
+		{"group", "group", false},
+		{"type", "type", false},
+		{"prio", "priority", false},
+		{"size", "size", false},
+		{"used", "used", false},
+		{"free", "free", false},
+		{"hold", "hold", false},
+		{"quarantine", "quarantine", false},
+		{"released", "released", false},
+		{"in-transit", "in-transit", false},
+		{"reclaimed", "reclaimed", false},
+	};
+
+	printf("context %s: %s, %s, epoch %" JSON_INTEGER_FORMAT "\n", cli_text(context, "name"),
+	       cli_text(context, "role"), cli_text(context, "state"), cli_number(context, "epoch"));
+	if (*cli_text(context, "interface"))
+		printf("  interface    %s, mode %s, configured as %s\n",
+		       cli_text(context, "interface"), cli_text(context, "mode"),
+		       cli_text(context, "configured-role"));
+	print_peer(json_object_get(context, "peer"));
+	print_serving(context);
+	print_hints(context);
+	PRINT_TABLE("  ", columns, json_object_get(context, "pools"));
+}
+
+/* Calls @print for each context, with an empty line between two. */
+static void each_context(const json_t *root, void (*print)(const json_t *context))
+{
+	const json_t *context;
+	size_t i;
+
+	json_array_foreach(json_object_get(root, "contexts"), i, context)
+	{
+		if (i > 0)
+			putchar('\n');
+		print(context);
+	}
+}
+
+void cli_text_ipsp(const json_t *root)
+{
+	each_context(root, print_context);
+}
+
+/* ---------------------------------------------------------------- the other shows */
+
+static void print_pools(const json_t *context)
+{
+	static const struct column definition[] = {
+		{"pool", "name", false},
+		{"group", "group", false},
+		{"type", "type", false},
+		{"prio", "priority", false},
+		{"first", "first", false},
+		{"last", "last", false},
+		{"length", "prefix-length", false},
+		{"size", "size", false},
+		{"hold s", "address-hold-timer", false},
+		{"quarantine s", "address-quarantine-timer", false},
+	};
+	static const struct column counts[] = {
+		{"pool", "name", false},	   {"size", "size", false},
+		{"used", "used", false},	   {"free", "free", false},
+		{"hold", "hold", false},	   {"quarantine", "quarantine", false},
+		{"released", "released", false},   {"in-transit", "in-transit", false},
+		{"reclaimed", "reclaimed", false},
+	};
+	const json_t *pools = json_object_get(context, "pools");
+
+	printf("context %s\n", cli_text(context, "name"));
+	PRINT_TABLE("  ", definition, pools);
+	putchar('\n');
+	PRINT_TABLE("  ", counts, pools);
+}
+
+void cli_text_pools(const json_t *root)
+{
+	each_context(root, print_pools);
+}
+
+void cli_text_sessions(const json_t *root)
+{
+	static const struct column columns[] = {
+		{"address", "address", false},
+		{"pool", "pool", false},
+		{"subscriber", "subscriber", false},
+		{"session", "session", false},
+		{"HA", "ha", false},
+		{"age", "age-ms", true},
+		{"state", "state", false},
+	};
+
+	PRINT_TABLE("", columns, json_object_get(root, "sessions"));
+}
+
+static void print_counters(const json_t *context)
+{
+	const json_t *value, *counters = json_object_get(context, "counters");
+	const char *name;
+
+	printf("context %s\n", cli_text(context, "name"));
+	json_object_foreach((json_t *)(uintptr_t)counters, name, value)
+		printf("  %-22s %12" JSON_INTEGER_FORMAT "\n", name, json_integer_value(value));
+}
+
+void cli_text_counters(const json_t *root)
+{
+	each_context(root, print_counters);
+}
+
+static void print_log(const json_t *context)
+{
+	const json_t *event;
+	size_t i;
+
+	printf("context %s\n", cli_text(context, "name"));
+	json_array_foreach(json_object_get(context, "events"), i, event)
+		printf("  %s  %-7s  %s\n", cli_text(event, "time"), cli_text(event, "level"),
+		       cli_text(event, "text"));
+}
+
+void cli_text_log(const json_t *root)
+{
+	each_context(root, print_log);
+}
+
+void cli_text_differences(const json_t *root)
+{
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(json_object_get(root, "differences"), i, line)
+		puts(json_string_value(line));
+	if (cli_true(root, "identical"))
+		printf("context %s: the pools of both sides are identical\n",
+		       cli_text(root, "context"));
+}

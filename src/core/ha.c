@@ -1,0 +1,437 @@
+/*
+ * ha - the HAs of this context: who is attached, the end of their sessions, and the release events
+ * that they have not answered.
+ *
+ * An answer names only an address, so every event is kept until it is answered, with the session
+ * that it was for: the answer to an event whose session has ended meanwhile changes nothing, and the
+ * answer to one whose request has ended is an ordinary release.
+ */
+#include "core/node_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t bucket(uint16_t pool, uint32_t index)
+{
+	return (index * 2654435761u ^ (uint32_t)pool * 40503u) >> 7 & 1023u;
+}
+
+int ipsp_ha_init(struct ipsp_node *n)
+{
+	n->has.soonest = IPSP_NEVER;
+	return 0;
+}
+
+void ipsp_ha_fini(struct ipsp_node *n)
+{
+	for (struct ipsp_asked *a = n->has.first, *next; a; a = next) {
+		next = a->next;
+		free(a);
+	}
+	free(n->has.has);
+}
+
+uint16_t ipsp_ha_of_token(const struct ipsp_node *n, uint64_t token)
+{
+	for (uint32_t i = 1; token != 0 && i < n->has.n; i++)
+		if (n->has.has[i].token == token)
+			return (uint16_t)i;
+	return 0;
+}
+
+/* --------------------------------------------------------------- events that are not answered */
+
+static struct ipsp_asked *asked_add(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_asked *a = calloc(1, sizeof *a);
+	struct ipsp_has *h = &n->has;
+
+	if (!a) {
+		n->act->failed = true;
+		return NULL;
+	}
+	a->pool = at.pool;
+	a->index = at.index;
+	struct ipsp_asked **same = &h->buckets[bucket(at.pool, at.index)];
+	while (*same)
+		same = &(*same)->next_same;
+	*same = a;
+	a->prev = h->last;
+	if (h->last)
+		h->last->next = a;
+	else
+		h->first = a;
+	h->last = a;
+	h->n_asked++;
+	return a;
+}
+
+static void asked_del(struct ipsp_node *n, struct ipsp_asked *a)
+{
+	struct ipsp_has *h = &n->has;
+	struct ipsp_asked **same = &h->buckets[bucket(a->pool, a->index)];
+
+	while (*same != a)
+		same = &(*same)->next_same;
+	*same = a->next_same;
+	if (a->prev)
+		a->prev->next = a->next;
+	else
+		h->first = a->next;
+	if (a->next)
+		a->next->prev = a->prev;
+	else
+		h->last = a->prev;
+	h->n_asked--;
+	free(a);
+}
+
+/* The oldest open event for the present session at @at. */
+static struct ipsp_asked *asked_open(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)];
+
+	while (a && (a->pool != at.pool || a->index != at.index || a->gone || a->cancelled))
+		a = a->next_same;
+	return a;
+}
+
+static void set_releasing(struct ipsp_node *n, struct ipsp_place at, bool on)
+{
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, at, &b))
+		return;
+	uint8_t flags = (uint8_t)(on ? b.flags | IPSP_BIND_RELEASING
+				     : b.flags & ~IPSP_BIND_RELEASING);
+	ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), flags);
+}
+
+static void send_event(struct ipsp_node *n, const struct ipsp_asked *a)
+{
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, (struct ipsp_place){a->pool, a->index}, &b))
+		return;
+	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_RELEASE);
+	if (!o)
+		return;
+	o->token = a->token;
+	o->addr = ipsp_pool_addr(&n->conf.pools[a->pool], a->index);
+	o->reason = a->reason;
+	o->off = n->act->bytes.len;
+	o->len = b.ident.n_subscriber;
+	ipsp_buf_put(&n->act->bytes, b.ident.subscriber, b.ident.n_subscriber);
+	o->off2 = n->act->bytes.len;
+	o->len2 = b.ident.n_session;
+	ipsp_buf_put(&n->act->bytes, b.ident.session, b.ident.n_session);
+	n->stats.releases_asked++;
+}
+
+int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reason, uint64_t peer_id,
+		ipsp_ms deadline)
+{
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, at, &b))
+		return IPSP_ERR_NO_SUCH_SESSION;
+	if (b.ha == 0) { /* made by an operator: nobody to ask */
+		ipsp_ha_end(n, at, peer_id == 0);
+		return 1;
+	}
+	uint64_t token = n->has.has[b.ha].token;
+	if (token == 0 && deadline != IPSP_NEVER)
+		return IPSP_ERR_TIMEOUT;
+	struct ipsp_asked *a = asked_open(n, at);
+	if (a && deadline != IPSP_NEVER && a->deadline == IPSP_NEVER && a->peer_id == 0 &&
+	    a->reason == IPSP_REASON_DUPLICATE)
+		return IPSP_ERR_IN_USE; /* it is being dropped for the owner: not ours to give */
+	if (a) { /* asked already: the newest request takes the answer */
+		if (deadline == IPSP_NEVER || (a->deadline != IPSP_NEVER && a->peer_id != peer_id))
+			a->deadline = deadline;
+		if (peer_id != 0)
+			a->peer_id = peer_id;
+		if (reason == IPSP_REASON_DUPLICATE)
+			a->reason = reason;
+		return 0;
+	}
+	a = asked_add(n, at);
+	if (!a)
+		return IPSP_ERR_OVERLOADED;
+	a->ha = b.ha;
+	a->token = token;
+	a->bind = ipsp_pool_bind(n->pools[at.pool], at.index);
+	a->reason = reason;
+	a->peer_id = peer_id;
+	a->deadline = deadline;
+	if (deadline < n->has.soonest)
+		n->has.soonest = deadline;
+	set_releasing(n, at, true);
+	if (token != 0)
+		send_event(n, a);
+	return 0;
+}
+
+/* The peer's request has ended without its address; the session stays. */
+static void cancel(struct ipsp_node *n, struct ipsp_asked *a)
+{
+	struct ipsp_place at = {a->pool, a->index};
+
+	a->cancelled = true;
+	a->peer_id = 0;
+	a->deadline = IPSP_NEVER;
+	set_releasing(n, at, false);
+	struct ipsp_out *o = a->token ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
+	if (o) {
+		o->token = a->token;
+		o->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+	}
+	ipsp_xact_wake(n, at);
+}
+
+void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err)
+{
+	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
+		if (a->peer_id != peer_id || a->gone || a->cancelled)
+			continue;
+		if (a->deadline == IPSP_NEVER) /* healing wants it released all the same */
+			a->peer_id = 0;
+		else
+			cancel(n, a);
+		break;
+	}
+	if (err)
+		ipsp_xact_refuse(n, peer_id, err);
+}
+
+void ipsp_ha_tick(struct ipsp_node *n)
+{
+	if (n->now < n->has.soonest)
+		return;
+	n->has.soonest = IPSP_NEVER;
+	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
+		if (a->deadline > n->now) {
+			if (a->deadline < n->has.soonest)
+				n->has.soonest = a->deadline;
+			continue;
+		}
+		uint64_t peer_id = a->peer_id;
+		cancel(n, a);
+		ipsp_xact_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
+	}
+}
+
+ipsp_ms ipsp_ha_due(const struct ipsp_node *n)
+{
+	return n->has.soonest;
+}
+
+/* --------------------------------------------------------------- the end of a session */
+
+static void end_foreign(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b)
+{
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	if (b->flags & IPSP_BIND_DUPLICATE) {
+		n->stats.duplicates_resolved++;
+		ipsp_say(n, IPSP_LOG_NOTICE, "duplicate resolved: %s was dropped here (%.*s)",
+			 ipsp_addr_text(ipsp_pool_addr(&n->conf.pools[at.pool], at.index), text,
+					sizeof text),
+			 b->ident.n_subscriber, b->ident.subscriber);
+		ipsp_sync_dropped(n, at); /* before the session's record: see rec.c */
+	}
+	ipsp_rec_drop(n, at);
+}
+
+static void end_own(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b, bool timers)
+{
+	const struct ipsp_pool_conf *conf = &n->conf.pools[at.pool];
+	uint8_t flags = ipsp_pool_flags(n->pools[at.pool], at.index);
+
+	if (!timers || conf->type == IPSP_POOL_STATIC || flags & (IPSP_ADDR_OWED | IPSP_ADDR_DUP))
+		ipsp_rec_drop(n, at);
+	else if (conf->hold_s > 0)
+		ipsp_rec_keep(n, at, IPSP_USE_HOLD, conf->hold_s > UINT32_MAX / 1000 ? UINT32_MAX : conf->hold_s * 1000,
+			      b->ident.subscriber, b->ident.n_subscriber);
+	else if (conf->quarantine_s > 0)
+		ipsp_rec_keep(n, at, IPSP_USE_QUARANTINE, conf->quarantine_s * 1000,
+			      b->ident.subscriber, b->ident.n_subscriber);
+	else
+		ipsp_rec_drop(n, at);
+	if (flags & IPSP_ADDR_OWED)
+		ipsp_sync_give(n, at, 0, NULL);
+	if (flags & IPSP_ADDR_MOVE) {
+		n->move_pool = at.pool;
+		n->move_from = at.index;
+	}
+}
+
+void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers)
+{
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, at, &b))
+		return;
+	if (b.flags & IPSP_BIND_RELEASING)
+		for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
+		     a = a->next_same)
+			if (a->pool == at.pool && a->index == at.index)
+				a->gone = true;
+	if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS)
+		end_own(n, at, &b, timers);
+	else
+		end_foreign(n, at, &b);
+	ipsp_xact_wake(n, at);
+}
+
+/* Ends the session for the request of the peer that waits for it, if there is one. */
+static void end_for(struct ipsp_node *n, struct ipsp_place at, uint64_t peer_id)
+{
+	char subscriber[256];
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, at, &b))
+		return;
+	struct ipsp_ident who = {.subscriber = subscriber, .n_subscriber = b.ident.n_subscriber, .session = ""};
+	memcpy(subscriber, b.ident.subscriber, b.ident.n_subscriber);
+	bool owed = ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED;
+	ipsp_ha_end(n, at, peer_id == 0);
+	n->stats.releases++;
+	if (peer_id == 0 || owed)
+		return; /* an owed one is on its way already */
+	if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS ||
+	    ipsp_pool_use(n->pools[at.pool], at.index) == IPSP_USE_USED ||
+	    ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP) {
+		ipsp_xact_refuse(n, peer_id, IPSP_ERR_IN_USE);
+		return;
+	}
+	ipsp_xact_answered(n, peer_id, ipsp_sync_give(n, at, peer_id, &who), 0);
+}
+
+static uint64_t waiting_peer(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_asked *a = asked_open(n, at);
+	return a ? a->peer_id : 0;
+}
+
+static bool find_place(const struct ipsp_node *n, struct ipsp_addr addr, struct ipsp_place *at)
+{
+	int pool = ipsp_conf_find(&n->conf, addr, &at->index);
+	at->pool = (uint16_t)pool;
+	return pool >= 0;
+}
+
+void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	uint16_t ha = ipsp_ha_of_token(n, ev->token);
+	struct ipsp_place at;
+	struct ipsp_bind b;
+
+	if (!find_place(n, ev->addr, &at) || !ipsp_place_used(n, at, &b)) {
+		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NO_SUCH_SESSION, NULL);
+		return;
+	}
+	if (ha != 0 && b.ha != ha) {
+		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NOT_PERMITTED, NULL);
+		return;
+	}
+	bool ask = ha == 0 && b.ha != 0 && !(b.flags & IPSP_BIND_DUPLICATE);
+	if (ask) {
+		ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
+		ipsp_out_done(n, ev->token, ev->id, 0,
+			      n->has.has[b.ha].token ? "the HA is asked to end the session"
+						     : "the HA is not attached: it is asked when it comes");
+		return;
+	}
+	end_for(n, at, waiting_peer(n, at));
+	ipsp_out_done(n, ev->token, ev->id, 0, NULL);
+}
+
+void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	struct ipsp_place at;
+
+	if (ev->token == 0 || !find_place(n, ev->addr, &at))
+		return;
+	struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)];
+	while (a && (a->pool != at.pool || a->index != at.index || a->token != ev->token))
+		a = a->next_same;
+	if (!a)
+		return;
+	bool gone = a->gone;
+	uint64_t peer_id = a->cancelled ? 0 : a->peer_id;
+	asked_del(n, a);
+	if (!gone)
+		end_for(n, at, peer_id);
+	ipsp_xact_wake(n, at);
+}
+
+/* --------------------------------------------------------------- attaching */
+
+void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	uint16_t ha = 0;
+
+	for (uint32_t i = 1; i < n->has.n; i++)
+		if (strcmp(n->has.has[i].name, ev->ha_name) == 0)
+			ha = (uint16_t)i;
+	if (ha == 0 && n->has.n < UINT16_MAX)
+		ha = ipsp_rec_name(n, ev->ha_name);
+	if (ha == 0)
+		return;
+	if (n->has.has[ha].token != 0)
+		ipsp_ha_detach(n, n->has.has[ha].token);
+	n->has.has[ha].token = ev->token;
+	ipsp_out_state(n, ev->token);
+	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
+		if (a->ha != ha || a->gone || a->cancelled)
+			continue;
+		a->token = ev->token;
+		send_event(n, a);
+	}
+}
+
+void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
+{
+	uint16_t ha = ipsp_ha_of_token(n, token);
+
+	if (token == 0)
+		return;
+	ipsp_xact_drop_token(n, token);
+	if (ha == 0)
+		return;
+	n->has.has[ha].token = 0;
+	for (struct ipsp_asked *a = n->has.first, *next; a; a = next) {
+		next = a->next;
+		if (a->ha != ha)
+			continue;
+		a->token = 0;
+		if (!a->gone && !a->cancelled && a->deadline == IPSP_NEVER)
+			continue; /* repeated at the next attach */
+		if (!a->gone && !a->cancelled) {
+			struct ipsp_place at = {a->pool, a->index};
+			uint64_t peer_id = a->peer_id;
+			set_releasing(n, at, false);
+			asked_del(n, a);
+			ipsp_xact_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
+			ipsp_xact_wake(n, at);
+			continue;
+		}
+		asked_del(n, a);
+	}
+}
+
+/* After a restart: sessions that have to be released, whoever was asked before. */
+void ipsp_ha_start(struct ipsp_node *n)
+{
+	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND; i = ipsp_binds_next(n->binds, i + 1)) {
+		struct ipsp_bind b;
+		if (!ipsp_binds_get(n->binds, i, &b) || b.kind != IPSP_BIND_SESSION)
+			continue;
+		struct ipsp_place at = {b.pool, b.index};
+		if (b.flags & IPSP_BIND_DUPLICATE)
+			ipsp_ha_ask(n, at, IPSP_REASON_DUPLICATE, 0, IPSP_NEVER);
+		else if (ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED)
+			ipsp_ha_ask(n, at, IPSP_REASON_HANDOFF, 0, IPSP_NEVER);
+	}
+}

@@ -1,0 +1,492 @@
+/*
+ * hello - what each side says of itself, and what the two make of it: whose books are whole, which
+ * epoch holds and who is primary in it, whether the pools are identical.
+ *
+ * A hello carries facts, never authority: a higher epoch is learned because its primary recorded it
+ * before saying it, not because the hello asks for it.
+ */
+#include "core/node_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_AGAIN_MS 200
+#define CONF_PART    1024
+#define CONF_MAX     (256u * 1024u)
+#define LINES_MAX    200
+
+/* --------------------------------------------------------------- saying */
+
+static uint32_t flags_of(const struct ipsp_node *n)
+{
+	const struct ipsp_side *s = &n->side;
+	uint32_t f = IPSP_HF_ROLE;
+
+	f |= s->primary ? IPSP_HF_PRIMARY : 0u;
+	f |= s->agreed_primary ? IPSP_HF_AGREED_PRIMARY : 0u;
+	f |= s->licence ? IPSP_HF_LICENCE : 0u;
+	f |= s->shared ? IPSP_HF_SHARED : 0u;
+	f |= ipsp_psp(n)->role == IPSP_ROLE_PRIMARY ? IPSP_HF_CONF_PRIMARY : 0u;
+	f |= s->draining ? IPSP_HF_DRAINING : 0u;
+	f |= s->terminated || n->stopping ? IPSP_HF_TERMINATED : 0u;
+	f |= s->loan ? IPSP_HF_LOAN : 0u;
+	f |= n->compare.known && n->compare.same && !n->conf_role_conflict ? IPSP_HF_SAME : 0u;
+	f |= n->compare.known && !n->compare.same ? IPSP_HF_MISMATCH : 0u;
+	f |= n->mode == IPSP_MODE_CHECK ? IPSP_HF_CHECK : 0u;
+	f |= n->stopped ? IPSP_HF_GOODBYE : 0u;
+	f |= s->lost ? IPSP_HF_LOST : 0u;
+	f |= s->yielded ? IPSP_HF_YIELD : 0u;
+	f |= s->yielded_loan ? IPSP_HF_BYE_LOAN : 0u;
+	f |= s->grounded ? IPSP_HF_GROUNDED : 0u;
+	f |= ipsp_sync_reported(n) ? IPSP_HF_REPORTED : 0u;
+	return f;
+}
+
+void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
+{
+	uint32_t spare = 0;
+
+	for (uint32_t p = 0; p < n->conf.n_pools; p++)
+		if (!ipsp_is_static(n, (uint16_t)p))
+			spare += ipsp_pool_counts(n->pools[p])->free;
+	memset(h, 0, sizeof *h);
+	h->promised = ipsp_lease_promise(n);
+	h->version_min = IPSP_VERSION_MIN;
+	h->version_max = IPSP_VERSION;
+	snprintf(h->version, sizeof h->version, "%s", n->version);
+	h->flags = flags_of(n);
+	h->books = n->side.books;
+	h->peer_books = n->side.peer_books;
+	h->epoch = n->side.epoch;
+	h->agreed_epoch = n->side.agreed_epoch;
+	h->number = ++n->peer.number;
+	n->peer.sent_at[h->number % 64] = n->now;
+	h->heard = n->peer.heard;
+	h->dead_ms = ipsp_lease_said(n);
+	h->peer_dead_ms = n->said_peer_dead_ms;
+	h->hello_ms = ipsp_psp(n)->hello_interval_ms;
+	h->request_timeout_ms = ipsp_psp(n)->request_timeout_ms;
+	h->release_timeout_ms = ipsp_psp(n)->release_timeout_ms;
+	memcpy(h->digest, n->compare.digest, sizeof h->digest);
+	h->sent = n->side.sent;
+	h->applied = n->stream.n_waits ? n->stream.ack_due : n->side.applied;
+	h->known = n->side.acked;
+	h->report = n->side.report;
+	h->used = n->used;
+	h->spare = spare;
+	n->stats.hellos_sent++;
+}
+
+/* A new session of keys: numbers of hellos begin anew, nothing of the old one is remembered. */
+void ipsp_hello_session(struct ipsp_node *n)
+{
+	n->peer.known = false;
+	n->peer.heard = n->peer.promised = n->peer.number = n->peer.echoed = 0;
+	n->peer.echoed_sent_at = IPSP_NEVER;
+	n->hello_soon = true;
+	n->compare.asking = false;
+	ipsp_sync_new_session(n);
+}
+
+/* --------------------------------------------------------------- whose books are whole */
+
+static bool i_win(const struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	if (n->side.epoch != h->epoch)
+		return n->side.epoch > h->epoch;
+	return n->side.books > h->books;
+}
+
+static void i_am_lost(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	n->stats.state_losses++;
+	ipsp_say(n, IPSP_LOG_ERROR,
+		 "this side has lost its state or fell behind it; the peer's books decide: locked until it shares again");
+	ipsp_rec_lost(n);
+	struct ipsp_side s = n->side;
+	s.peer_books = h->books;
+	s.epoch = h->epoch;
+	s.primary = !(h->flags & IPSP_HF_PRIMARY);
+	s.agreed_epoch = h->epoch;
+	s.agreed_primary = s.primary;
+	s.p6 = IPSP_P6_IDLE;
+	ipsp_rec_side(n, &s, true);
+	if (n->used > 0)
+		ipsp_sync_report(n);
+	n->lease.lease_end = 0;
+	ipsp_lease_touch(n);
+	n->hello_soon = true;
+}
+
+static void peer_is_lost(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	n->stats.state_losses++;
+	ipsp_say(n, IPSP_LOG_ERROR, "the peer has lost its state: it is given anew what this side does not own");
+	ipsp_rec_resupply(n, h->books);
+	n->hello_soon = true;
+}
+
+static void learn_books(struct ipsp_node *n, uint64_t books)
+{
+	struct ipsp_side s = n->side;
+
+	if (s.peer_books == books)
+		return;
+	s.peer_books = books;
+	ipsp_rec_side(n, &s, true);
+}
+
+/* The first hello of a session: do the two sides' books belong together, and are both whole? */
+static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	const struct ipsp_side *s = &n->side;
+	bool peer_shared = h->flags & IPSP_HF_SHARED, peer_lost = h->flags & IPSP_HF_LOST;
+	bool knows_me = h->peer_books == s->books;
+	bool known = s->peer_books == h->books;
+
+	if (known && knows_me) {
+		bool peer_behind = h->sent < s->applied || h->applied < s->acked;
+		bool i_behind = h->applied > s->sent || h->known > s->applied;
+		if (peer_behind && i_behind)
+			peer_behind = i_win(n, h), i_behind = !peer_behind;
+		if (i_behind)
+			i_am_lost(n, h);
+		/* a peer that is behind finds it out by our hello and comes back with new books */
+		else if (peer_behind)
+			n->hello_soon = true;
+		return;
+	}
+	if (s->lost) { /* waiting to be given: whoever is there, if it has something to give */
+		if (peer_shared && !peer_lost)
+			learn_books(n, h->books);
+		return;
+	}
+	if (known && peer_lost)
+		return; /* resupplied already: the items are on their way */
+	if (!s->shared) {
+		if (!peer_shared || knows_me || h->peer_books == 0) {
+			learn_books(n, h->books);
+			return;
+		}
+		i_am_lost(n, h); /* it has shared with this side, which does not know of it */
+		return;
+	}
+	if (known && h->peer_books == 0 && s->applied == 0 && s->acked == 0 && !peer_lost)
+		return; /* it has not recorded our name yet */
+	if (known && h->peer_books != 0 && peer_shared && !peer_lost) {
+		/* each knows the other by another name: one of the two was restored from somewhere */
+		if (!i_win(n, h))
+			i_am_lost(n, h);
+		return;
+	}
+	if (!known && peer_shared && !peer_lost && !i_win(n, h)) {
+		i_am_lost(n, h);
+		return;
+	}
+	if (!known && peer_shared && !peer_lost)
+		return; /* it finds by our hello that it is the one */
+	peer_is_lost(n, h);
+}
+
+/* --------------------------------------------------------------- epoch and roles */
+
+static void set_role(struct ipsp_side *s, bool primary, const struct ipsp_node *n)
+{
+	if (primary && !s->primary)
+		s->p6 = n->used > 0 ? IPSP_P6_ARMED : IPSP_P6_IDLE;
+	if (!primary && s->primary) {
+		s->s6 = false;
+		if (s->p6 != IPSP_P6_DUE)
+			s->p6 = IPSP_P6_IDLE;
+	}
+	s->primary = primary;
+}
+
+static void agreed(struct ipsp_side *s, const struct ipsp_hello *h, const struct ipsp_node *n)
+{
+	s->agreed_epoch = s->epoch;
+	s->agreed_primary = s->primary;
+	if (s->conf_mine == IPSP_ROLE_NONE) {
+		s->conf_mine = (uint8_t)ipsp_psp(n)->role;
+		s->conf_peer = h->flags & IPSP_HF_CONF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+	}
+}
+
+/* Nothing was ever shared: the configured roles decide, if they are one of each. */
+static void first_agreement(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	bool mine = ipsp_psp(n)->role == IPSP_ROLE_PRIMARY;
+	bool theirs = h->flags & IPSP_HF_CONF_PRIMARY;
+	struct ipsp_side s = n->side;
+
+	n->conf_role_conflict = mine == theirs;
+	if (mine == theirs)
+		return;
+	s.conf_mine = s.conf_peer = IPSP_ROLE_NONE;
+	if (mine && (!s.primary || s.epoch < h->epoch || (h->flags & IPSP_HF_PRIMARY && s.epoch == h->epoch))) {
+		s.epoch = (s.epoch > h->epoch ? s.epoch : h->epoch) + 1;
+		set_role(&s, true, n);
+	} else if (!mine && h->flags & IPSP_HF_PRIMARY && h->epoch >= s.epoch) {
+		s.epoch = h->epoch;
+		set_role(&s, false, n);
+	}
+	if (s.epoch == h->epoch && s.primary != !!(h->flags & IPSP_HF_PRIMARY))
+		agreed(&s, h, n);
+	if (memcmp(&s, &n->side, sizeof s) != 0)
+		ipsp_rec_side(n, &s, true);
+}
+
+static void adopt(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	struct ipsp_side s = n->side;
+	bool yield = h->flags & IPSP_HF_YIELD;
+
+	s.epoch = h->epoch;
+	set_role(&s, !(h->flags & IPSP_HF_PRIMARY), n);
+	s.loan = s.primary && yield && h->flags & IPSP_HF_BYE_LOAN;
+	s.yielded = s.yielded_loan = false;
+	agreed(&s, h, n);
+	if (yield) {
+		s.conf_mine = (uint8_t)ipsp_psp(n)->role;
+		s.conf_peer = h->flags & IPSP_HF_CONF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+		n->stats.exchanges++;
+	}
+	ipsp_rec_side(n, &s, true);
+	n->hello_soon = true;
+}
+
+/* Both are primary in one epoch: who was it at the last agreement keeps the role. */
+static void tie(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	bool mine = n->side.agreed_epoch >= h->agreed_epoch
+			    ? n->side.agreed_primary
+			    : !(h->flags & IPSP_HF_AGREED_PRIMARY);
+	struct ipsp_side s = n->side;
+
+	if (mine)
+		return; /* the peer yields at our hello */
+	set_role(&s, false, n);
+	s.loan = false;
+	agreed(&s, h, n);
+	ipsp_rec_side(n, &s, true);
+	n->hello_soon = true;
+}
+
+static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	bool theirs = h->flags & IPSP_HF_PRIMARY;
+
+	n->conf_role_conflict = false;
+	if (h->flags & IPSP_HF_CHECK || n->mode != IPSP_MODE_ACTIVE)
+		return;
+	if (!n->side.shared && !n->side.lost && !(h->flags & (IPSP_HF_SHARED | IPSP_HF_LOST))) {
+		first_agreement(n, h);
+		return;
+	}
+	if (h->flags & IPSP_HF_LOST || n->side.lost)
+		return; /* the books decide, see identify() */
+	if (h->epoch < n->side.epoch) {
+		n->hello_soon = true;
+		return;
+	}
+	if (h->epoch > n->side.epoch) {
+		adopt(n, h);
+		return;
+	}
+	if (theirs && n->side.primary) {
+		tie(n, h);
+		return;
+	}
+	if (theirs != n->side.primary && n->side.agreed_epoch != n->side.epoch) {
+		struct ipsp_side s = n->side;
+		agreed(&s, h, n);
+		ipsp_rec_side(n, &s, true);
+	}
+}
+
+/* --------------------------------------------------------------- hearing */
+
+void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	bool first = !n->peer.known;
+
+	n->stats.hellos_received++;
+	if (h->number <= n->peer.heard)
+		return; /* overtaken by a later one */
+	n->peer.known = true;
+	n->peer.hello = *h;
+	n->peer.hello.version[sizeof h->version - 1] = 0;
+	n->peer.heard = h->number;
+	n->peer.heard_at = n->now;
+	ipsp_lease_on_hello(n, h);
+	if (first || n->peer.hello.heard == 0)
+		n->hello_soon = true;
+	if (first)
+		identify(n, h);
+	else if (n->side.lost && h->flags & IPSP_HF_SHARED && !(h->flags & IPSP_HF_LOST))
+		learn_books(n, h->books);
+	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost && h->books != n->side.peer_books)
+		peer_is_lost(n, h);
+	agree(n, h);
+	ipsp_compare_on_hello(n);
+	if (h->flags & IPSP_HF_GOODBYE)
+		n->peer.known = false; /* said, and gone: what follows is a new session */
+}
+
+/* --------------------------------------------------------------- P1: comparing the pools */
+
+void ipsp_compare_init(struct ipsp_node *n)
+{
+	struct ipsp_compare *c = &n->compare;
+
+	ipsp_buf_clear(&c->encoded);
+	ipsp_conf_encode_pools(n->pools_from_log ? &n->file : &n->conf, &c->encoded);
+	ipsp_conf_digest(c->encoded.data, c->encoded.len, c->digest);
+	c->known = c->same = c->asking = false;
+	memset(c->peer_digest, 0, sizeof c->peer_digest);
+}
+
+static void lines_clear(struct ipsp_compare *c)
+{
+	for (size_t i = 0; i < c->n_lines; i++)
+		free(c->lines[i]);
+	free(c->lines);
+	c->lines = NULL;
+	c->n_lines = 0;
+}
+
+void ipsp_compare_fini(struct ipsp_node *n)
+{
+	lines_clear(&n->compare);
+	ipsp_buf_fini(&n->compare.encoded);
+	ipsp_buf_fini(&n->compare.theirs);
+}
+
+static void add_line(void *arg, const char *item, const char *here, const char *peer)
+{
+	struct ipsp_compare *c = arg;
+	char text[512];
+
+	if (c->n_lines >= LINES_MAX)
+		return;
+	snprintf(text, sizeof text, "%s: here %s, peer %s", item, here, peer);
+	char **lines = realloc(c->lines, (c->n_lines + 1) * sizeof *lines);
+	char *copy = lines ? strdup(text) : NULL;
+	if (lines)
+		c->lines = lines;
+	if (copy)
+		c->lines[c->n_lines++] = copy;
+}
+
+static void compared(struct ipsp_node *n, bool same)
+{
+	struct ipsp_compare *c = &n->compare;
+
+	c->known = true;
+	c->same = same;
+	c->asking = false;
+	n->hello_soon = true;
+	memcpy(c->peer_digest, n->peer.hello.digest, sizeof c->peer_digest);
+	if (same)
+		return;
+	ipsp_say(n, IPSP_LOG_ERROR,
+		 "the pools of the two sides are not identical (%zu differences, see ipspctl check-config): nothing is shared",
+		 c->n_lines);
+	for (size_t i = 0; i < c->n_lines && i < 20; i++)
+		ipsp_say(n, IPSP_LOG_ERROR, "difference: %.180s", c->lines[i]);
+}
+
+static void compare_encoded(struct ipsp_node *n)
+{
+	struct ipsp_compare *c = &n->compare;
+	struct ipsp_context_conf theirs;
+	int differs = -1;
+
+	lines_clear(c);
+	ipsp_conf_init(&theirs, n->conf.name);
+	if (ipsp_conf_decode_pools(c->theirs.data, c->theirs.len, &theirs) == 0)
+		differs = ipsp_conf_diff(n->pools_from_log ? &n->file : &n->conf, &theirs, add_line, c);
+	else
+		add_line(c, "pools", "readable", "definitions that this version cannot read");
+	ipsp_conf_fini(&theirs);
+	compared(n, differs == 0);
+}
+
+void ipsp_compare_on_hello(struct ipsp_node *n)
+{
+	struct ipsp_compare *c = &n->compare;
+	const struct ipsp_hello *h = &n->peer.hello;
+
+	if (c->known && memcmp(c->peer_digest, h->digest, sizeof h->digest) == 0)
+		return;
+	if (memcmp(c->digest, h->digest, sizeof h->digest) == 0) {
+		lines_clear(c);
+		compared(n, true);
+		return;
+	}
+	if (!c->asking || c->known) {
+		c->known = false;
+		c->asking = true;
+		c->asked_at = IPSP_NEVER;
+		ipsp_buf_clear(&c->theirs);
+	}
+}
+
+/* The request for the next part, when it is due: true and its offset. */
+bool ipsp_compare_next(struct ipsp_node *n, uint32_t *offset)
+{
+	struct ipsp_compare *c = &n->compare;
+
+	if (!c->asking || !n->peer.known)
+		return false;
+	if (c->asked_at != IPSP_NEVER && n->now - c->asked_at < ASK_AGAIN_MS)
+		return false;
+	c->asked_at = n->now;
+	*offset = (uint32_t)c->theirs.len;
+	return true;
+}
+
+ipsp_ms ipsp_compare_due(const struct ipsp_node *n)
+{
+	if (!n->compare.asking || !n->peer.known || !ipsp_heard(n))
+		return IPSP_NEVER;
+	return n->compare.asked_at == IPSP_NEVER ? n->now : n->compare.asked_at + ASK_AGAIN_MS;
+}
+
+void ipsp_compare_on_ask(struct ipsp_node *n, uint32_t offset)
+{
+	if (offset >= n->compare.encoded.len)
+		return;
+	n->compare.part_due = true;
+	n->compare.part_offset = offset;
+}
+
+bool ipsp_compare_part(struct ipsp_node *n, struct ipsp_conf_part *part)
+{
+	struct ipsp_compare *c = &n->compare;
+
+	if (!c->part_due)
+		return false;
+	size_t left = c->encoded.len - c->part_offset;
+	c->part_due = false;
+	part->offset = c->part_offset;
+	part->total = (uint32_t)c->encoded.len;
+	part->bytes = c->encoded.data + c->part_offset;
+	part->n = (uint16_t)(left > CONF_PART ? CONF_PART : left);
+	return true;
+}
+
+void ipsp_compare_on_part(struct ipsp_node *n, const struct ipsp_conf_part *part)
+{
+	struct ipsp_compare *c = &n->compare;
+
+	if (!c->asking || part->offset != c->theirs.len || part->total > CONF_MAX || part->n == 0)
+		return;
+	ipsp_buf_put(&c->theirs, part->bytes, part->n);
+	c->asked_at = IPSP_NEVER;
+	if (c->theirs.failed)
+		n->act->failed = true;
+	else if (c->theirs.len >= part->total)
+		compare_encoded(n);
+}

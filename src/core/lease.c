@@ -1,0 +1,304 @@
+/*
+ * lease - heard, promised, lease, takeover: who may assign while the two sides don't hear each
+ * other. The rules and what they stand against: docs/protocol.md, "The lease".
+ *
+ * A promise on the peer's hello number n says: no takeover here before this side's dead interval
+ * has passed since n was heard. The peer's lease runs from its own sending of n, for that dead
+ * interval less a thousandth (two clocks may differ in rate by 500 ppm each). So a lease has always
+ * ended before the takeover that it excludes, whatever was lost, delayed or lay in a buffer.
+ */
+#include "core/node_int.h"
+
+#define SENT_RING    (sizeof(((struct ipsp_peer_facts *)0)->sent_at) / sizeof(ipsp_ms))
+#define VETO_MS      30000 /* a vetoed takeover is asked again after this */
+#define HOOK_WAIT_MS 35000 /* the shell answers within 30 s; this does not rely on it */
+
+/* Ten hello intervals of the peer, at most half a dead interval (of the one in force). */
+static uint32_t loss_of(const struct ipsp_node *n)
+{
+	uint32_t hello = n->peer.hello.hello_ms ? n->peer.hello.hello_ms : ipsp_psp(n)->hello_interval_ms;
+	return hello > UINT32_MAX / 10 ? UINT32_MAX : hello * 10;
+}
+
+uint32_t ipsp_dead_ms(const struct ipsp_node *n)
+{
+	return n->lease.dead_ms ? n->lease.dead_ms : loss_of(n);
+}
+
+uint32_t ipsp_loss_ms(const struct ipsp_node *n)
+{
+	uint32_t loss = loss_of(n);
+
+	if (n->lease.dead_ms && loss > n->lease.dead_ms / 2)
+		loss = n->lease.dead_ms / 2;
+	return loss ? loss : 1;
+}
+
+bool ipsp_heard(const struct ipsp_node *n)
+{
+	return n->peer.known && n->peer.heard_at != IPSP_NEVER &&
+	       n->now - n->peer.heard_at < ipsp_loss_ms(n);
+}
+
+static bool peer_hears_us(const struct ipsp_node *n)
+{
+	return n->peer.echoed_sent_at != IPSP_NEVER &&
+	       n->now - n->peer.echoed_sent_at < ipsp_loss_ms(n);
+}
+
+bool ipsp_contact(const struct ipsp_node *n)
+{
+	return ipsp_heard(n) && peer_hears_us(n);
+}
+
+void ipsp_lease_touch(struct ipsp_node *n)
+{
+	n->lease.alive_at = n->now;
+	n->lease_dirty = true;
+}
+
+/* A longer interval is in force at once; a shorter one when the peer has said that it knows it. */
+static void settle_interval(struct ipsp_node *n)
+{
+	uint32_t want = ipsp_psp(n)->dead_interval_ms;
+	uint32_t have = n->lease.dead_ms;
+
+	if (want == have)
+		return;
+	bool longer = want != 0 && (have == 0 ? want >= loss_of(n) : want > have);
+	bool known = n->peer.known && ipsp_contact(n) &&
+		     n->peer.hello.peer_dead_ms == (want ? want : loss_of(n));
+	if (!longer && !known && n->side.shared)
+		return;
+	n->lease.dead_ms = want;
+	ipsp_lease_touch(n);
+}
+
+/* What a hello says as the length of the promises in it: the interval that is to be in force. */
+uint32_t ipsp_lease_said(const struct ipsp_node *n)
+{
+	uint32_t want = ipsp_psp(n)->dead_interval_ms;
+	return want ? want : loss_of(n);
+}
+
+/* --------------------------------------------------------------- the lease */
+
+bool ipsp_may_assign(const struct ipsp_node *n)
+{
+	if (n->side.lost)
+		return false;
+	if (n->side.licence)
+		return !n->licence_pending && !n->licence_resting && n->now >= n->listen_until;
+	if (!n->side.shared)
+		return n->side.primary && n->now >= n->listen_until;
+	return n->lease.lease_end != 0 && n->now < n->lease.lease_end;
+}
+
+static bool sent_at(const struct ipsp_node *n, uint32_t number, ipsp_ms *at)
+{
+	if (number == 0 || number > n->peer.number || n->peer.number - number >= SENT_RING)
+		return false;
+	*at = n->peer.sent_at[number % SENT_RING];
+	return true;
+}
+
+void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	ipsp_ms at;
+
+	if (sent_at(n, h->heard, &at) && h->heard >= n->peer.echoed) {
+		n->peer.echoed = h->heard;
+		n->peer.echoed_sent_at = at;
+	}
+	n->said_peer_dead_ms = h->dead_ms;
+	if (n->side.licence || (h->flags & IPSP_HF_LICENCE)) {
+		/* it serves on what the books give us: our own silence begins with its last word */
+		if (h->flags & IPSP_HF_LICENCE) {
+			n->lease.quiet_since = n->now;
+			ipsp_lease_touch(n);
+		}
+	} else if (sent_at(n, h->promised, &at)) {
+		n->lease.lease_end = at + h->dead_ms - h->dead_ms / 1000 - 1;
+		n->lease.peer_dead_ms = h->dead_ms;
+		ipsp_lease_touch(n);
+	} else if (h->dead_ms < n->lease.peer_dead_ms) {
+		/* shorter promises from now on; when ours began is not kept, how long it was is */
+		uint32_t less = n->lease.peer_dead_ms - h->dead_ms;
+		n->lease.lease_end = n->lease.lease_end > less ? n->lease.lease_end - less : 0;
+		n->lease.peer_dead_ms = h->dead_ms;
+		ipsp_lease_touch(n);
+	}
+	settle_interval(n);
+}
+
+/*
+ * For the hello that is about to be built: the newest number of the peer's to promise on. Only in
+ * the agreed epoch, with no healing open, and while the peer hears us: so one-way loss stops promises
+ * both ways and ends in one takeover.
+ */
+uint32_t ipsp_lease_promise(struct ipsp_node *n)
+{
+	const struct ipsp_hello *h = &n->peer.hello;
+	bool agreed = n->peer.known && h->epoch == n->side.epoch &&
+		      !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary;
+
+	if (!agreed || n->side.licence || n->side.lost || (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
+		return n->peer.promised;
+	if (ipsp_sync_healing(n) || !ipsp_contact(n) || n->peer.heard <= n->peer.promised)
+		return n->peer.promised;
+	n->peer.promised = n->peer.heard;
+	n->lease.quiet_since = n->peer.heard_at;
+	ipsp_lease_touch(n);
+	return n->peer.promised;
+}
+
+/* --------------------------------------------------------------- takeover */
+
+static bool may_take_over(const struct ipsp_node *n)
+{
+	if (n->mode != IPSP_MODE_ACTIVE || !ipsp_psp(n)->enabled || n->side.terminated ||
+	    n->side.grounded || n->stopping)
+		return false;
+	if (!n->side.shared || n->side.lost || (n->side.licence && !n->licence_resting))
+		return false;
+	return (n->side.primary || n->side.s6) && !ipsp_contact(n);
+}
+
+static bool silence_over(const struct ipsp_node *n)
+{
+	return n->now >= n->lease.quiet_since + ipsp_dead_ms(n);
+}
+
+void ipsp_lease_takeover(struct ipsp_node *n, bool force)
+{
+	struct ipsp_side s = n->side;
+
+	s.epoch++;
+	s.primary = true;
+	s.licence = true;
+	s.yielded = s.yielded_loan = false;
+	if (force) { /* the operator answers for the peer: it may be that we never shared, or lost all */
+		s.shared = true;
+		s.lost = s.grounded = false;
+	}
+	s.p6 = n->used > 0 ? IPSP_P6_ARMED : IPSP_P6_IDLE;
+	ipsp_rec_side(n, &s, true);
+	n->licence_pending = true;
+	n->licence_resting = false;
+	n->listen_until = 0;
+	n->hook_asked = n->vetoed = false;
+	n->stats.takeovers++;
+	n->hello_soon = true;
+	ipsp_say(n, IPSP_LOG_WARNING,
+		 force ? "forced takeover: this side is primary and uses all addresses, epoch %llu"
+		       : "the dead interval has run out: taking over as primary, epoch %llu",
+		 (unsigned long long)s.epoch);
+}
+
+/* The licence is durable: now it is in force. */
+void ipsp_lease_flushed(struct ipsp_node *n)
+{
+	if (!n->licence_pending || n->flushed < n->side_seq)
+		return;
+	n->licence_pending = false;
+	ipsp_lease_touch(n);
+	n->xacts.retry = true;
+}
+
+void ipsp_lease_on_hook(struct ipsp_node *n, bool yes)
+{
+	if (!n->hook_asked)
+		return;
+	n->hook_asked = false;
+	/* a yes is void when the peer was heard meanwhile */
+	if (yes && n->hook_quiet == n->lease.quiet_since && may_take_over(n) && silence_over(n)) {
+		ipsp_lease_takeover(n, false);
+		return;
+	}
+	n->vetoed = !yes;
+	n->veto_at = n->now;
+	if (!yes)
+		ipsp_say(n, IPSP_LOG_WARNING, "the hook vetoed the takeover; asked again in 30 s");
+}
+
+/*
+ * Before anything else of a step. A stop of this process or its host: nothing was watched, so the
+ * silence begins anew. It never renews the lease.
+ */
+void ipsp_lease_gap(struct ipsp_node *n)
+{
+	if (n->now - n->last_step > ipsp_loss_ms(n)) {
+		n->lease.quiet_since = n->now;
+		ipsp_lease_touch(n);
+		n->vetoed = false;
+	}
+	n->last_step = n->now;
+}
+
+void ipsp_lease_tick(struct ipsp_node *n)
+{
+	settle_interval(n);
+	if (n->side.licence && !n->licence_resting && n->now >= n->listen_until &&
+	    n->now - n->lease.alive_at >= ipsp_psp(n)->hello_interval_ms)
+		ipsp_lease_touch(n);
+	if (!may_take_over(n) || !silence_over(n) || n->flushed < n->side_seq) {
+		if (!silence_over(n))
+			n->vetoed = false;
+		return;
+	}
+	if (!n->has_hook) {
+		ipsp_lease_takeover(n, false);
+	} else if (n->hook_asked ? n->now - n->hook_at >= HOOK_WAIT_MS
+				 : !n->vetoed || n->now - n->veto_at >= VETO_MS) {
+		n->hook_asked = true;
+		n->hook_at = n->now;
+		n->hook_quiet = n->lease.quiet_since;
+		ipsp_out_hook(n, IPSP_HOOK_TAKEOVER_CHECK, IPSP_ADDR_NONE);
+	}
+}
+
+ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
+{
+	if (!may_take_over(n))
+		return IPSP_NEVER;
+	ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
+	if (n->hook_asked && at < n->hook_at + HOOK_WAIT_MS)
+		return n->hook_at + HOOK_WAIT_MS;
+	if (n->vetoed && at < n->veto_at + VETO_MS)
+		return n->veto_at + VETO_MS;
+	return at;
+}
+
+/* --------------------------------------------------------------- start */
+
+void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
+{
+	const struct ipsp_lease_note *note = start->lease;
+	uint32_t listen = 3 * ipsp_psp(n)->hello_interval_ms;
+	struct ipsp_lease_note *l = &n->lease;
+
+	l->dead_ms = note ? note->dead_ms : ipsp_psp(n)->dead_interval_ms;
+	l->peer_dead_ms = note ? note->peer_dead_ms : 0;
+	l->lease_end = 0;
+	l->quiet_since = n->now;
+	l->alive_at = n->now;
+	if (note && start->same_boot && note->alive_at <= n->now) {
+		uint64_t away = n->now - note->alive_at;
+		if (note->lease_end > n->now)
+			l->lease_end = note->lease_end;
+		/* the silence before the stop was watched only if the stop was short */
+		if (away <= ipsp_loss_ms(n) && note->quiet_since <= n->now)
+			l->quiet_since = note->quiet_since;
+		if (n->side.licence && away < ipsp_dead_ms(n)) {
+			n->listen_until = n->now + listen;
+			n->licence_pending = false;
+		} else if (n->side.licence) {
+			n->licence_resting = true;
+		}
+	} else if (n->side.licence) {
+		n->licence_resting = true;
+	}
+	if (!n->side.licence && !n->side.shared && n->side.primary && n->blank)
+		n->listen_until = n->now + listen;
+	ipsp_lease_touch(n);
+}

@@ -1,0 +1,329 @@
+/* peer - the state table. See peer.h for what its two kinds of events are. */
+#include "core/node_int.h"
+
+#include <string.h>
+
+typedef void handler_fn(struct ipsp_node *n, const struct ipsp_msg *msg);
+
+struct ipsp_rule {
+	handler_fn *run;
+	enum ipsp_state next;
+	bool impossible;
+};
+
+/* --------------------------------------------------------------- messages */
+
+static void conf_ask(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	ipsp_compare_on_ask(n, msg->u.conf.offset);
+}
+
+static void conf_part(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	ipsp_compare_on_part(n, &msg->u.conf);
+}
+
+static void request(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	ipsp_xact_on_request(n, &msg->u.request);
+}
+
+static void refuse(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	ipsp_xact_on_refuse(n, &msg->u.refuse);
+}
+
+static bool of_this_stream(struct ipsp_node *n, uint32_t tag, uint32_t want)
+{
+	bool ok = n->side.peer_books != 0 && n->peer.hello.books == n->side.peer_books && tag == want;
+
+	if (!ok)
+		n->stats.drop_state++;
+	return ok;
+}
+
+static void item(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	if (of_this_stream(n, msg->u.item.stream, ipsp_sync_tag(n->side.peer_books, n->side.books)))
+		ipsp_sync_on_item(n, msg->u.item.bytes, msg->u.item.n);
+}
+
+static void ack(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	if (of_this_stream(n, msg->u.ack.stream, ipsp_sync_tag(n->side.books, n->side.peer_books)))
+		ipsp_sync_on_ack(n, msg->u.ack.number);
+}
+
+static void takeover(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	ipsp_flow_on_takeover(n, msg->u.request.epoch);
+}
+
+static void cancel(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	ipsp_xact_on_cancel(n, msg->u.request.id);
+}
+
+/* --------------------------------------------------------------- situations */
+
+static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
+{
+	enum ipsp_peer_state was = n->peer_state;
+
+	if (was == state)
+		return;
+	n->peer_state = state;
+	if (state == IPSP_PEER_UP) {
+		ipsp_say(n, IPSP_LOG_NOTICE, "the peer is up");
+		ipsp_out_trap(n, IPSP_TRAP_PEER_UP, IPSP_ADDR_NONE);
+		ipsp_out_hook(n, IPSP_HOOK_PEER_UP, IPSP_ADDR_NONE);
+	} else if (state == IPSP_PEER_LOST) {
+		n->stats.peer_losses++;
+		ipsp_say(n, IPSP_LOG_WARNING, "the peer is lost; the dead interval runs");
+		ipsp_out_trap(n, IPSP_TRAP_PEER_LOST, IPSP_ADDR_NONE);
+		ipsp_out_hook(n, IPSP_HOOK_PEER_LOST, IPSP_ADDR_NONE);
+	} else if (state == IPSP_PEER_DOWN) {
+		ipsp_say(n, IPSP_LOG_WARNING, "the peer is marked down; its addresses are used here");
+		ipsp_out_trap(n, IPSP_TRAP_PEER_DOWN, IPSP_ADDR_NONE);
+		ipsp_out_hook(n, IPSP_HOOK_PEER_DOWN, IPSP_ADDR_NONE);
+	}
+}
+
+static void stay(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)n;
+	(void)msg;
+}
+
+/* The link is closed: by mode, by command, or there is none configured. */
+static void closed(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	set_peer(n, IPSP_PEER_UNKNOWN);
+}
+
+/* No contact, and nothing is known of the peer. */
+static void searching(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	set_peer(n, n->peer_state == IPSP_PEER_UNKNOWN ? IPSP_PEER_UNKNOWN : IPSP_PEER_LOST);
+}
+
+static void met(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	set_peer(n, IPSP_PEER_UP);
+}
+
+static void lost(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	set_peer(n, IPSP_PEER_LOST);
+}
+
+static void down(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	set_peer(n, IPSP_PEER_DOWN);
+}
+
+static void healing(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	set_peer(n, IPSP_PEER_UP);
+	ipsp_say(n, IPSP_LOG_NOTICE, "the peer is back: comparing who uses what");
+}
+
+static void mismatch(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	set_peer(n, IPSP_PEER_UP);
+	ipsp_out_trap(n, IPSP_TRAP_CONFIG_MISMATCH, IPSP_ADDR_NONE);
+	ipsp_out_hook(n, IPSP_HOOK_CONFIG_MISMATCH, IPSP_ADDR_NONE);
+	if (n->conf_role_conflict)
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "both sides are configured as %s: one must name its peer as \"primary\", the other as \"secondary\"",
+			 ipsp_role_word(ipsp_psp(n)->role));
+}
+
+static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	(void)msg;
+	if (n->peer_state == IPSP_PEER_UP && !ipsp_heard(n))
+		set_peer(n, IPSP_PEER_LOST);
+	else if (ipsp_contact(n))
+		set_peer(n, IPSP_PEER_UP);
+}
+
+/* --------------------------------------------------------------- the table */
+
+#define DIS IPSP_ST_DISABLED
+#define INA IPSP_ST_INACTIVE
+#define CHK IPSP_ST_CHECKING
+#define CON IPSP_ST_CONNECTING
+#define MIS IPSP_ST_CONFIG_MISMATCH
+#define LCK IPSP_ST_LOCKED
+#define ACT IPSP_ST_ACTIVE
+#define LST IPSP_ST_PEER_LOST
+#define DWN IPSP_ST_PEER_DOWN
+#define REC IPSP_ST_RECONCILING
+#define TRM IPSP_ST_TERMINATED
+
+/* Everything that a side in contact does for its peer; an item is exactly-once in every state. */
+#define TALKS(s)                                                                                   \
+	[IPSP_PE_CONF_ASK] = {conf_ask, s, false}, [IPSP_PE_CONF_PART] = {conf_part, s, false},    \
+	[IPSP_PE_REQUEST] = {request, s, false}, [IPSP_PE_REFUSE] = {refuse, s, false},            \
+	[IPSP_PE_ITEM] = {item, s, false}, [IPSP_PE_ACK] = {ack, s, false},                        \
+	[IPSP_PE_CANCEL] = {cancel, s, false}
+
+#define TO(s, h) [IPSP_PE_SITUATION + (s)] = {h, s, false}
+#define SITUATIONS                                                                                 \
+	TO(DIS, closed), TO(INA, closed), TO(CHK, stay), TO(CON, searching), TO(MIS, mismatch),    \
+		TO(LCK, met), TO(ACT, met), TO(LST, lost), TO(DWN, down), TO(REC, healing),        \
+		TO(TRM, out_of_service)
+
+/* An empty cell is ignored on purpose, and counted. */
+static const struct ipsp_rule rules[IPSP_STATES][IPSP_PEER_EVENTS] = {
+	[DIS] = {SITUATIONS},
+	[INA] = {SITUATIONS},
+	[CHK] = {[IPSP_PE_CONF_ASK] = {conf_ask, CHK, false},
+		 [IPSP_PE_CONF_PART] = {conf_part, CHK, false},
+		 SITUATIONS},
+	[CON] = {TALKS(CON), SITUATIONS},
+	[MIS] = {TALKS(MIS), SITUATIONS},
+	[LCK] = {TALKS(LCK), [IPSP_PE_TAKEOVER] = {takeover, LCK, false}, SITUATIONS},
+	[ACT] = {TALKS(ACT), [IPSP_PE_TAKEOVER] = {takeover, ACT, false}, SITUATIONS},
+	[LST] = {TALKS(LST), SITUATIONS},
+	/* a licence is ended before anything of the peer's is obeyed: that makes it RECONCILING */
+	[DWN] = {[IPSP_PE_CONF_ASK] = {conf_ask, DWN, false},
+		 [IPSP_PE_CONF_PART] = {conf_part, DWN, false},
+		 [IPSP_PE_ACK] = {ack, DWN, false},
+		 SITUATIONS},
+	[REC] = {TALKS(REC), SITUATIONS},
+	[TRM] = {TALKS(TRM), SITUATIONS},
+};
+
+enum ipsp_cell ipsp_peer_cell(enum ipsp_state state, enum ipsp_peer_event event)
+{
+	const struct ipsp_rule *rule = &rules[state][event];
+
+	return rule->impossible ? IPSP_CELL_IMPOSSIBLE : rule->run ? IPSP_CELL_RULE : IPSP_CELL_IGNORED;
+}
+
+static void happens(struct ipsp_node *n, enum ipsp_peer_event event, const struct ipsp_msg *msg)
+{
+	const struct ipsp_rule *rule = &rules[n->state][event];
+
+	n->visits[n->state][event]++;
+	if (!rule->run) {
+		n->stats.rules_ignored++;
+		return;
+	}
+	n->state = rule->next;
+	rule->run(n, msg);
+}
+
+const ipsp_peer_visits *ipsp_node_visits(const struct ipsp_node *n)
+{
+	return (const ipsp_peer_visits *)&n->visits;
+}
+
+void ipsp_peer_message(struct ipsp_node *n, const struct ipsp_msg *msg)
+{
+	static const enum ipsp_peer_event events[IPSP_MSG_TYPES] = {
+		[IPSP_MSG_CONF_ASK] = IPSP_PE_CONF_ASK, [IPSP_MSG_CONF_PART] = IPSP_PE_CONF_PART,
+		[IPSP_MSG_REQUEST] = IPSP_PE_REQUEST,	[IPSP_MSG_REFUSE] = IPSP_PE_REFUSE,
+		[IPSP_MSG_ITEM] = IPSP_PE_ITEM,		[IPSP_MSG_ACK] = IPSP_PE_ACK,
+		[IPSP_MSG_TAKEOVER] = IPSP_PE_TAKEOVER, [IPSP_MSG_CANCEL] = IPSP_PE_CANCEL,
+	};
+	happens(n, events[msg->type], msg);
+}
+
+/* --------------------------------------------------------------- what the facts add up to */
+
+static enum ipsp_state without_contact(const struct ipsp_node *n)
+{
+	if (!n->side.shared)
+		return n->side.lost ? LCK : CON;
+	ipsp_ms since = n->peer.heard_at != IPSP_NEVER ? n->peer.heard_at : n->started_at;
+	if (n->now - since >= ipsp_loss_ms(n) || n->peer_state == IPSP_PEER_LOST)
+		return LST;
+	return n->peer.heard_at != IPSP_NEVER && n->peer_state == IPSP_PEER_UP ? n->state : CON;
+}
+
+static enum ipsp_state with_contact(const struct ipsp_node *n)
+{
+	if (n->conf_role_conflict || (n->compare.known && !n->compare.same))
+		return MIS;
+	if (n->side.lost)
+		return LCK;
+	if (!n->side.shared) {
+		if (!n->compare.known)
+			return CON;
+		return n->side.primary ? ACT : LCK;
+	}
+	if (ipsp_sync_healing(n))
+		return REC;
+	return ipsp_may_assign(n) ? ACT : LCK;
+}
+
+static enum ipsp_state situation(const struct ipsp_node *n)
+{
+	if (!ipsp_psp(n)->enabled || n->refused_enable)
+		return DIS;
+	if (n->mode == IPSP_MODE_INACTIVE)
+		return INA;
+	if (n->mode == IPSP_MODE_CHECK)
+		return CHK;
+	if (n->side.terminated)
+		return TRM;
+	if (n->side.grounded && !n->side.shared && !ipsp_contact(n))
+		return DIS;
+	if (n->side.licence && !n->licence_resting && !n->licence_pending)
+		return DWN;
+	return ipsp_contact(n) ? with_contact(n) : without_contact(n);
+}
+
+void ipsp_peer_situation(struct ipsp_node *n)
+{
+	enum ipsp_state now = situation(n);
+
+	if (now == n->state) {
+		n->visits[now][IPSP_PE_SITUATION + now]++;
+		return;
+	}
+	happens(n, (enum ipsp_peer_event)(IPSP_PE_SITUATION + (int)now), NULL);
+	n->state_changed = true;
+}
+
+/* Why this side does not serve new sessions now. */
+enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
+{
+	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE || n->side.terminated || ipsp_may_assign(n))
+		return IPSP_WAIT_NONE;
+	if (n->vetoed)
+		return IPSP_WAIT_VETO;
+	if (!n->side.shared && !n->side.lost) {
+		if (n->side.primary)
+			return IPSP_WAIT_SILENCE;
+		return ipsp_contact(n) ? IPSP_WAIT_FIRST_GRANT : IPSP_WAIT_PEER;
+	}
+	if (ipsp_contact(n))
+		return ipsp_sync_healing(n) || n->side.lost ? IPSP_WAIT_HEALING : IPSP_WAIT_LEASE;
+	if (!n->side.lost && (n->side.primary || n->side.s6))
+		return IPSP_WAIT_SILENCE;
+	return IPSP_WAIT_PEER;
+}
+
+const char *ipsp_peer_event_word(enum ipsp_peer_event event)
+{
+	static const char *const words[] = {
+		[IPSP_PE_CONF_ASK] = "conf-ask", [IPSP_PE_CONF_PART] = "conf-part",
+		[IPSP_PE_REQUEST] = "request",	 [IPSP_PE_REFUSE] = "refuse",
+		[IPSP_PE_ITEM] = "item",	 [IPSP_PE_ACK] = "ack",
+		[IPSP_PE_TAKEOVER] = "takeover", [IPSP_PE_CANCEL] = "cancel",
+	};
+	if (event < IPSP_PE_SITUATION)
+		return words[event];
+	return ipsp_state_word((enum ipsp_state)(event - IPSP_PE_SITUATION));
+}

@@ -1,0 +1,197 @@
+/*
+ * tx - what goes into datagrams: at the end of each turn all that may be said is packed into as few
+ * as it fits, sealed, and handed to the shell.
+ *
+ * Nothing is said while a change of books identity, role, epoch or licence waits for its flush.
+ */
+#include "core/node_int.h"
+
+#include <string.h>
+
+#define HELLO_SOON_MS 10 /* hellos out of turn are at least this far apart */
+
+struct packer {
+	struct ipsp_node *n;
+	uint8_t plain[IPSP_PLAIN_MAX];
+	size_t len;
+};
+
+void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram, size_t len)
+{
+	struct ipsp_out *o = len > 0 ? ipsp_out_add(n, IPSP_OUT_DATAGRAM) : NULL;
+
+	if (!o)
+		return;
+	o->off = n->act->bytes.len;
+	o->len = len;
+	ipsp_buf_put(&n->act->bytes, dgram, len);
+}
+
+static void pack_close(struct packer *p)
+{
+	uint8_t dgram[IPSP_DGRAM_MAX];
+
+	if (p->len == 0)
+		return;
+	size_t len = ipsp_seal_close(&p->n->seal, p->plain, p->len, dgram);
+	p->len = 0;
+	ipsp_tx_dgram(p->n, dgram, len);
+}
+
+static void pack(struct packer *p, const struct ipsp_msg *msg)
+{
+	size_t len = ipsp_msg_put(p->plain, p->len, sizeof p->plain, msg);
+
+	if (len == 0) {
+		pack_close(p);
+		len = ipsp_msg_put(p->plain, 0, sizeof p->plain, msg);
+	}
+	p->len = len;
+}
+
+static void pack_hello(struct packer *p)
+{
+	struct ipsp_node *n = p->n;
+	struct ipsp_msg msg = {.type = IPSP_MSG_HELLO};
+
+	if (n->now < n->hello_at && !(n->hello_soon && n->now >= n->hello_min_at))
+		return;
+	ipsp_hello_build(n, &msg.u.hello);
+	pack(p, &msg);
+	n->hello_soon = false;
+	n->hello_at = n->now + ipsp_psp(n)->hello_interval_ms;
+	uint32_t min = ipsp_psp(n)->hello_interval_ms / 4;
+	n->hello_min_at = n->now + (min < HELLO_SOON_MS ? min : HELLO_SOON_MS);
+}
+
+static void pack_ack(struct packer *p)
+{
+	struct ipsp_node *n = p->n;
+	struct ipsp_msg msg = {.type = IPSP_MSG_ACK};
+
+	if (!n->stream.ack_now)
+		return;
+	n->stream.ack_now = false;
+	msg.u.ack.number = n->stream.ack_due;
+	msg.u.ack.stream = ipsp_sync_tag(n->side.peer_books, n->side.books);
+	pack(p, &msg);
+}
+
+static void pack_refusals(struct packer *p)
+{
+	struct ipsp_xacts *x = &p->n->xacts;
+
+	for (uint32_t i = 0; i < x->n_refusals; i++) {
+		struct ipsp_msg msg = {.type = IPSP_MSG_REFUSE, .u.refuse = x->refusals[i]};
+		if (x->refusals[i].err == 0) {
+			msg.type = IPSP_MSG_CANCEL;
+			msg.u.request = (struct ipsp_request){.id = x->refusals[i].id};
+		}
+		pack(p, &msg);
+	}
+	x->n_refusals = 0;
+}
+
+static void pack_requests(struct packer *p)
+{
+	struct ipsp_msg msg = {.type = IPSP_MSG_REQUEST};
+	uint32_t slot = IPSP_NO_XACT;
+
+	if (p->n->now < p->n->xacts.soonest && !p->n->xacts.retry)
+		return;
+	while (ipsp_xact_next(p->n, &slot, &msg.u.request))
+		pack(p, &msg);
+}
+
+static void pack_items(struct packer *p)
+{
+	struct ipsp_node *n = p->n;
+	struct ipsp_msg msg = {.type = IPSP_MSG_ITEM};
+	struct ipsp_out_item *o;
+	uint32_t repeated = 0;
+
+	msg.u.item.stream = ipsp_sync_tag(n->side.books, n->side.peer_books);
+	while ((o = ipsp_sync_next(n, &repeated))) {
+		msg.u.item.bytes = o->bytes;
+		msg.u.item.n = o->n;
+		pack(p, &msg);
+	}
+}
+
+static void pack_conf(struct packer *p)
+{
+	struct ipsp_msg msg = {.type = IPSP_MSG_CONF_ASK};
+
+	if (ipsp_compare_next(p->n, &msg.u.conf.offset))
+		pack(p, &msg);
+	msg.type = IPSP_MSG_CONF_PART;
+	if (ipsp_compare_part(p->n, &msg.u.conf))
+		pack(p, &msg);
+}
+
+/* Nothing was opened for three hello intervals, of whichever side has the longer ones. */
+static bool needs_shake(const struct ipsp_node *n)
+{
+	uint32_t mine = ipsp_psp(n)->hello_interval_ms, theirs = n->peer.hello.hello_ms;
+
+	return n->peer.opened_at == IPSP_NEVER || n->now - n->peer.opened_at >= 3ULL * (mine > theirs ? mine : theirs);
+}
+
+static void shake(struct ipsp_node *n)
+{
+	uint8_t dgram[IPSP_DGRAM_MAX];
+
+	if (!needs_shake(n) || (n->peer.shook_at != IPSP_NEVER &&
+			      n->now - n->peer.shook_at < ipsp_psp(n)->hello_interval_ms))
+		return;
+	n->peer.shook_at = n->now;
+	ipsp_tx_dgram(n, dgram, ipsp_seal_shake(&n->seal, dgram));
+	ipsp_tx_dgram(n, dgram, ipsp_seal_candidate(&n->seal, dgram));
+}
+
+/* Items and acknowledgements make sense once both know whose books they speak of. */
+static bool streams_open(const struct ipsp_node *n)
+{
+	return n->peer.known && n->side.peer_books != 0 && n->peer.hello.books == n->side.peer_books &&
+	       n->peer.hello.peer_books == n->side.books && !n->side.licence && n->mode == IPSP_MODE_ACTIVE;
+}
+
+void ipsp_tx(struct ipsp_node *n)
+{
+	struct packer p = {.n = n};
+
+	if (!ipsp_psp(n)->enabled || n->mode == IPSP_MODE_INACTIVE || n->refused_enable)
+		return;
+	shake(n);
+	if (n->side_seq > n->flushed)
+		return;
+	pack_hello(&p);
+	if (streams_open(n)) {
+		pack_ack(&p);
+		pack_refusals(&p);
+		pack_requests(&p);
+		pack_items(&p);
+	}
+	pack_conf(&p);
+	pack_close(&p);
+}
+
+ipsp_ms ipsp_tx_due(const struct ipsp_node *n)
+{
+	if (!ipsp_psp(n)->enabled || n->mode == IPSP_MODE_INACTIVE || n->refused_enable || n->side_seq > n->flushed)
+		return IPSP_NEVER;
+	ipsp_ms due = n->hello_at;
+	if (n->hello_soon && n->hello_min_at < due)
+		due = n->hello_min_at;
+	if (needs_shake(n)) {
+		ipsp_ms next = n->peer.shook_at == IPSP_NEVER ? n->now
+							      : n->peer.shook_at + ipsp_psp(n)->hello_interval_ms;
+		due = next < due ? next : due;
+	}
+	if (streams_open(n)) {
+		ipsp_ms item = ipsp_sync_due(n);
+		due = item < due ? item : due;
+	}
+	ipsp_ms ask = ipsp_compare_due(n);
+	return ask < due ? ask : due;
+}

@@ -1,0 +1,219 @@
+/* view - what is shown of a node; nothing here changes anything. */
+#include "core/node_int.h"
+
+#include <assert.h>
+#include <string.h>
+
+const char *ipsp_role_word(enum ipsp_role role)
+{
+	static const char *const words[] = {"none", "primary", "secondary"};
+	return words[role];
+}
+
+const char *ipsp_mode_word(enum ipsp_mode mode)
+{
+	static const char *const words[] = {"active", "inactive", "check-config"};
+	return words[mode];
+}
+
+const char *ipsp_state_word(enum ipsp_state state)
+{
+	static const char *const words[IPSP_STATES] = {
+		"disabled", "inactive",	 "checking",  "connecting",  "config-mismatch", "locked",
+		"active",   "peer-lost", "peer-down", "reconciling", "terminated",
+	};
+	return words[state];
+}
+
+const char *ipsp_peer_state_word(enum ipsp_peer_state state)
+{
+	static const char *const words[IPSP_PEER_STATES] = {"unknown", "up", "lost", "down"};
+	return words[state];
+}
+
+const char *ipsp_waiting_word(enum ipsp_waiting waiting)
+{
+	static const char *const words[IPSP_WAITS] = {NULL,	 "peer",	"lease", "healing",
+						      "silence", "first-grant", "veto"};
+	return words[waiting];
+}
+
+static enum ipsp_role role_of(const struct ipsp_node *n)
+{
+	if (!ipsp_psp(n)->enabled || n->refused_enable)
+		return IPSP_ROLE_NONE;
+	return n->side.primary ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+}
+
+static enum ipsp_role peer_role_of(const struct ipsp_node *n)
+{
+	if (!n->peer.known)
+		return n->peer_state == IPSP_PEER_UNKNOWN || role_of(n) == IPSP_ROLE_NONE ? IPSP_ROLE_NONE
+		       : n->side.primary						  ? IPSP_ROLE_SECONDARY
+											  : IPSP_ROLE_PRIMARY;
+	return n->peer.hello.flags & IPSP_HF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+}
+
+static bool serves_alone(const struct ipsp_node *n)
+{
+	if (n->side.grounded || n->refused_enable)
+		return false;
+	if (!ipsp_psp(n)->enabled)
+		return !ipsp_flow_owns_none(n);
+	return n->side.primary && !n->side.shared && ipsp_may_assign(n);
+}
+
+static bool serving(const struct ipsp_node *n)
+{
+	if (n->side.terminated || n->side.draining || n->stopping || n->refused_enable || n->side.grounded)
+		return false;
+	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE)
+		return serves_alone(n);
+	return ipsp_may_assign(n);
+}
+
+/* How long until the peer is marked down, while it is lost. */
+static ipsp_ms dead_in(const struct ipsp_node *n, ipsp_ms now)
+{
+	if (n->state != IPSP_ST_PEER_LOST)
+		return IPSP_NEVER;
+	ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
+	return at > now ? at - now : 0;
+}
+
+void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status *s)
+{
+	memset(s, 0, sizeof *s);
+	s->conf = &n->conf;
+	s->mode = n->mode;
+	s->configured_role = ipsp_psp(n)->enabled ? ipsp_psp(n)->role : IPSP_ROLE_NONE;
+	s->role = role_of(n);
+	s->peer_role = peer_role_of(n);
+	s->state = n->state;
+	s->peer_state = n->peer_state;
+	s->epoch = n->side.epoch;
+	s->books = n->side.books;
+	s->draining = n->side.draining;
+	s->all_free = n->side.p6 == IPSP_P6_SENT && n->used == 0;
+	s->serving = serving(n);
+	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost && (n->side.primary || n->side.s6);
+	s->role_on_loan = n->side.loan;
+	s->pools_from_log = n->pools_from_log;
+	s->waiting = n->waiting;
+	s->waiting_ms = n->waiting == IPSP_WAIT_NONE || now < n->waiting_since ? IPSP_NEVER : now - n->waiting_since;
+	s->last_heard_ms = n->peer.opened_at == IPSP_NEVER || now < n->peer.opened_at ? IPSP_NEVER
+										     : now - n->peer.opened_at;
+	s->dead_in_ms = dead_in(n, now);
+	memcpy(s->peer_version, n->peer.hello.version, sizeof s->peer_version);
+	s->peer_used = n->peer.hello.used;
+	s->dead_interval_ms = ipsp_psp(n)->dead_interval_ms;
+	s->sent = n->side.sent;
+	s->applied = n->side.applied;
+	s->acked = n->side.acked;
+	s->open_requests = n->xacts.n_open;
+	for (uint32_t p = 0; p < n->conf.n_pools; p++)
+		s->duplicates_open += ipsp_pool_counts(n->pools[p])->dup;
+	s->duplicates_open += n->n_duplicate;
+	s->drained = n->side.draining && n->used == 0 && n->stream.n == 0 && ipsp_flow_in_transit(n) == 0 &&
+		     ipsp_contact(n) && n->peer.hello.epoch == n->side.epoch && n->side_seq <= n->flushed;
+}
+
+void ipsp_node_pool_status(const struct ipsp_node *n, uint16_t p, struct ipsp_pool_status *s)
+{
+	const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
+	bool licensed = n->side.licence && !n->licence_pending && !n->licence_resting;
+
+	memset(s, 0, sizeof *s);
+	s->conf = &n->conf.pools[p];
+	s->used = c->used + c->peer_used + c->transit_used;
+	s->free = c->free;
+	s->hold = c->hold;
+	s->quarantine = c->quarantine;
+	s->reclaimed = c->peer_used + c->transit_used;
+	if (licensed) {
+		s->free += c->peer_idle + c->transit_idle;
+		s->reclaimed += c->peer_idle + c->transit_idle;
+	} else {
+		s->released = c->peer_idle;
+		s->in_transit = c->transit_idle;
+	}
+}
+
+bool ipsp_node_session(const struct ipsp_node *n, uint32_t *cursor, struct ipsp_session_view *v)
+{
+	uint32_t i = ipsp_binds_next(n->binds, *cursor);
+
+	for (; i != IPSP_NO_BIND; i = ipsp_binds_next(n->binds, i + 1)) {
+		if (!ipsp_binds_get(n->binds, i, &v->bind) || v->bind.kind != IPSP_BIND_SESSION)
+			continue;
+		*cursor = i + 1;
+		v->addr = ipsp_pool_addr(&n->conf.pools[v->bind.pool], v->bind.index);
+		v->ha = v->bind.ha < n->has.n ? n->has.has[v->bind.ha].name : "";
+		v->state = v->bind.flags & IPSP_BIND_DUPLICATE	 ? "duplicate"
+			   : v->bind.flags & IPSP_BIND_RELEASING ? "releasing"
+								 : "used";
+		return true;
+	}
+	return false;
+}
+
+const struct ipsp_stats *ipsp_node_stats(const struct ipsp_node *n)
+{
+	return &n->stats;
+}
+
+const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *n)
+{
+	return &n->notes;
+}
+
+size_t ipsp_node_differences(const struct ipsp_node *n, const char *const **lines, bool *known)
+{
+	*lines = (const char *const *)n->compare.lines;
+	*known = n->compare.known;
+	return n->compare.n_lines;
+}
+
+void ipsp_node_address(const struct ipsp_node *n, uint16_t p, uint32_t i, struct ipsp_address_view *v)
+{
+	memset(v, 0, sizeof *v);
+	v->own = ipsp_pool_own(n->pools[p], i);
+	v->use = ipsp_pool_use(n->pools[p], i);
+	v->flags = ipsp_pool_flags(n->pools[p], i);
+	if (v->use != IPSP_USE_FREE)
+		ipsp_binds_get(n->binds, ipsp_pool_bind(n->pools[p], i), &v->bind);
+}
+
+/* --------------------------------------------------------------- invariants of one side alone */
+
+void ipsp_node_check(const struct ipsp_node *n)
+{
+	uint32_t used = 0, bound = 0, owed = 0;
+
+	for (uint16_t p = 0; p < n->conf.n_pools; p++) {
+		const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
+		ipsp_pool_check(n->pools[p]);
+		if (!ipsp_is_static(n, p))
+			used += c->used + c->peer_used + c->transit_used;
+		for (uint32_t i = 0; i < n->conf.pools[p].size; i++) {
+			struct ipsp_bind b;
+			owed += !!(ipsp_pool_flags(n->pools[p], i) & IPSP_ADDR_OWED);
+			if (ipsp_pool_use(n->pools[p], i) == IPSP_USE_FREE)
+				continue;
+			bound++;
+			assert(ipsp_binds_get(n->binds, ipsp_pool_bind(n->pools[p], i), &b));
+			assert(b.pool == p && b.index == i);
+			assert((b.kind == IPSP_BIND_SESSION) == (ipsp_pool_use(n->pools[p], i) == IPSP_USE_USED));
+		}
+	}
+	assert(used == n->used);
+	assert(owed == n->owed);
+	assert(bound == ipsp_binds_count(n->binds));
+	assert(n->side.acked <= n->side.sent);
+	assert(n->side.sent - n->side.acked == n->stream.n);
+	for (uint32_t i = 0; i < n->stream.n; i++)
+		assert(n->stream.items[(n->stream.head + i) & (n->stream.cap - 1)]->number == n->side.acked + 1 + i);
+	(void)used;
+	(void)bound;
+	(void)owed;
+}

@@ -1,0 +1,92 @@
+/*
+ * config - the configuration file as plain data, and the running configuration written back to it.
+ *
+ * The only place that knows libconfig. What a key means and allows is in ipspd.conf(5).
+ */
+#ifndef IPSPD_CONFIG_H
+#define IPSPD_CONFIG_H
+
+#include "core/conf.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Parts that this version may lack. To configure one that is missing is refused, never ignored. */
+#define IPSPD_HAS_HTTP   0
+#define IPSPD_HAS_AGENTX 0
+
+#define IPSPD_PATH_MAX   1024
+#define IPSPD_SOCKET_MAX 108 /* what sockaddr_un holds, with the NUL */
+#define IPSPD_SINKS_MAX  16
+
+enum ipspd_snmp_version { IPSPD_SNMP_V2C, IPSPD_SNMP_V3 };
+enum ipspd_snmp_auth {
+	IPSPD_AUTH_NONE,
+	IPSPD_AUTH_MD5,
+	IPSPD_AUTH_SHA,
+	IPSPD_AUTH_SHA224,
+	IPSPD_AUTH_SHA256,
+	IPSPD_AUTH_SHA384,
+	IPSPD_AUTH_SHA512
+};
+enum ipspd_snmp_priv { IPSPD_PRIV_NONE, IPSPD_PRIV_DES, IPSPD_PRIV_AES };
+enum ipspd_trap_style { IPSPD_TRAP_RFC, IPSPD_TRAP_STARENT };
+
+#define IPSPD_PASSPHRASE_MAX 256
+
+struct ipspd_sink { /* where traps go */
+	char host[256]; /* an address or a name */
+	uint16_t port;
+	enum ipspd_snmp_version version;
+	bool inform;         /* repeated until acknowledged */
+	char community[256]; /* version 2c */
+	char user[33];       /* version 3, from here on */
+	enum ipspd_snmp_auth auth;
+	enum ipspd_snmp_priv priv;
+	char auth_passphrase[IPSPD_PASSPHRASE_MAX], priv_passphrase[IPSPD_PASSPHRASE_MAX];
+};
+
+struct ipspd_config {
+	char control_socket[IPSPD_SOCKET_MAX];
+	char control_group[64]; /* "": the socket is for the daemon's user alone */
+	char state_directory[IPSPD_PATH_MAX];
+	char hook[IPSPD_PATH_MAX]; /* "": none */
+	char http_listen[128];     /* "": none; else ADDRESS:PORT or [ADDRESS]:PORT, checked */
+	bool agentx;
+	char agentx_socket[IPSPD_SOCKET_MAX]; /* "": net-snmp's default */
+	enum ipspd_trap_style trap_style;
+	struct ipspd_sink *sinks; /* owned, n_sinks */
+	size_t n_sinks;
+	struct ipsp_context_conf *contexts; /* owned, n_contexts, pools sorted, in the order of the file */
+	size_t n_contexts;
+};
+
+/*
+ * Called for each thing that is wrong, in the order of the file. @text is a whole line without its
+ * end: "FILE:LINE: key: what is wrong and what is allowed". A @warning doesn't make the file bad.
+ */
+typedef void ipspd_config_fault_fn(void *arg, bool warning, const char *text);
+
+/*
+ * Reads @path, and the key files that it names, into @config, which needs no initialising and is
+ * ended with ipspd_config_fini(). Returns 0, or IPSP_ERR_INVALID after all faults were told (then
+ * @config needs no ending), or IPSP_ERR_NOMEM, also told.
+ */
+int ipspd_config_read(const char *path, struct ipspd_config *config, ipspd_config_fault_fn *fault,
+		      void *arg);
+
+/* Frees, and wipes every secret. A config that is all zeros has nothing to free. */
+void ipspd_config_fini(struct ipspd_config *config);
+
+/*
+ * Writes what can change at run time back to @path: each context's mode, and that
+ * pool-share-protocol is gone where psp.enabled is false. Everything else in the file stays as it
+ * is, comments and order included. The old file is kept as FILE~; the new one has its owner and
+ * mode and takes its place at once, or not at all. A symbolic link stays one: what it points to is
+ * replaced. Returns 0, or IPSP_ERR_IO or IPSP_ERR_INVALID with the reason in @why; then the file is
+ * as it was.
+ */
+int ipspd_config_write(const char *path, const struct ipspd_config *config, char *why,
+		       size_t n_why);
+
+#endif

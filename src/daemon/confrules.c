@@ -1,0 +1,269 @@
+/* confrules - what can only be judged once the whole configuration was read; each fault on its line. */
+#include "daemon/confread.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- from a key of the core to a setting */
+
+static const char *name_of(const struct ipspd_setting *group)
+{
+	const struct ipspd_setting *name =
+		ipspd_setting_is_group(group) ? ipspd_setting_member(group, "name") : NULL;
+	const char *text = name ? ipspd_setting_text(name) : NULL;
+
+	return text ? text : "";
+}
+
+/* The last element of @list with that name: of two with the same, the second is the wrong one. */
+static const struct ipspd_setting *named(const struct ipspd_setting *list, const char *name,
+					 size_t n)
+{
+	const struct ipspd_setting *found = NULL;
+
+	for (size_t i = 0; list && i < ipspd_setting_count(list); i++) {
+		const struct ipspd_setting *group = ipspd_setting_element(list, i);
+
+		if (strlen(name_of(group)) == n && memcmp(name_of(group), name, n) == 0)
+			found = group;
+	}
+	return found;
+}
+
+static const struct ipspd_setting *pool_setting(const struct ipspd_setting *context,
+						const char *name, size_t n)
+{
+	return named(ipspd_setting_member(context, "pools"), name, n);
+}
+
+/* The interface of the context that has pool-share-protocol. */
+static const struct ipspd_setting *ipsp_interface(const struct ipspd_setting *context)
+{
+	const struct ipspd_setting *list = ipspd_setting_member(context, "interfaces");
+
+	for (size_t i = 0; list && i < ipspd_setting_count(list); i++) {
+		const struct ipspd_setting *group = ipspd_setting_element(list, i);
+
+		if (ipspd_setting_is_group(group) &&
+		    ipspd_setting_member(group, "pool-share-protocol"))
+			return group;
+	}
+	return NULL;
+}
+
+/* The first of @keys (ends with a NULL) that @group has; @group itself when it has none. */
+static const struct ipspd_setting *first_of(const struct ipspd_setting *group,
+					    const char *const *keys)
+{
+	for (; *keys; keys++) {
+		const struct ipspd_setting *setting = ipspd_setting_member(group, *keys);
+
+		if (setting)
+			return setting;
+	}
+	return group;
+}
+
+/* Under which keys of the file a word of the core may stand. */
+static const struct ipspd_setting *leaf(const struct ipspd_setting *group, const char *word)
+{
+	static const char *const peer[] = {"primary", "secondary", NULL};
+	static const char *const dead[] = {"dead-interval-ms", "dead-interval", NULL};
+	static const char *const keys[] = {"key-file", "auth", NULL};
+	static const char *const where[] = {"network", "range", "prefix", NULL};
+	const char *const itself[] = {word, NULL};
+
+	if (strcmp(word, "peer") == 0 || strcmp(word, "role") == 0)
+		return first_of(group, peer);
+	if (strncmp(word, "dead-interval", 13) == 0)
+		return first_of(group, dead);
+	if (strncmp(word, "key", 3) == 0)
+		return first_of(group, keys);
+	if (ipspd_setting_member(group, word))
+		return first_of(group, itself);
+	if (strcmp(word, "addresses") == 0 || strcmp(word, "size") == 0 ||
+	    strcmp(word, "base") == 0 || strcmp(word, "network") == 0)
+		return first_of(group, where);
+	return group;
+}
+
+/* "pools.NAME.LEAF", NAME with any dots of its own. */
+static const struct ipspd_setting *locate_pool(const struct ipspd_setting *context,
+					       const char *rest)
+{
+	const struct ipspd_setting *found = NULL;
+
+	for (size_t n = strlen(rest); n > 0 && !found; n--)
+		if ((rest[n] == '\0' || rest[n] == '.') && (found = pool_setting(context, rest, n)))
+			return leaf(found, rest[n] == '.' ? rest + n + 1 : "network");
+	return first_of(context, (const char *const[]){"pools", NULL});
+}
+
+static const struct ipspd_setting *locate(const struct ipspd_setting *context, const char *key)
+{
+	const char *dot = strrchr(key, '.');
+	const char *word = dot ? dot + 1 : key;
+	const struct ipspd_setting *interface = ipsp_interface(context);
+	const struct ipspd_setting *psp =
+		interface ? ipspd_setting_member(interface, "pool-share-protocol") : NULL;
+	const struct ipspd_setting *found;
+
+	if (strncmp(key, "pools.", 6) == 0)
+		return locate_pool(context, key + 6);
+	if (psp && ipspd_setting_is_group(psp)) {
+		found = leaf(psp, word);
+		if (found != psp || strcmp(word, "pool-share-protocol") == 0)
+			return found;
+		if (strcmp(word, "address") == 0 || strcmp(word, "interface") == 0)
+			return leaf(interface, strcmp(word, "address") == 0 ? word : "name");
+		if (strstr(key, "pool-share-protocol")) /* a default that doesn't fit the rest */
+			return psp;
+	}
+	return leaf(context, word);
+}
+
+/* ---------------------------------------------------------------- one context */
+
+struct mapping {
+	struct ipspd_confread *rd;
+	const struct ipspd_setting *context;
+};
+
+static void core_fault(void *arg, const char *key, const char *text)
+{
+	struct mapping *map = arg;
+	const struct ipspd_setting *setting = locate(map->context, key);
+	const char *dot = strrchr(key, '.');
+	const char *name = ipspd_setting_name(setting);
+
+	/* a group stands for a key that isn't written there */
+	if (ipspd_setting_is_group(setting))
+		name = dot ? dot + 1 : key;
+	/* one wrong value is one fault, whoever looked first */
+	if (!ipspd_faults_has(&map->rd->faults, ipspd_setting_line(setting), name))
+		ipspd_faults_add(&map->rd->faults, false, ipspd_setting_line(setting), name, "%s",
+				 text);
+}
+
+/* ---------------------------------------------------------------- across contexts */
+
+static const struct ipspd_setting *psp_setting(const struct ipspd_setting *context,
+					       const char *key)
+{
+	const struct ipspd_setting *interface = ipsp_interface(context);
+	const struct ipspd_setting *psp =
+		interface ? ipspd_setting_member(interface, "pool-share-protocol") : NULL;
+
+	return psp ? first_of(psp, (const char *const[]){key, NULL}) : context;
+}
+
+static void two_contexts(struct ipspd_confread *rd, size_t a, size_t b)
+{
+	const struct ipsp_context_conf *x = &rd->config->contexts[a], *y = &rd->config->contexts[b];
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	if (x->name[0] && strcmp(x->name, y->name) == 0)
+		ipspd_confread_fault(rd, ipspd_setting_member(rd->context_settings[b], "name"),
+				     "two contexts are called \"%s\"; each needs a name of its own",
+				     y->name);
+	if (x->psp.enabled && y->psp.enabled && x->psp.port == y->psp.port &&
+	    !ipsp_addr_is_none(x->psp.address) && ipsp_addr_eq(x->psp.address, y->psp.address))
+		ipspd_faults_add(&rd->faults, false,
+				 ipspd_setting_line(psp_setting(rd->context_settings[b], "port")),
+				 "port",
+				 "context \"%s\" has address %s and port %u already; each context needs "
+				 "an address or a port of its own",
+				 x->name, ipsp_addr_text(y->psp.address, text, sizeof(text)),
+				 y->psp.port);
+}
+
+/*
+ * The index of starIPPoolTable is the first 8 characters of the context's name, ':' and the first
+ * 16 of the pool's: two pools that are equal in these could not be told apart by SNMP.
+ */
+struct snmp_index {
+	char text[8 + 1 + 16 + 1];
+	size_t context;
+	const char *pool; /* borrowed from the configuration */
+	unsigned line;
+};
+
+static int by_index(const void *a, const void *b)
+{
+	const struct snmp_index *x = a, *y = b;
+	int order = strcmp(x->text, y->text);
+
+	if (order != 0 || x->line == y->line)
+		return order;
+	return x->line < y->line ? -1 : 1;
+}
+
+static struct snmp_index *all_indexes(struct ipspd_confread *rd, size_t *n)
+{
+	const struct ipspd_config *config = rd->config;
+	struct snmp_index *list;
+	size_t total = 0;
+
+	*n = 0;
+	for (size_t i = 0; i < config->n_contexts; i++)
+		total += config->contexts[i].n_pools;
+	list = total > 0 ? calloc(total, sizeof(*list)) : NULL;
+	if (!list) {
+		rd->faults.failed |= total > 0;
+		return NULL;
+	}
+	for (size_t i = 0; i < config->n_contexts; i++)
+		for (size_t k = 0; k < config->contexts[i].n_pools; k++) {
+			const char *name = config->contexts[i].pools[k].name;
+			const struct ipspd_setting *pool =
+				pool_setting(rd->context_settings[i], name, strlen(name));
+			struct snmp_index *index = &list[(*n)++];
+
+			snprintf(index->text, sizeof(index->text), "%.8s:%.16s",
+				 config->contexts[i].name, name);
+			index->context = i;
+			index->pool = name;
+			index->line = ipspd_setting_line(ipspd_setting_member(pool, "name"));
+		}
+	return list;
+}
+
+static void check_indexes(struct ipspd_confread *rd)
+{
+	const struct ipsp_context_conf *contexts = rd->config->contexts;
+	size_t n;
+	struct snmp_index *list = all_indexes(rd, &n);
+
+	if (n > 0)
+		qsort(list, n, sizeof(*list), by_index);
+	for (size_t i = 1; i < n; i++) {
+		const struct snmp_index *a = &list[i - 1], *b = &list[i];
+
+		if (strcmp(a->text, b->text) != 0 ||
+		    strcmp(contexts[a->context].name, contexts[b->context].name) == 0)
+			continue; /* within one context ipsp_conf_check tells it */
+		ipspd_faults_add(&rd->faults, false, b->line, "name",
+				 "pool \"%s\" of context \"%s\" and pool \"%s\" of context \"%s\" have "
+				 "the same SNMP index \"%s\"; the first 8 characters of the context "
+				 "or the first 16 of the pool must differ",
+				 b->pool, contexts[b->context].name, a->pool,
+				 contexts[a->context].name, b->text);
+	}
+	free(list);
+}
+
+void ipspd_confrules(struct ipspd_confread *rd)
+{
+	struct ipspd_config *config = rd->config;
+
+	for (size_t i = 0; i < config->n_contexts; i++) {
+		struct mapping map = {rd, rd->context_settings[i]};
+
+		ipsp_conf_check(&config->contexts[i], core_fault, &map);
+		for (size_t k = 0; k < i; k++)
+			two_contexts(rd, k, i);
+	}
+	check_indexes(rd);
+	for (size_t i = 0; i < config->n_contexts; i++)
+		ipsp_conf_sort(&config->contexts[i]);
+}

@@ -1,0 +1,444 @@
+#define _GNU_SOURCE /* struct ucred */
+#include "daemon/ctl.h"
+#include "daemon/ctl_int.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG	  128
+#define SLICE	  (64u << 10)  /* of lists and shows that may wait for a client to read */
+#define KEEP_ROOM (128u << 10) /* a buffer that has grown beyond is given back once it is empty */
+
+/* ---------------------------------------------------------------- clients */
+
+struct ipspd_client *ipspd_client_find(struct ipspd_ctl *ctl, uint64_t token)
+{
+	struct ipspd_client *client = ctl->clients[token % IPSPD_CTL_CLIENTS];
+
+	return client && client->token == token && !client->closing ? client : NULL;
+}
+
+size_t ipspd_client_pending(const struct ipspd_client *client)
+{
+	return client->out.len - client->written;
+}
+
+const char *ipspd_client_words(struct ipspd_client *client)
+{
+	char *words = client->ctl->words;
+
+	snprintf(words, sizeof(client->ctl->words), "%s%s%s%s (uid %u)",
+		 client->ha[0] ? "HA " : "an operator", client->ha, client->program[0] ? ", " : "",
+		 client->program, (unsigned)client->uid);
+	return words;
+}
+
+static void client_free(struct ipspd_client *client)
+{
+	if (client->readable)
+		event_free(client->readable);
+	if (client->writable)
+		event_free(client->writable);
+	close(client->fd);
+	ipsp_buf_fini(&client->in);
+	ipsp_buf_fini(&client->out);
+	free(client);
+}
+
+static void client_close(struct ipspd_client *client)
+{
+	struct ipspd_ctl *ctl = client->ctl;
+
+	ipspd_client_detach(client);
+	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = NULL;
+	if (ctl->n_clients-- == IPSPD_CTL_CLIENTS)
+		evconnlistener_enable(ctl->listener);
+	client_free(client);
+}
+
+void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	/* Memory that ran out leaves a hole in the stream, of which no client could make sense. */
+	if (!client->closing && ipsp_ctl_put(&client->out, msg) != 0) {
+		ipspd_log(IPSP_LOG_ERROR, "control: no memory for a client; closing it");
+		client->closing = true;
+		ipspd_wake(client->ctl->daemon);
+	}
+}
+
+void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const char *text)
+{
+	ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_DONE,
+							.id = id,
+							.err = err,
+							.text = ipsp_ctl_str(text)});
+}
+
+void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text, size_t n)
+{
+	while (n > 0) {
+		size_t slice = n < IPSP_CTL_TEXT_MAX ? n : IPSP_CTL_TEXT_MAX;
+
+		ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_TEXT,
+								.id = id,
+								.text = {text, slice}});
+		text += slice;
+		n -= slice;
+	}
+}
+
+void ipspd_client_dismiss(struct ipspd_client *client, int err, const char *text)
+{
+	if (client->closing)
+		return;
+	ipspd_log(IPSP_LOG_NOTICE, "control: closing %s: %s", ipspd_client_words(client), text);
+	ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_BYE,
+							.err = err,
+							.text = ipsp_ctl_str(text)});
+	client->closing = true;
+	event_del(client->readable);
+	ipspd_wake(client->ctl->daemon);
+}
+
+/* Writes what there is, once. False when the other end is gone. */
+static bool client_write(struct ipspd_client *client)
+{
+	size_t n = ipspd_client_pending(client);
+	ssize_t sent;
+
+	if (n == 0)
+		return true;
+	sent = send(client->fd, client->out.data + client->written, n, MSG_NOSIGNAL);
+	if (sent < 0)
+		return errno == EAGAIN || errno == EINTR;
+	client->written += (size_t)sent;
+	if ((size_t)sent < n) {
+		if (client->written > n / 2) { /* so each byte is moved once, on the average */
+			ipsp_buf_drop(&client->out, client->written);
+			client->written = 0;
+		}
+		return true;
+	}
+	client->written = 0;
+	if (client->out.cap > KEEP_ROOM)
+		ipsp_buf_fini(&client->out);
+	else
+		ipsp_buf_clear(&client->out);
+	return true;
+}
+
+static void client_flush(struct ipspd_client *client)
+{
+	if (!client->closing && client->jobs)
+		ipspd_jobs_work(client, SLICE);
+	if (!client_write(client) || client->closing) {
+		client_close(client);
+		return;
+	}
+	if (ipspd_client_pending(client) > IPSPD_CTL_UNREAD) {
+		ipspd_log(IPSP_LOG_WARNING, "control: closing %s: it does not read",
+			  ipspd_client_words(client));
+		client_close(client);
+		return;
+	}
+	if (ipspd_client_pending(client) > 0)
+		event_add(client->writable, NULL);
+	else if (client->jobs)
+		ipspd_wake(client->ctl->daemon); /* the next slice has a turn of its own */
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	client_flush(arg);
+}
+
+/* Serves every whole frame and keeps the beginning of the next. */
+static int serve_all(struct ipspd_client *client, const uint8_t *bytes, size_t n, const char **why)
+{
+	struct ipsp_ctl_msg msg;
+	size_t used;
+	int got;
+
+	for (;;) {
+		got = ipsp_ctl_next(bytes, n, &used, &msg);
+		bytes += used;
+		n -= used;
+		if (got <= 0)
+			break;
+		got = ipspd_client_serve(client, &msg, why);
+		if (got < 0)
+			return got;
+	}
+	if (got < 0) {
+		*why = "what it sent is no frame";
+		return got;
+	}
+	ipsp_buf_clear(&client->in);
+	ipsp_buf_put(&client->in, bytes, n);
+	*why = "no memory for its bytes";
+	return client->in.failed ? IPSP_ERR_NOMEM : 0;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_client *client = arg;
+	uint8_t *bytes = client->ctl->bytes;
+	size_t before = client->in.len;
+	const char *why = "";
+	ssize_t got;
+	int err;
+
+	(void)what;
+	if (before > 0)
+		memcpy(bytes, client->in.data, before);
+	got = recv(fd, bytes + before, IPSPD_CTL_READ, 0);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		client_close(client);
+		return;
+	}
+	err = serve_all(client, bytes, before + (size_t)got, &why);
+	if (err)
+		ipspd_client_dismiss(client, err, why);
+	ipspd_wake(client->ctl->daemon);
+}
+
+/* ---------------------------------------------------------------- accepting */
+
+static uint64_t free_token(struct ipspd_ctl *ctl)
+{
+	uint64_t token;
+
+	do
+		token = ++ctl->n_tokens;
+	while (ctl->clients[token % IPSPD_CTL_CLIENTS]);
+	return token;
+}
+
+static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd)
+{
+	struct ipspd_client *client = calloc(1, sizeof(*client));
+	struct ucred who = {.uid = (uid_t)-1};
+	socklen_t n = sizeof(who);
+
+	if (!client) {
+		close(fd);
+		return NULL;
+	}
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n);
+	client->ctl = ctl;
+	client->fd = fd;
+	client->uid = who.uid;
+	client->jobs_end = &client->jobs;
+	client->readable =
+		event_new(ctl->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, client);
+	client->writable = event_new(ctl->daemon->base, fd, EV_WRITE, on_writable, client);
+	if (!client->readable || !client->writable || event_add(client->readable, NULL) != 0) {
+		client_free(client);
+		return NULL;
+	}
+	client->token = free_token(ctl);
+	return client;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
+		      int n_from, void *arg)
+{
+	struct ipspd_ctl *ctl = arg;
+	struct ipspd_client *client = client_new(ctl, fd);
+
+	(void)from, (void)n_from;
+	if (!client) {
+		ipspd_log(IPSP_LOG_ERROR, "control: no memory for another client");
+		return;
+	}
+	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = client;
+	if (++ctl->n_clients == IPSPD_CTL_CLIENTS) {
+		ipspd_log(IPSP_LOG_WARNING, "control: %d clients, others have to wait",
+			  IPSPD_CTL_CLIENTS);
+		evconnlistener_disable(listener);
+	}
+}
+
+/* Out of descriptors: the connection stays in the backlog, and its event would come at once, again
+ * and again. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	static const struct timeval one_second = {1, 0};
+	struct ipspd_ctl *ctl = arg;
+
+	ipspd_log(IPSP_LOG_ERROR, "control: accept: %s", strerror(errno));
+	evconnlistener_disable(listener);
+	event_add(ctl->retry, &one_second);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_ctl *ctl = arg;
+
+	(void)fd, (void)what;
+	if (ctl->n_clients < IPSPD_CTL_CLIENTS)
+		evconnlistener_enable(ctl->listener);
+}
+
+/* ---------------------------------------------------------------- the socket */
+
+/* Removes a socket that nobody listens on any more; false: something else is there. */
+static bool clear_path(const struct sockaddr_un *addr, char *why, size_t n_why)
+{
+	struct stat st;
+	int fd, refused;
+
+	if (lstat(addr->sun_path, &st) != 0)
+		return true; /* bind() finds the words for everything but "nothing there" */
+	if (!S_ISSOCK(st.st_mode)) {
+		snprintf(why, n_why, "%s: exists and is not a socket", addr->sun_path);
+		return false;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	refused = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0 &&
+		  errno == ECONNREFUSED;
+	if (fd >= 0)
+		close(fd);
+	if (!refused) {
+		snprintf(why, n_why, "%s: another process listens on it", addr->sun_path);
+		return false;
+	}
+	unlink(addr->sun_path);
+	return true;
+}
+
+static bool give_to_group(const char *path, const char *group, char *why, size_t n_why)
+{
+	struct group *entry;
+
+	if (!group || !*group)
+		return true; /* made with 0600 */
+	errno = 0;
+	entry = getgrnam(group);
+	if (!entry) {
+		snprintf(why, n_why, "control.group: there is no group \"%s\"", group);
+		return false;
+	}
+	if (chown(path, (uid_t)-1, entry->gr_gid) != 0 || chmod(path, 0660) != 0) {
+		snprintf(why, n_why, "%s: group \"%s\": %s", path, group, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* Bound, with its permissions, before anybody can connect: listen() comes later. */
+static int bind_socket(const char *path, const char *group, char *why, size_t n_why)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int fd, err;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		snprintf(why, n_why, "%s: a socket's path has at most %zu bytes", path,
+			 sizeof(addr.sun_path) - 1);
+		return -1;
+	}
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	if (!clear_path(&addr, why, n_why))
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mask = umask(0177);
+	err = fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0 ? errno : 0;
+	umask(mask);
+	if (err) {
+		snprintf(why, n_why, "%s: %s", path, strerror(err));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	if (!give_to_group(path, group, why, n_why)) {
+		unlink(path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const char *group,
+				char *why, size_t n_why)
+{
+	int fd = bind_socket(path, group, why, n_why);
+	struct ipspd_ctl *ctl;
+	struct stat st = {0};
+
+	if (fd < 0)
+		return NULL;
+	ctl = calloc(1, sizeof(*ctl));
+	if (!ctl)
+		goto no_memory;
+	ctl->daemon = daemon;
+	ctl->path = strdup(path);
+	ctl->retry = evtimer_new(daemon->base, on_retry, ctl);
+	ctl->listener =
+		evconnlistener_new(daemon->base, on_accept, ctl,
+				   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG, fd);
+	if (!ctl->path || !ctl->retry || !ctl->listener)
+		goto no_memory;
+	evconnlistener_set_error_cb(ctl->listener, on_accept_error);
+	if (lstat(path, &st) == 0) {
+		ctl->dev = st.st_dev;
+		ctl->ino = st.st_ino;
+	}
+	return ctl;
+no_memory:
+	snprintf(why, n_why, "%s: memory ran out", path);
+	if (!ctl || !ctl->listener)
+		close(fd);
+	unlink(path);
+	ipspd_ctl_free(ctl);
+	return NULL;
+}
+
+void ipspd_ctl_free(struct ipspd_ctl *ctl)
+{
+	struct stat st;
+
+	if (!ctl)
+		return;
+	for (size_t i = 0; i < IPSPD_CTL_CLIENTS; i++) {
+		if (!ctl->clients[i])
+			continue;
+		client_write(ctl->clients[i]); /* last words, if there are any */
+		ctl->clients[i]->ctx =
+			NULL; /* the contexts end with the daemon: nobody to be told */
+		client_close(ctl->clients[i]);
+	}
+	if (ctl->path && lstat(ctl->path, &st) == 0 && st.st_dev == ctl->dev &&
+	    st.st_ino == ctl->ino)
+		unlink(ctl->path);
+	if (ctl->listener)
+		evconnlistener_free(ctl->listener);
+	if (ctl->retry)
+		event_free(ctl->retry);
+	free(ctl->path);
+	free(ctl);
+}
+
+void ipspd_ctl_flush(struct ipspd_ctl *ctl)
+{
+	size_t left = ctl->n_clients;
+
+	ctl->conf_of = NULL; /* good for one turn */
+	for (size_t i = 0; i < IPSPD_CTL_CLIENTS && left > 0; i++) {
+		if (!ctl->clients[i])
+			continue;
+		left--;
+		client_flush(ctl->clients[i]);
+	}
+}

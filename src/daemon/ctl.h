@@ -1,0 +1,50 @@
+/*
+ * ctl - the control socket: a listening Unix stream socket, its clients, frames (base/ctlmsg.h) in,
+ * events of the nodes out of them, and back.
+ *
+ * A client is an HA (attached under a name: a token of its own at the node), or an operator (no
+ * token; commands, shows, one-shot requests). Reading posts events and queues lists and shows; what
+ * the turn answers is buffered, and written once when it ends. Lists and shows are made at the end
+ * of the turn, so that they know what was asked before them, in slices, as fast as the client takes
+ * them.
+ *
+ * One client never costs the others more than its share: at most IPSPD_CTL_READ bytes are read from
+ * it in a turn; it is cut off when more than IPSPD_CTL_UNREAD bytes wait for it to read them, when
+ * it sends what is no frame, and when another connection attaches under its name.
+ */
+#ifndef IPSPD_CTL_H
+#define IPSPD_CTL_H
+
+#include "daemon/ctx.h"
+
+#define IPSPD_CTL_CLIENTS 1024 /* connected at once; more wait in the backlog */
+#define IPSPD_CTL_READ	  (256u << 10)
+#define IPSPD_CTL_UNREAD  (4u << 20)
+#define IPSPD_CTL_JOBS	  64   /* lists, shows, reloads open for one client; more: overloaded */
+#define IPSPD_CTL_OPS	  4096 /* commands and one-shot requests open for all operators */
+
+struct ipspd_ctl;
+
+/*
+ * Listens on @path: mode 0660 for @group, or 0600 where that is "" or NULL. A socket that nobody
+ * listens on any more is replaced. NULL, with the reason in @why: somebody does listen, no such
+ * group, the system's.
+ */
+struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const char *group,
+				char *why, size_t n_why);
+void ipspd_ctl_free(
+	struct ipspd_ctl *ctl); /* closes all clients, removes the socket; NULL is fine */
+
+/* Buffers what a client is to be told: ANSWER, DONE, RELEASE, CANCELLED, STATE; others are passed
+ * over. */
+void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act,
+		   const struct ipsp_out *out);
+
+/* At the end of every turn: makes what lists and shows ask for, one write for each client that has
+ * something. */
+void ipspd_ctl_flush(struct ipspd_ctl *ctl);
+
+/* Before a context is removed by a reload: its HAs are told and closed. */
+void ipspd_ctl_forget(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx);
+
+#endif

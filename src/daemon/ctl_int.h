@@ -1,0 +1,109 @@
+/*
+ * ctl_int - between the files of the control socket: ctl.c has the socket, the clients and their
+ * bytes, ctl_serve.c knows what frames mean, ctl_job.c does what takes longer.
+ */
+#ifndef IPSPD_CTL_INT_H
+#define IPSPD_CTL_INT_H
+
+#include "base/ctlmsg.h"
+#include "daemon/ctl.h"
+#include "daemon/show.h"
+#include <string.h>
+#include <sys/types.h>
+
+struct evconnlistener;
+
+enum ipspd_job_kind { IPSPD_JOB_LIST, IPSPD_JOB_SHOW, IPSPD_JOB_RELOAD, IPSPD_JOB_SAVE };
+
+struct ipspd_job { /* done at the end of a turn, by the client's own speed */
+	struct ipspd_job *next;
+	enum ipspd_job_kind kind;
+	uint64_t id;
+	const struct ipspd_ctx *ctx; /* NULL: all */
+	bool ctx_gone;		     /* it was removed while the job waited */
+	uint32_t n, cursor;
+	char name[16];
+	struct ipspd_show_sessions sessions; /* the filters of every show are in here */
+};
+
+struct ipspd_client {
+	struct ipspd_ctl *ctl;
+	uint64_t token; /* at the node; token % IPSPD_CTL_CLIENTS is its slot */
+	int fd;
+	struct event *readable, *writable;
+	bool greeted; /* its HELLO has come */
+	bool closing; /* nothing is read any more; closed once its last words were tried */
+	uid_t uid;
+	char program[65];	/* as it calls itself; "" */
+	struct ipspd_ctx *ctx;	/* NULL: not attached */
+	char ha[IPSP_NAME_MAX]; /* "": an operator */
+	struct ipsp_buf in;	/* the beginning of a frame whose rest has not come */
+	struct ipsp_buf out;	/* to be written, from .written on */
+	size_t written;
+	struct ipspd_job *jobs, **jobs_end;
+	unsigned n_jobs;
+};
+
+struct ipspd_op {	/* what was asked of a node for an operator: to whom the answer goes */
+	uint64_t key;	/* the id that the node knows; 0: this place is free; key % IPSPD_CTL_OPS is
+			   the place */
+	uint64_t token; /* the client, which may be gone */
+	uint64_t id;	/* the client's own */
+	const struct ipspd_ctx *ctx;
+	bool is_request, is_check;
+};
+
+struct ipspd_ctl {
+	struct ipspd *daemon;
+	char *path;
+	dev_t dev; /* of the socket's file: another one at its path is not ours to remove */
+	ino_t ino;
+	struct evconnlistener *listener;
+	struct event *retry; /* accepting again, after the system had no descriptor left */
+	struct ipspd_client *clients[IPSPD_CTL_CLIENTS];
+	size_t n_clients;
+	uint64_t n_tokens, n_keys; /* made so far */
+	struct ipspd_op ops[IPSPD_CTL_OPS];
+	size_t next_op;
+	const struct ipspd_ctx *conf_of; /* whose configuration is known in this turn */
+	const struct ipsp_context_conf *conf;
+	char words[160];
+	uint8_t bytes[IPSPD_CTL_READ + IPSP_CTL_HEAD + IPSP_CTL_FRAME_MAX]; /* of one read */
+};
+
+/* ctl.c */
+struct ipspd_client *ipspd_client_find(struct ipspd_ctl *ctl,
+				       uint64_t token); /* NULL: gone, or going */
+void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *msg);
+void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const char *text);
+void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text,
+		       size_t n); /* in slices */
+/* Says why, and stops reading; the end of the turn closes it. */
+void ipspd_client_dismiss(struct ipspd_client *client, int err, const char *text);
+const char *
+ipspd_client_words(struct ipspd_client *client); /* for the log; good until the next call */
+size_t ipspd_client_pending(const struct ipspd_client *client); /* bytes to be written */
+
+/* ctl_serve.c */
+/* One frame of a client. 0, or an error: the client is of no use; *@why says it in words. */
+int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+		       const char **why);
+void ipspd_client_detach(struct ipspd_client *client); /* the node is told; jobs are dropped */
+
+/* ctl_job.c */
+void ipspd_job_queue(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+		     enum ipspd_job_kind kind, const struct ipspd_ctx *ctx);
+/* Goes on with the client's jobs until about @max bytes wait to be written, or a slice was done. */
+void ipspd_jobs_work(struct ipspd_client *client, size_t max);
+void ipspd_jobs_drop(struct ipspd_client *client);
+void ipspd_jobs_forget(struct ipspd_client *client, const struct ipspd_ctx *ctx);
+
+static inline char *ipspd_ctl_copy(char text[256], const struct ipsp_ctl_str *s)
+{
+	if (s->n > 0)
+		memcpy(text, s->p, s->n); /* 255 at most: what a frame can hold */
+	text[s->n] = '\0';
+	return text;
+}
+
+#endif

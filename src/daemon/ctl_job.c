@@ -1,0 +1,210 @@
+/*
+ * What is done for a client at the end of a turn: lists, shows, reload and save. A client's jobs
+ * are done one after the other, and long ones in slices: as fast as the client reads, one slice a
+ * turn.
+ */
+#include "daemon/ctl_int.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define WHY_BYTES 16384 /* of a reload: a line for each fault of the file */
+
+_Static_assert(WHY_BYTES <= IPSP_CTL_TEXT_MAX, "it goes into one frame");
+
+void ipspd_job_queue(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+		     enum ipspd_job_kind kind, const struct ipspd_ctx *ctx)
+{
+	struct ipspd_job *job = client->n_jobs < IPSPD_CTL_JOBS ? calloc(1, sizeof(*job)) : NULL;
+
+	if (!job) {
+		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED, "");
+		return;
+	}
+	job->kind = kind;
+	job->id = msg->id;
+	job->ctx = ctx;
+	job->n = msg->n;
+	if (msg->name.n > 0 && msg->name.n < sizeof(job->name)) /* no name here is longer */
+		memcpy(job->name, msg->name.p, msg->name.n);
+	ipspd_ctl_copy(job->sessions.pool, &msg->pool);
+	ipspd_ctl_copy(job->sessions.subscriber, &msg->subscriber);
+	*client->jobs_end = job;
+	client->jobs_end = &job->next;
+	client->n_jobs++;
+}
+
+#define VISITS 8192 /* sessions that one slice looks at: some milliseconds */
+
+/* True when that was the last of it. */
+static bool work_list(struct ipspd_client *client, struct ipspd_job *job, size_t max)
+{
+	struct ipsp_session_view view;
+	struct ipsp_status status;
+
+	ipsp_node_status(job->ctx->node, ipspd_now(), &status);
+	for (int visits = VISITS; visits > 0 && ipspd_client_pending(client) < max; visits--) {
+		const struct ipsp_bind *bind = &view.bind;
+		const struct ipsp_pool_conf *pool;
+
+		if (!ipsp_node_session(job->ctx->node, &job->cursor, &view)) {
+			ipspd_client_done(client, job->id, 0, "");
+			return true;
+		}
+		if (strcmp(view.ha, client->ha) != 0)
+			continue;
+		pool = &status.conf->pools[bind->pool];
+		ipspd_client_put(
+			client,
+			&(struct ipsp_ctl_msg){
+				.type = IPSP_CTL_SESSION,
+				.id = job->id,
+				.addr = view.addr,
+				.plen = pool->plen,
+				.pool = ipsp_ctl_str(pool->name),
+				.subscriber = {bind->ident.subscriber, bind->ident.n_subscriber},
+				.session = {bind->ident.session, bind->ident.n_session}});
+	}
+	return false;
+}
+
+static bool work_sessions(struct ipspd_client *client, struct ipspd_job *job, size_t max)
+{
+	struct ipsp_buf text = {0};
+
+	if (!job->sessions.begun && job->sessions.pool[0] &&
+	    !ipspd_show_has_pool(job->ctx, job->sessions.pool)) {
+		ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_POOL, "");
+		return true;
+	}
+	if (!ipspd_show_sessions(&job->sessions, job->ctx, max, VISITS, &text)) {
+		ipsp_buf_fini(&text);
+		ipspd_client_done(client, job->id, IPSP_ERR_OVERLOADED, "memory ran out");
+		return true;
+	}
+	ipspd_client_text(client, job->id, (const char *)text.data, text.len);
+	ipsp_buf_fini(&text);
+	if (job->sessions.ended)
+		ipspd_client_done(client, job->id, 0, "");
+	return job->sessions.ended;
+}
+
+static char *show_text(struct ipspd *daemon, const struct ipspd_job *job)
+{
+	if (strcmp(job->name, "ipsp") == 0)
+		return ipspd_show_ipsp(daemon, job->ctx);
+	if (strcmp(job->name, "pool") == 0)
+		return ipspd_show_pools(daemon, job->ctx, job->sessions.pool);
+	if (strcmp(job->name, "counters") == 0)
+		return ipspd_show_counters(daemon, job->ctx);
+	return ipspd_show_log(daemon, job->ctx, job->n);
+}
+
+static bool is_show(const char *name)
+{
+	return strcmp(name, "ipsp") == 0 || strcmp(name, "pool") == 0 ||
+	       strcmp(name, "counters") == 0 || strcmp(name, "log") == 0;
+}
+
+static bool any_has_pool(const struct ipspd *daemon, const struct ipspd_job *job)
+{
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		if ((!job->ctx || job->ctx == daemon->ctxs[i]) &&
+		    ipspd_show_has_pool(daemon->ctxs[i], job->sessions.pool))
+			return true;
+	return false;
+}
+
+static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t max)
+{
+	struct ipspd *daemon = client->ctl->daemon;
+	char *text;
+
+	if (strcmp(job->name, "sessions") == 0)
+		return work_sessions(client, job, max);
+	if (!is_show(job->name)) {
+		ipspd_client_done(client, job->id, IPSP_ERR_INVALID,
+				  "there is nothing of that name to show");
+		return true;
+	}
+	if (job->sessions.pool[0] && !any_has_pool(daemon, job)) {
+		ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_POOL, "");
+		return true;
+	}
+	text = show_text(daemon, job);
+	if (text)
+		ipspd_client_text(client, job->id, text, strlen(text));
+	ipspd_client_done(client, job->id, text ? 0 : IPSP_ERR_OVERLOADED,
+			  text ? "" : "memory ran out");
+	free(text);
+	return true;
+}
+
+static bool work_file(struct ipspd_client *client, struct ipspd_job *job)
+{
+	struct ipspd *daemon = client->ctl->daemon;
+	char why[WHY_BYTES] = "";
+	int err;
+
+	ipspd_log(IPSP_LOG_NOTICE, "%s, asked for by %s",
+		  job->kind == IPSPD_JOB_RELOAD ? "reload" : "save configuration",
+		  ipspd_client_words(client));
+	if (job->kind == IPSPD_JOB_RELOAD)
+		err = ipspd_reload(daemon, why, sizeof(why));
+	else
+		err = ipspd_save(daemon, why, sizeof(why));
+	ipspd_client_done(client, job->id, err, why);
+	return true;
+}
+
+static bool work_on(struct ipspd_client *client, struct ipspd_job *job, size_t max)
+{
+	if (job->ctx_gone) {
+		ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_CONTEXT, "");
+		return true;
+	}
+	switch (job->kind) {
+	case IPSPD_JOB_LIST:
+		return work_list(client, job, max);
+	case IPSPD_JOB_SHOW:
+		return work_show(client, job, max);
+	case IPSPD_JOB_RELOAD:
+	case IPSPD_JOB_SAVE:
+		return work_file(client, job);
+	}
+	return true;
+}
+
+void ipspd_jobs_drop(struct ipspd_client *client)
+{
+	struct ipspd_job *next;
+
+	for (struct ipspd_job *job = client->jobs; job; job = next) {
+		next = job->next;
+		free(job);
+	}
+	client->jobs = NULL;
+	client->jobs_end = &client->jobs;
+	client->n_jobs = 0;
+}
+
+void ipspd_jobs_forget(struct ipspd_client *client, const struct ipspd_ctx *ctx)
+{
+	for (struct ipspd_job *job = client->jobs; job; job = job->next)
+		if (job->ctx == ctx)
+			job->ctx_gone = true;
+}
+
+void ipspd_jobs_work(struct ipspd_client *client, size_t max)
+{
+	while (client->jobs && ipspd_client_pending(client) < max) {
+		struct ipspd_job *job = client->jobs;
+
+		if (!work_on(client, job, max))
+			return; /* a slice is enough for one turn */
+		client->jobs = job->next;
+		if (!client->jobs)
+			client->jobs_end = &client->jobs;
+		client->n_jobs--;
+		free(job);
+	}
+}

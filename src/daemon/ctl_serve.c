@@ -1,0 +1,546 @@
+/*
+ * What the frames of clients mean, and what they are answered. Three kinds of work:
+ *   - events of a node: posted at once, answered when the turn hands its outs over;
+ *   - jobs (lists, shows, reload, save): queued, done at the end of the turn by ctl_job.c;
+ *   - what needs neither: answered at once.
+ */
+#include "base/ident.h"
+#include "daemon/ctl_int.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(IPSP_REASON_HANDOFF == (int)IPSP_RELEASE_HANDOFF, "the reason goes out as it is");
+_Static_assert(IPSP_REASON_DUPLICATE == (int)IPSP_RELEASE_DUPLICATE,
+	       "the reason goes out as it is");
+_Static_assert(IPSP_REASON_TERMINATE == (int)IPSP_RELEASE_TERMINATE,
+	       "the reason goes out as it is");
+
+static bool is(const struct ipsp_ctl_str *s, const char *word)
+{
+	return s->n == strlen(word) && memcmp(s->p, word, s->n) == 0;
+}
+
+/* ---------------------------------------------------------------- operators' open requests */
+
+/* NULL: too many are open. */
+static struct ipspd_op *op_new(struct ipspd_client *client, uint64_t id,
+			       const struct ipspd_ctx *ctx)
+{
+	struct ipspd_ctl *ctl = client->ctl;
+
+	for (size_t i = 0; i < IPSPD_CTL_OPS; i++) {
+		struct ipspd_op *op = &ctl->ops[ctl->next_op];
+		uint64_t place = ctl->next_op;
+
+		ctl->next_op = (ctl->next_op + 1) % IPSPD_CTL_OPS;
+		if (op->key)
+			continue;
+		*op = (struct ipspd_op){.key = ++ctl->n_keys * IPSPD_CTL_OPS + place,
+					.token = client->token,
+					.id = id,
+					.ctx = ctx};
+		return op;
+	}
+	return NULL;
+}
+
+static struct ipspd_op *op_find(struct ipspd_ctl *ctl, uint64_t key)
+{
+	struct ipspd_op *op = &ctl->ops[key % IPSPD_CTL_OPS];
+
+	return key != 0 && op->key == key ? op : NULL;
+}
+
+static void op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ipsp_ctl_msg *msg)
+{
+	struct ipspd_client *client = ipspd_client_find(ctl, op->token);
+
+	if (client)
+		ipspd_client_put(client, msg);
+	op->key = 0;
+}
+
+/* ---------------------------------------------------------------- HELLO, ATTACH */
+
+static int serve_hello(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+		       const char **why)
+{
+	int version = ipsp_ctl_version(msg);
+
+	if (version < 0) {
+		*why = version == IPSP_ERR_VERSION ? "its version and ours have none in common"
+						   : "it does not begin like a client of ipspd";
+		return version;
+	}
+	client->greeted = true;
+	if (msg->program.n < sizeof(client->program) &&
+	    ipsp_text_ok(msg->program.p, msg->program.n))
+		memcpy(client->program, msg->program.p, msg->program.n); /* for the log only */
+	ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_HELLO,
+							.magic = IPSP_CTL_MAGIC,
+							.min = IPSP_CTL_VERSION_MIN,
+							.max = IPSP_CTL_VERSION,
+							.program = ipsp_ctl_str(IPSPD_VERSION)});
+	return 0;
+}
+
+static struct ipspd_ctx *context_of(struct ipspd_client *client, const struct ipsp_ctl_str *name)
+{
+	char text[256];
+
+	if (name->n == 0 && client->ctx)
+		return client->ctx;
+	return ipspd_ctx_find(client->ctl->daemon, ipspd_ctl_copy(text, name));
+}
+
+static void unknown_context(struct ipspd_client *client, uint64_t id,
+			    const struct ipsp_ctl_str *name)
+{
+	ipspd_client_done(client, id, IPSP_ERR_UNKNOWN_CONTEXT,
+			  name->n == 0 ? "there is not just one context: say which" : "");
+}
+
+static void cut_off_namesake(struct ipspd_client *client, const struct ipspd_ctx *ctx,
+			     const char *name)
+{
+	struct ipspd_ctl *ctl = client->ctl;
+
+	for (size_t i = 0; i < IPSPD_CTL_CLIENTS; i++) {
+		struct ipspd_client *other = ctl->clients[i];
+
+		if (!other || other == client || other->ctx != ctx || strcmp(other->ha, name) != 0)
+			continue;
+		ipspd_client_dismiss(other, IPSP_ERR_DENIED,
+				     "another connection has attached under this name");
+		ipspd_client_detach(other); /* now: the node is to hear of it before the new one */
+	}
+}
+
+static void serve_attach(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	struct ipspd_ctx *ctx = context_of(client, &msg->context);
+
+	if (client->ctx) {
+		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID,
+				  "this connection is attached already");
+		return;
+	}
+	if (!ctx) {
+		unknown_context(client, msg->id, &msg->context);
+		return;
+	}
+	if (msg->name.n >= sizeof(client->ha) || !ipsp_text_ok(msg->name.p, msg->name.n)) {
+		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID,
+				  "the name of an HA is 1 to 31 bytes without control characters");
+		return;
+	}
+	ipspd_client_done(client, msg->id, 0, "");
+	if (msg->name.n > 0) {
+		char name[256];
+
+		cut_off_namesake(client, ctx, ipspd_ctl_copy(name, &msg->name));
+		memcpy(client->ha, name, msg->name.n + 1);
+		ipspd_post(ctx, &(struct ipsp_event){.type = IPSP_EV_ATTACH,
+						     .token = client->token,
+						     .ha_name = client->ha});
+	}
+	client->ctx = ctx;
+}
+
+void ipspd_client_detach(struct ipspd_client *client)
+{
+	if (client->ctx && client->ha[0])
+		ipspd_post(client->ctx,
+			   &(struct ipsp_event){.type = IPSP_EV_DETACH, .token = client->token});
+	client->ctx = NULL;
+	client->ha[0] = '\0';
+	ipspd_jobs_drop(client);
+}
+
+void ipspd_ctl_forget(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx)
+{
+	for (size_t i = 0; i < IPSPD_CTL_CLIENTS; i++) {
+		struct ipspd_client *client = ctl->clients[i];
+
+		if (!client)
+			continue;
+		ipspd_jobs_forget(client, ctx);
+		if (client->ctx != ctx)
+			continue;
+		client->ctx = NULL; /* whoever would be told of the detach goes too */
+		if (client->ha[0])
+			ipspd_client_dismiss(client, IPSP_ERR_UNKNOWN_CONTEXT,
+					     "the context was removed from the configuration");
+	}
+	for (size_t i = 0; i < IPSPD_CTL_OPS; i++) {
+		struct ipspd_op *op = &ctl->ops[i];
+
+		if (op->key == 0 || op->ctx != ctx)
+			continue;
+		op_answer(ctl, op,
+			  &(struct ipsp_ctl_msg){.type = op->is_request ? IPSP_CTL_ANSWER
+									: IPSP_CTL_DONE,
+						 .id = op->id,
+						 .err = IPSP_ERR_UNKNOWN_CONTEXT});
+	}
+}
+
+/* ---------------------------------------------------------------- sessions */
+
+/* Who asks the node: an HA under its own token and id, an operator under the key of an op. */
+static bool asker(struct ipspd_client *client, uint64_t id, bool is_request, struct ipsp_event *ev)
+{
+	struct ipspd_op *op;
+
+	if (client->ha[0]) {
+		ev->token = client->token;
+		ev->id = id;
+		return true;
+	}
+	op = op_new(client, id, client->ctx);
+	if (!op)
+		return false;
+	op->is_request = is_request;
+	ev->id = op->key;
+	return true;
+}
+
+static void refuse_request(struct ipspd_client *client, uint64_t id, int err)
+{
+	ipspd_client_put(client,
+			 &(struct ipsp_ctl_msg){.type = IPSP_CTL_ANSWER, .id = id, .err = err});
+}
+
+static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	char pool[256], group[256];
+	struct ipsp_event ev = {.type = IPSP_EV_REQUEST, .addr = msg->addr};
+
+	if (!client->ctx || msg->subscriber.n == 0 ||
+	    !ipsp_text_ok(msg->subscriber.p, msg->subscriber.n) ||
+	    !ipsp_text_ok(msg->session.p, msg->session.n)) {
+		refuse_request(client, msg->id, IPSP_ERR_INVALID);
+		return;
+	}
+	if (!asker(client, msg->id, true, &ev)) {
+		refuse_request(client, msg->id, IPSP_ERR_OVERLOADED);
+		return;
+	}
+	ev.ident = (struct ipsp_ident){msg->subscriber.p, msg->session.p,
+				       (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n};
+	ev.pool = msg->pool.n > 0 ? ipspd_ctl_copy(pool, &msg->pool) : NULL;
+	ev.group = msg->group.n > 0 ? ipspd_ctl_copy(group, &msg->group) : NULL;
+	ipspd_post(client->ctx, &ev);
+}
+
+static void serve_release(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	struct ipsp_event ev = {.type = IPSP_EV_RELEASE, .addr = msg->addr};
+
+	if (!client->ctx)
+		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");
+	else if (!asker(client, msg->id, false, &ev))
+		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED, "");
+	else
+		ipspd_post(client->ctx, &ev);
+}
+
+static void serve_released(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	if (client->ctx && client->ha[0]) /* nobody else is ever asked to end a session */
+		ipspd_post(client->ctx, &(struct ipsp_event){.type = IPSP_EV_RELEASED,
+							     .token = client->token,
+							     .addr = msg->addr});
+}
+
+/* ---------------------------------------------------------------- commands */
+
+static const struct {
+	const char *name;
+	enum ipsp_command command;
+} commands[] = {
+	{"check-config", IPSP_CMD_CHECK}, {"drain", IPSP_CMD_DRAIN},
+	{"undrain", IPSP_CMD_UNDRAIN},	  {"terminate", IPSP_CMD_TERMINATE},
+	{"takeover", IPSP_CMD_TAKEOVER},  {"mode", IPSP_CMD_MODE},
+	{"disable", IPSP_CMD_DISABLE},
+};
+
+static bool find_command(const struct ipsp_ctl_str *name, enum ipsp_command *command)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!is(name, commands[i].name))
+			continue;
+		*command = commands[i].command;
+		return true;
+	}
+	return false;
+}
+
+static bool find_mode(const struct ipsp_ctl_str *word, enum ipsp_mode *mode)
+{
+	static const enum ipsp_mode modes[] = {IPSP_MODE_ACTIVE, IPSP_MODE_INACTIVE,
+					       IPSP_MODE_CHECK};
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (!is(word, ipsp_mode_word(modes[i])))
+			continue;
+		*mode = modes[i];
+		return true;
+	}
+	return false;
+}
+
+static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+			 struct ipsp_event *ev)
+{
+	struct ipspd_ctx *ctx = context_of(client, &msg->context);
+	struct ipspd_op *op;
+
+	if (!ctx) {
+		unknown_context(client, msg->id, &msg->context);
+		return;
+	}
+	op = op_new(client, msg->id, ctx);
+	if (!op) {
+		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED, "");
+		return;
+	}
+	op->is_check = ev->command == IPSP_CMD_CHECK;
+	ev->id = op->key;
+	ipspd_log(IPSP_LOG_NOTICE, "%s: %.*s%s%s%s, asked for by %s", ctx->name, (int)msg->name.n,
+		  msg->name.p, ev->command == IPSP_CMD_MODE ? " " : "",
+		  ev->command == IPSP_CMD_MODE ? ipsp_mode_word(ev->mode) : "",
+		  ev->force ? " by force" : "", ipspd_client_words(client));
+	ipspd_post(ctx, ev);
+}
+
+static void serve_command(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	struct ipsp_event ev = {.type = IPSP_EV_COMMAND,
+				.force = (msg->flags & IPSP_CTL_FORCE) != 0};
+
+	if (is(&msg->name, "reload"))
+		ipspd_job_queue(client, msg, IPSPD_JOB_RELOAD, NULL);
+	else if (is(&msg->name, "save"))
+		ipspd_job_queue(client, msg, IPSPD_JOB_SAVE, NULL);
+	else if (!find_command(&msg->name, &ev.command))
+		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "there is no such command");
+	else if (ev.command == IPSP_CMD_MODE && !find_mode(&msg->argument, &ev.mode))
+		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID,
+				  "the mode is active, inactive or check-config");
+	else
+		post_command(client, msg, &ev);
+}
+
+/* ---------------------------------------------------------------- lists and shows */
+
+static void serve_list(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	if (client->ctx)
+		ipspd_job_queue(client, msg, IPSPD_JOB_LIST, client->ctx);
+	else
+		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");
+}
+
+static void serve_show(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	struct ipspd_ctx *ctx = context_of(client, &msg->context);
+
+	/* without a context everything shows all of them, but for the sessions: these say no
+	 * context */
+	if (!ctx && (msg->context.n > 0 || is(&msg->name, "sessions")))
+		unknown_context(client, msg->id, &msg->context);
+	else
+		ipspd_job_queue(client, msg, IPSPD_JOB_SHOW,
+				msg->context.n > 0 || is(&msg->name, "sessions") ? ctx : NULL);
+}
+
+/* ---------------------------------------------------------------- frames in */
+
+int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+		       const char **why)
+{
+	*why = "it does not begin like a client of ipspd";
+	if (client->greeted == (msg->type == IPSP_CTL_HELLO))
+		return IPSP_ERR_FORMAT;
+	switch (msg->type) {
+	case IPSP_CTL_HELLO:
+		return serve_hello(client, msg, why);
+	case IPSP_CTL_ATTACH:
+		serve_attach(client, msg);
+		return 0;
+	case IPSP_CTL_REQUEST:
+		serve_request(client, msg);
+		return 0;
+	case IPSP_CTL_RELEASE:
+		serve_release(client, msg);
+		return 0;
+	case IPSP_CTL_RELEASED:
+		serve_released(client, msg);
+		return 0;
+	case IPSP_CTL_LIST:
+		serve_list(client, msg);
+		return 0;
+	case IPSP_CTL_COMMAND:
+		serve_command(client, msg);
+		return 0;
+	case IPSP_CTL_SHOW:
+		serve_show(client, msg);
+		return 0;
+	case IPSP_CTL_ANSWER:
+	case IPSP_CTL_DONE:
+	case IPSP_CTL_TEXT:
+	case IPSP_CTL_SESSION:
+	case IPSP_CTL_EVENT:
+	case IPSP_CTL_CANCELLED:
+	case IPSP_CTL_STATE:
+	case IPSP_CTL_BYE:
+	case IPSP_CTL_TYPES:
+		break;
+	}
+	*why = "it sent what only ipspd says";
+	return IPSP_ERR_FORMAT;
+}
+
+/* ---------------------------------------------------------------- outs */
+
+/* A status is made for people; the configuration in force is asked for once a turn. */
+static const char *pool_name(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx, uint16_t pool)
+{
+	struct ipsp_status status;
+
+	if (ctl->conf_of != ctx) {
+		ipsp_node_status(ctx->node, ipspd_now(), &status);
+		ctl->conf_of = ctx;
+		ctl->conf = status.conf;
+	}
+	return pool < ctl->conf->n_pools ? ctl->conf->pools[pool].name : "";
+}
+
+static void out_answer(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+		       const struct ipsp_out *out)
+{
+	struct ipsp_ctl_msg msg = {.type = IPSP_CTL_ANSWER,
+				   .id = out->id,
+				   .err = out->err,
+				   .addr = out->addr,
+				   .plen = out->plen};
+	struct ipspd_client *client;
+	struct ipspd_op *op;
+
+	if (out->err == 0)
+		msg.pool = ipsp_ctl_str(pool_name(ctl, ctx, out->pool));
+	if (out->token) {
+		client = ipspd_client_find(ctl, out->token);
+		if (client)
+			ipspd_client_put(client, &msg);
+		return;
+	}
+	op = op_find(ctl, out->id);
+	if (!op)
+		return;
+	msg.id = op->id;
+	op_answer(ctl, op, &msg);
+}
+
+static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx, const struct ipsp_out *out)
+{
+	struct ipspd_client *client;
+	struct ipspd_op *op;
+	char *text;
+
+	if (out->token) {
+		client = ipspd_client_find(ctl, out->token);
+		if (client)
+			ipspd_client_done(client, out->id, out->err, out->text);
+		return;
+	}
+	op = op_find(ctl, out->id);
+	if (!op)
+		return;
+	client = ipspd_client_find(ctl, op->token);
+	if (client && op->is_check) {
+		text = ipspd_show_differences(ctx);
+		if (text)
+			ipspd_client_text(client, op->id, text, strlen(text));
+		free(text);
+	}
+	op_answer(ctl, op,
+		  &(struct ipsp_ctl_msg){.type = IPSP_CTL_DONE,
+					 .id = op->id,
+					 .err = out->err,
+					 .text = ipsp_ctl_str(out->text)});
+}
+
+static void out_release(struct ipspd_ctl *ctl, const struct ipsp_actions *act,
+			const struct ipsp_out *out)
+{
+	struct ipspd_client *client = ipspd_client_find(ctl, out->token);
+	const char *bytes = (const char *)act->bytes.data;
+
+	if (!client)
+		return;
+	ipspd_client_put(
+		client,
+		&(struct ipsp_ctl_msg){.type = IPSP_CTL_EVENT,
+				       .addr = out->addr,
+				       .reason = (uint8_t)out->reason,
+				       .subscriber = {bytes + out->off, out->len},
+				       .session = {out->len2 ? bytes + out->off2 : "", out->len2}});
+}
+
+static void out_cancelled(struct ipspd_ctl *ctl, const struct ipsp_out *out)
+{
+	struct ipspd_client *client = ipspd_client_find(ctl, out->token);
+
+	if (client)
+		ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_CANCELLED,
+								.addr = out->addr});
+}
+
+static void out_state(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+		      const struct ipsp_out *out)
+{
+	struct ipsp_status status;
+	struct ipsp_ctl_msg msg = {.type = IPSP_CTL_STATE, .context = ipsp_ctl_str(ctx->name)};
+
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	msg.role = ipsp_ctl_str(ipsp_role_word(status.role));
+	msg.state = ipsp_ctl_str(ipsp_state_word(status.state));
+	for (size_t i = 0; i < IPSPD_CTL_CLIENTS; i++) {
+		struct ipspd_client *client = ctl->clients[i];
+
+		if (client && client->ctx == ctx && client->ha[0] &&
+		    (out->token == 0 || out->token == client->token))
+			ipspd_client_put(client, &msg);
+	}
+}
+
+void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act,
+		   const struct ipsp_out *out)
+{
+	switch (out->type) {
+	case IPSP_OUT_ANSWER:
+		out_answer(ctl, ctx, out);
+		break;
+	case IPSP_OUT_DONE:
+		out_done(ctl, ctx, out);
+		break;
+	case IPSP_OUT_RELEASE:
+		out_release(ctl, act, out);
+		break;
+	case IPSP_OUT_CANCELLED:
+		out_cancelled(ctl, out);
+		break;
+	case IPSP_OUT_STATE:
+		out_state(ctl, ctx, out);
+		break;
+	case IPSP_OUT_DATAGRAM:
+	case IPSP_OUT_TRAP:
+	case IPSP_OUT_HOOK:
+	case IPSP_OUT_STOPPED:
+	case IPSP_OUT_TYPES:
+		break;
+	}
+}

@@ -1,0 +1,106 @@
+#include "daemon/engine.h"
+#include "base/err.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BOOTS_MAX 2147483647u
+#define PATH_CAP  1200
+
+/* Enterprise 8072 (net-snmp's, whose playpen arc our MIB lives in) with the first bit set; 5: octets. */
+static const uint8_t id_head[5] = {0x80, 0x00, 0x1f, 0x88, 0x05};
+
+const char *ipspd_engine_text(const struct ipspd_engine *engine,
+			      char text[2 * IPSPD_ENGINE_ID + 1])
+{
+	return sodium_bin2hex(text, 2 * IPSPD_ENGINE_ID + 1, engine->id, IPSPD_ENGINE_ID);
+}
+
+static bool understand(const char *text, struct ipspd_engine *engine)
+{
+	char hex[2 * IPSPD_ENGINE_ID + 1];
+	unsigned long boots;
+	size_t n;
+	int end = 0;
+
+	if (sscanf(text, "engine-id %34[0-9a-f]\nboots %10lu\n%n", hex, &boots, &end) != 2 ||
+	    end == 0 || text[end] != '\0' || boots > BOOTS_MAX)
+		return false;
+	if (sodium_hex2bin(engine->id, IPSPD_ENGINE_ID, hex, strlen(hex), NULL, &n, NULL) != 0 ||
+	    n != IPSPD_ENGINE_ID || memcmp(engine->id, id_head, sizeof(id_head)) != 0)
+		return false;
+	engine->boots = (uint32_t)boots;
+	return true;
+}
+
+static bool load(const char *path, struct ipspd_engine *engine)
+{
+	char text[128];
+	ssize_t n = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	return understand(text, engine);
+}
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
+		  fsync(fd) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static bool flush_folder(const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static bool store(const char *directory, const char *path, const struct ipspd_engine *engine)
+{
+	char aside[PATH_CAP + 4], text[128], id[2 * IPSPD_ENGINE_ID + 1];
+
+	snprintf(aside, sizeof(aside), "%s.new", path);
+	snprintf(text, sizeof(text), "engine-id %s\nboots %u\n", ipspd_engine_text(engine, id),
+		 engine->boots);
+	return write_file(aside, text) && rename(aside, path) == 0 && flush_folder(directory);
+}
+
+int ipspd_engine_load(const char *directory, struct ipspd_engine *engine, char *why, size_t n_why)
+{
+	char path[PATH_CAP];
+	bool known;
+
+	snprintf(path, sizeof(path), "%s/snmp-engine", directory);
+	known = load(path, engine);
+	if (!known) {
+		memcpy(engine->id, id_head, sizeof(id_head));
+		randombytes_buf(engine->id + sizeof(id_head), IPSPD_ENGINE_ID - sizeof(id_head));
+		engine->boots = 0;
+	}
+	if (engine->boots < BOOTS_MAX)
+		engine->boots++;
+	if (!store(directory, path, engine)) {
+		snprintf(why, n_why, "%s: %s", path, strerror(errno));
+		return IPSP_ERR_IO;
+	}
+	return known ? 0 : 1;
+}

@@ -1,0 +1,136 @@
+#include "daemon/ctx.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_BYTES 65536
+#define CHUNKS_KEPT 32 /* 2 MiB: what a burst needed beyond goes back */
+
+struct ipspd_chunk {
+	struct ipspd_chunk *next;
+	size_t used, cap;
+	uint8_t bytes[];
+};
+
+static struct ipspd_chunk *next_chunk(struct ipspd_inbox *inbox, size_t n)
+{
+	struct ipspd_chunk **link = inbox->chunk ? &inbox->chunk->next : &inbox->first;
+
+	if (*link && (*link)->cap >= n)
+		return inbox->chunk = *link;
+	const size_t cap = n > CHUNK_BYTES ? n : CHUNK_BYTES;
+	struct ipspd_chunk *chunk = malloc(sizeof(*chunk) + cap);
+	if (!chunk)
+		return NULL;
+	*chunk = (struct ipspd_chunk){.next = *link, .cap = cap};
+	*link = chunk;
+	return inbox->chunk = chunk;
+}
+
+/* @n bytes and a NUL behind them; NULL: no memory. */
+static const void *keep(struct ipspd_inbox *inbox, const void *p, size_t n)
+{
+	struct ipspd_chunk *chunk = inbox->chunk;
+
+	if ((!chunk || chunk->cap - chunk->used <= n) && !(chunk = next_chunk(inbox, n + 1)))
+		return NULL;
+	uint8_t *to = chunk->bytes + chunk->used;
+	if (n > 0)
+		memcpy(to, p, n);
+	to[n] = 0;
+	chunk->used += n + 1;
+	return to;
+}
+
+static bool keep_text(struct ipspd_inbox *inbox, const char **text)
+{
+	return !*text || (*text = keep(inbox, *text, strlen(*text)));
+}
+
+static bool keep_conf(struct ipsp_event *ev)
+{
+	if (!ev->conf)
+		return true;
+	struct ipsp_context_conf *conf = malloc(sizeof(*conf));
+	if (conf && ipsp_conf_copy(conf, ev->conf) == 0) {
+		ev->conf = conf;
+		return true;
+	}
+	free(conf);
+	return false;
+}
+
+static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
+{
+	if (ev->bytes && !(ev->bytes = keep(inbox, ev->bytes, ev->n_bytes)))
+		return false;
+	if (ev->ident.subscriber &&
+	    !(ev->ident.subscriber = keep(inbox, ev->ident.subscriber, ev->ident.n_subscriber)))
+		return false;
+	if (ev->ident.session &&
+	    !(ev->ident.session = keep(inbox, ev->ident.session, ev->ident.n_session)))
+		return false;
+	return keep_text(inbox, &ev->ha_name) && keep_text(inbox, &ev->pool) &&
+	       keep_text(inbox, &ev->group) && keep_conf(ev);
+}
+
+bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
+{
+	if (inbox->n_events == inbox->cap_events) {
+		const size_t cap = inbox->cap_events ? 2 * inbox->cap_events : 64;
+		struct ipsp_event *more = realloc(inbox->events, cap * sizeof(*more));
+		if (!more)
+			return false;
+		inbox->events = more;
+		inbox->cap_events = cap;
+	}
+	struct ipsp_event *to = &inbox->events[inbox->n_events];
+	*to = *ev;
+	if (!keep_all(inbox, to))
+		return false;
+	inbox->n_events++;
+	return true;
+}
+
+static void free_confs(struct ipspd_inbox *inbox)
+{
+	for (size_t i = 0; i < inbox->n_events; i++) {
+		const struct ipsp_context_conf *borrowed = inbox->events[i].conf;
+		if (!borrowed)
+			continue;
+		struct ipsp_context_conf *conf; /* keep_conf made it: it is ours to free */
+		memcpy(&conf, &borrowed, sizeof(conf));
+		ipsp_conf_fini(conf);
+		free(conf);
+	}
+}
+
+void ipspd_inbox_clear(struct ipspd_inbox *inbox)
+{
+	struct ipspd_chunk **link = &inbox->first;
+
+	free_confs(inbox);
+	inbox->n_events = 0;
+	inbox->chunk = NULL;
+	for (int kept = 0; *link; kept++) {
+		struct ipspd_chunk *chunk = *link;
+		if (kept < CHUNKS_KEPT && chunk->cap == CHUNK_BYTES) {
+			chunk->used = 0;
+			link = &chunk->next;
+		} else {
+			*link = chunk->next;
+			free(chunk);
+		}
+	}
+}
+
+void ipspd_inbox_fini(struct ipspd_inbox *inbox)
+{
+	ipspd_inbox_clear(inbox);
+	while (inbox->first) {
+		struct ipspd_chunk *chunk = inbox->first;
+		inbox->first = chunk->next;
+		free(chunk);
+	}
+	free(inbox->events);
+	*inbox = (struct ipspd_inbox){0};
+}

@@ -1,0 +1,204 @@
+#include "daemon/keyfile.h"
+#include "base/err.h"
+#include "base/ident.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECRET_FILE_MAX 4096
+
+struct secret_file {
+	uint8_t bytes[SECRET_FILE_MAX];
+	size_t n;
+};
+
+static int why_not(char why[IPSPD_WHY_MAX], const char *path, const char *text)
+{
+	snprintf(why, IPSPD_WHY_MAX, "%.120s: %s", path, text);
+	return IPSP_ERR_INVALID;
+}
+
+static int check_stat(int fd, const char *path, char why[IPSPD_WHY_MAX])
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return why_not(why, path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return why_not(why, path, "is not a regular file");
+	if (st.st_mode & S_IRWXO || st.st_mode & (S_IWGRP | S_IXGRP) ||
+	    (st.st_mode & S_IRGRP && st.st_gid != getegid())) {
+		snprintf(why, IPSPD_WHY_MAX,
+			 "%.120s: others can read or change it (mode %04o); only its owner may "
+			 "(chmod 600), and read it the daemon's own group",
+			 path, (unsigned)(st.st_mode & 07777));
+		return IPSP_ERR_INVALID;
+	}
+	if (st.st_size == 0)
+		return why_not(why, path, "is empty");
+	if (st.st_size > SECRET_FILE_MAX)
+		return why_not(why, path, "is too large; allowed are 4096 bytes");
+	return 0;
+}
+
+static int read_whole(int fd, const char *path, struct secret_file *file, char why[IPSPD_WHY_MAX])
+{
+	while (file->n < sizeof(file->bytes)) {
+		ssize_t n = read(fd, file->bytes + file->n, sizeof(file->bytes) - file->n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return why_not(why, path, strerror(errno));
+		if (n == 0)
+			break;
+		file->n += (size_t)n;
+	}
+	return 0;
+}
+
+static int read_file(const char *path, struct secret_file *file, char why[IPSPD_WHY_MAX])
+{
+	/* O_NONBLOCK: a FIFO without a writer must not hold the daemon up */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int err;
+
+	file->n = 0;
+	if (fd < 0)
+		return why_not(why, path, strerror(errno));
+	err = check_stat(fd, path, why);
+	if (err == 0)
+		err = read_whole(fd, path, file, why);
+	close(fd);
+	return err;
+}
+
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* UTF-8 without control characters but tab, CR and LF; looked at in pieces that ipsp_text_ok takes. */
+static bool is_text(const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		size_t run = 0;
+
+		while (run < n && run < IPSP_NAME_BYTES && !is_blank(p[run]))
+			run++;
+		while (run < n && run > 1 && (p[run] & 0xc0) == 0x80)
+			run--; /* not through the middle of a character */
+		if (run > 0 && !ipsp_text_ok((const char *)p, run))
+			return false;
+		run = run > 0 ? run : 1; /* a blank */
+		p += run;
+		n -= run;
+	}
+	return true;
+}
+
+/* The next line that is not blank, without the blanks around it; false at the end. */
+static bool next_line(const uint8_t **p, const uint8_t *end, const uint8_t **line, size_t *n)
+{
+	while (*p < end) {
+		const uint8_t *from = *p;
+		const uint8_t *to = memchr(from, '\n', (size_t)(end - from));
+
+		to = to ? to : end;
+		*p = to < end ? to + 1 : end;
+		while (from < to && is_blank(*from))
+			from++;
+		while (to > from && is_blank(to[-1]))
+			to--;
+		if (to > from) {
+			*line = from;
+			*n = (size_t)(to - from);
+			return true;
+		}
+	}
+	return false;
+}
+
+static int add_key(const uint8_t *secret, size_t n, const char *path,
+		   uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES], uint8_t *n_keys,
+		   char why[IPSPD_WHY_MAX])
+{
+	if (n < IPSPD_SECRET_MIN)
+		return why_not(why, path, "a secret is too short; 16 bytes at least are needed");
+	if (*n_keys == IPSP_KEYS_MAX)
+		return why_not(why, path, "too many secrets; allowed are 4, one a line");
+	crypto_generichash(keys[*n_keys], IPSP_KEY_BYTES, secret, n, NULL, 0);
+	(*n_keys)++;
+	return 0;
+}
+
+static int keys_of(const struct secret_file *file, const char *path,
+		   uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES], uint8_t *n_keys,
+		   char why[IPSPD_WHY_MAX])
+{
+	const uint8_t *p = file->bytes, *end = p + file->n, *line;
+	size_t n;
+
+	*n_keys = 0;
+	if (!is_text(p, file->n))
+		return add_key(p, file->n, path, keys, n_keys, why);
+	while (next_line(&p, end, &line, &n)) {
+		int err = add_key(line, n, path, keys, n_keys, why);
+
+		if (err)
+			return err;
+	}
+	return *n_keys > 0 ? 0 : why_not(why, path, "has no secret, only blank lines");
+}
+
+int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES],
+		       uint8_t *n_keys, char why[IPSPD_WHY_MAX])
+{
+	struct secret_file file;
+	int err = read_file(path, &file, why);
+
+	if (err == 0)
+		err = keys_of(&file, path, keys, n_keys, why);
+	if (err) {
+		*n_keys = 0;
+		sodium_memzero(keys, sizeof(uint8_t[IPSP_KEYS_MAX][IPSP_KEY_BYTES]));
+	}
+	sodium_memzero(&file, sizeof(file));
+	return err;
+}
+
+static int one_line(const struct secret_file *file, const char *path, size_t min, char *text,
+		    size_t cap, char why[IPSPD_WHY_MAX])
+{
+	const uint8_t *p = file->bytes, *end = p + file->n, *line, *more;
+	size_t n, n_more;
+
+	if (!is_text(p, file->n) || !next_line(&p, end, &line, &n) ||
+	    next_line(&p, end, &more, &n_more))
+		return why_not(why, path, "must have one line of text");
+	if (n < min || n >= cap) {
+		snprintf(why, IPSPD_WHY_MAX, "%.120s: the passphrase has %zu bytes; allowed are %zu to %zu",
+			 path, n, min, cap - 1);
+		return IPSP_ERR_INVALID;
+	}
+	memcpy(text, line, n);
+	text[n] = '\0';
+	return 0;
+}
+
+int ipspd_keyfile_line(const char *path, size_t min, char *text, size_t cap,
+		       char why[IPSPD_WHY_MAX])
+{
+	struct secret_file file;
+	int err = read_file(path, &file, why);
+
+	if (err == 0)
+		err = one_line(&file, path, min, text, cap, why);
+	sodium_memzero(&file, sizeof(file));
+	return err;
+}

@@ -1,0 +1,30 @@
+/*
+ * keyfile - secrets that live in files of their own.
+ *
+ * Such a file is a regular one, and nobody but its owner may read it; the group may where it is the
+ * daemon's own. Each function returns 0, or IPSP_ERR_INVALID with what is wrong and what is allowed
+ * in @why.
+ */
+#ifndef IPSPD_KEYFILE_H
+#define IPSPD_KEYFILE_H
+
+#include "core/conf.h"
+#include <stddef.h>
+
+#define IPSPD_WHY_MAX    256
+#define IPSPD_SECRET_MIN 16
+
+/*
+ * The keys of a pair. In a text file each line is a secret, blank lines and blanks around it not
+ * counted: the first is used, all are accepted, so that a key can be changed on one side after the
+ * other. A file that is no text (32 raw bytes, say) is one secret as a whole. A secret has 16 bytes
+ * at least and is stretched to a key with BLAKE2b.
+ */
+int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES],
+		       uint8_t *n_keys, char why[IPSPD_WHY_MAX]);
+
+/* One line of text, @min bytes at least and fewer than @cap. */
+int ipspd_keyfile_line(const char *path, size_t min, char *text, size_t cap,
+		       char why[IPSPD_WHY_MAX]);
+
+#endif

@@ -1,0 +1,576 @@
+#include "daemon/loop.h"
+#include "daemon/config.h"
+#include "daemon/ctl.h"
+#include "daemon/hook.h"
+#include "daemon/lease.h"
+#include "daemon/notify.h"
+#include "daemon/snmp.h"
+#include "daemon/store.h"
+#include "daemon/udp.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STOP_S 8 /* how long a graceful termination may take; systemd's patience is far longer */
+
+struct ipspd_loop {
+	struct ipspd *daemon;
+	struct event *due;      /* the first of the nodes' times */
+	struct event *lazy;     /* what nobody waits for is flushed within a second */
+	struct event *flushed;  /* news from the store */
+	struct event *stop_now; /* a graceful stop has taken too long */
+	struct event *term, *interrupt, *hup;
+	ipsp_ms armed;    /* what .due is set for */
+	bool again;       /* the next turn is not to wait for an event */
+	bool lazy_armed;
+	bool ended;
+	bool full;         /* what the nodes were told about the disk */
+	bool state_changed; /* the line for systemd is out of date */
+	struct ipspd_ctx **removed;
+	size_t n_removed;
+};
+
+/* ---------------------------------------------------------------- failing, waking, posting */
+
+void ipspd_fail(struct ipspd *daemon, const char *format, ...)
+{
+	va_list args;
+
+	if (daemon->failed)
+		return;
+	daemon->failed = true;
+	va_start(args, format);
+	ipspd_vlog(IPSP_LOG_ERROR, format, args);
+	va_end(args);
+	ipspd_wake(daemon);
+}
+
+void ipspd_wake(struct ipspd *daemon)
+{
+	/* every return of event_base_loop() is followed by a turn; this matters within one */
+	if (daemon->loop)
+		daemon->loop->again = true;
+}
+
+void ipspd_post(struct ipspd_ctx *ctx, const struct ipsp_event *ev)
+{
+	if (!ipspd_inbox_put(&ctx->inbox, ev))
+		ipspd_fail(ctx->daemon, "memory ran out: stopping, as nothing can be promised any more");
+	ipspd_wake(ctx->daemon);
+}
+
+static void post_all(struct ipspd *daemon, const struct ipsp_event *ev)
+{
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		ipspd_post(daemon->ctxs[i], ev);
+}
+
+/* ---------------------------------------------------------------- sockets of contexts */
+
+static void on_datagram(void *arg, const uint8_t *bytes, size_t n)
+{
+	const struct ipsp_event ev = {.type = IPSP_EV_DATAGRAM, .bytes = bytes, .n_bytes = n};
+
+	ipspd_post(arg, &ev);
+}
+
+static bool wants_socket(const struct ipspd_ctx *ctx, struct ipspd_udp_conf *conf)
+{
+	struct ipsp_status status;
+
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	const struct ipsp_psp_conf *psp = &status.conf->psp;
+	*conf = (struct ipspd_udp_conf){ctx->name, psp->address, psp->peer, psp->port};
+	return psp->enabled && status.state != IPSP_ST_DISABLED && status.state != IPSP_ST_INACTIVE;
+}
+
+/* Before the outs: what a context says first must find its socket open. */
+static void open_socket(struct ipspd_ctx *ctx)
+{
+	struct ipspd_udp_conf conf;
+
+	if (!ctx->look || !wants_socket(ctx, &conf))
+		return;
+	if (ctx->udp && !ipspd_udp_is(ctx->udp, &conf)) {
+		ipspd_udp_free(ctx->udp);
+		ctx->udp = NULL;
+	}
+	if (!ctx->udp)
+		ctx->udp = ipspd_udp_new(ctx->daemon->base, &conf, on_datagram, ctx);
+	if (!ctx->udp)
+		ipspd_fail(ctx->daemon, "%s: memory ran out", ctx->name);
+}
+
+/* After the outs: what it says last must still find it. */
+static void close_socket(struct ipspd_ctx *ctx)
+{
+	struct ipspd_udp_conf conf;
+
+	if (ctx->look && ctx->udp && !wants_socket(ctx, &conf)) {
+		ipspd_udp_free(ctx->udp);
+		ctx->udp = NULL;
+	}
+	ctx->look = false;
+}
+
+/* ---------------------------------------------------------------- the turn: 1. step */
+
+static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
+{
+	struct ipsp_lease_note note;
+	struct ipsp_start start = {.now = now};
+	bool found;
+
+	ctx->lease_fd = ipspd_lease_open(ctx->daemon->config->state_directory, ctx->name, &note, &found,
+					 &start.same_boot);
+	if (ctx->lease_fd < 0) {
+		ipspd_fail(ctx->daemon, "%s: its lease file in %s: %s", ctx->name,
+			   ctx->daemon->config->state_directory, strerror(errno));
+		return;
+	}
+	/* a lease without its books is the lease of somebody else */
+	if (found && ctx->was_stored)
+		start.lease = &note;
+	else
+		start.same_boot = false;
+	ipsp_node_start(ctx->node, &start, &ctx->act);
+	ctx->started = ctx->stepped = ctx->look = true;
+}
+
+static void step_events(struct ipspd_ctx *ctx, ipsp_ms now)
+{
+	const struct ipspd_inbox came = ctx->inbox;
+
+	ctx->inbox = ctx->work; /* empty: what is posted from here on is for the next turn */
+	ctx->work = came;
+	for (size_t i = 0; i < ctx->work.n_events; i++) {
+		const struct ipsp_event *ev = &ctx->work.events[i];
+		if (ev->type == IPSP_EV_COMMAND || ev->type == IPSP_EV_CONF)
+			ctx->look = true;
+		ipsp_node_step(ctx->node, ev, now, &ctx->act);
+	}
+	ctx->stepped = ctx->stepped || ctx->work.n_events > 0;
+	ipspd_inbox_clear(&ctx->work);
+}
+
+static void step_ctx(struct ipspd_ctx *ctx, ipsp_ms now)
+{
+	const struct ipsp_event tick = {.type = IPSP_EV_TICK};
+
+	if (ctx->stepped)
+		ipsp_actions_clear(&ctx->act); /* of the turn before */
+	ctx->stepped = false;
+	if (!ctx->started)
+		start_node(ctx, now);
+	if (ctx->daemon->failed)
+		return;
+	step_events(ctx, now);
+	if (ipsp_node_due(ctx->node) <= now) {
+		ipsp_node_step(ctx->node, &tick, now, &ctx->act);
+		ctx->stepped = true;
+	}
+}
+
+/* The end comes for every context after all of them were stepped, with a fresh look at the clock. */
+static void end_ctx(struct ipspd_ctx *ctx)
+{
+	const struct ipsp_event end = {.type = IPSP_EV_END};
+
+	if (!ctx->stepped)
+		return;
+	ipsp_node_step(ctx->node, &end, ipspd_now(), &ctx->act);
+	if (ctx->act.failed || ctx->act.recs.failed || ctx->act.bytes.failed)
+		ipspd_fail(ctx->daemon, "%s: memory ran out: stopping, as nothing can be promised any more",
+			   ctx->name);
+}
+
+/* ---------------------------------------------------------------- the turn: 2. write */
+
+static void lazy_later(struct ipspd_loop *loop)
+{
+	const struct timeval tv = {.tv_usec = 900000};
+
+	if (loop->lazy_armed)
+		return;
+	loop->lazy_armed = true;
+	event_add(loop->lazy, &tv);
+}
+
+static void write_turn(struct ipspd *daemon)
+{
+	struct ipspd_store *store = daemon->store;
+	bool flush = false, again;
+
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		struct ipspd_ctx *ctx = daemon->ctxs[i];
+		if (!ctx->stepped)
+			continue;
+		/* a promise that a restart would not know of must not be made */
+		if (ctx->act.lease_set &&
+		    ipspd_lease_write(ctx->lease_fd, ctx->name, &ctx->act.lease) != 0)
+			ipspd_fail(daemon, "%s: writing its lease file: %s", ctx->name, strerror(errno));
+		ipspd_store_put(store, ctx->store_number, ctx->act.recs.data, ctx->act.recs.len,
+				ctx->act.rec_seq);
+		flush = flush || ctx->act.want_flush;
+	}
+	if (daemon->failed)
+		return;
+	if (ipspd_store_write(store) != 0) {
+		ipspd_fail(daemon, "%s: stopping, as nothing can be promised any more",
+			   ipspd_store_why(store));
+		return;
+	}
+	if (flush)
+		ipspd_store_flush(store);
+	else if (ipspd_store_dirty(store))
+		lazy_later(daemon->loop);
+	if (ipspd_store_compact(store, &again) != 0)
+		ipspd_fail(daemon, "%s", ipspd_store_why(store));
+	if (again)
+		ipspd_wake(daemon);
+}
+
+/* ---------------------------------------------------------------- the turn: 3. tell */
+
+static void trap(struct ipspd_ctx *ctx, const struct ipsp_out *out)
+{
+	struct ipsp_status status;
+
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	ipspd_snmp_trap(ctx->daemon->snmp, ctx->name, status.conf->psp.interface, out->trap, out);
+}
+
+static void carry_out(struct ipspd_ctx *ctx, const struct ipsp_out *out)
+{
+	struct ipspd *daemon = ctx->daemon;
+
+	switch (out->type) {
+	case IPSP_OUT_DATAGRAM:
+		if (ctx->udp)
+			ipspd_udp_send(ctx->udp, ctx->act.bytes.data + out->off, out->len);
+		return;
+	case IPSP_OUT_TRAP:
+		if (daemon->snmp)
+			trap(ctx, out);
+		return;
+	case IPSP_OUT_HOOK:
+		ipspd_hooks_run(daemon->hooks, ctx, out);
+		return;
+	case IPSP_OUT_STOPPED:
+		ctx->stopped = true;
+		return;
+	case IPSP_OUT_STATE:
+		daemon->loop->state_changed = true;
+		break;
+	case IPSP_OUT_DONE:
+		if (out->token == 0 && out->id == 0) { /* a stop, a reload: asked for by the daemon itself */
+			if (out->err)
+				ipspd_log(IPSP_LOG_WARNING, "%s: %s%s%s", ctx->name, ipsp_err_text(out->err),
+					  out->text && *out->text ? ": " : "", out->text ? out->text : "");
+			return;
+		}
+		break;
+	case IPSP_OUT_ANSWER:
+	case IPSP_OUT_RELEASE:
+	case IPSP_OUT_CANCELLED:
+	case IPSP_OUT_TYPES:
+		break;
+	}
+	if (daemon->ctl)
+		ipspd_ctl_out(daemon->ctl, ctx, &ctx->act, out);
+}
+
+static void tell_ctx(struct ipspd_ctx *ctx)
+{
+	if (!ctx->stepped)
+		return;
+	for (size_t i = 0; i < ctx->act.n_outs && !ctx->look; i++)
+		ctx->look = ctx->act.outs[i].type == IPSP_OUT_STATE;
+	open_socket(ctx);
+	for (size_t i = 0; i < ctx->act.n_outs; i++)
+		carry_out(ctx, &ctx->act.outs[i]);
+	if (ctx->udp)
+		ipspd_udp_flush(ctx->udp);
+	close_socket(ctx);
+}
+
+static void log_notes(struct ipspd_ctx *ctx)
+{
+	const struct ipsp_notes *notes = ipsp_node_notes(ctx->node);
+
+	while (ctx->noted < notes->last) {
+		const struct ipsp_note *note = ipsp_note_get(notes, ++ctx->noted);
+		if (note)
+			ipspd_log(note->level, "%s: %s", ctx->name, note->text);
+	}
+}
+
+static void tell_systemd(struct ipspd *daemon)
+{
+	char line[400] = "";
+	size_t n = 0;
+
+	if (!daemon->loop->state_changed)
+		return;
+	daemon->loop->state_changed = false;
+	for (size_t i = 0; i < daemon->n_ctxs && n < sizeof(line) - 1; i++) {
+		struct ipsp_status status;
+		ipsp_node_status(daemon->ctxs[i]->node, ipspd_now(), &status);
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s: %s, %s", i ? "; " : "",
+				      daemon->ctxs[i]->name, ipsp_role_word(status.role),
+				      ipsp_state_word(status.state));
+		n = n < sizeof(line) ? n : sizeof(line) - 1;
+	}
+	ipspd_notify_status(daemon->notify, line);
+}
+
+/* ---------------------------------------------------------------- the turn: 4. when is the next */
+
+static void arm(struct ipspd_loop *loop)
+{
+	struct ipspd *daemon = loop->daemon;
+	ipsp_ms due = IPSP_NEVER;
+
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		const ipsp_ms at = ipsp_node_due(daemon->ctxs[i]->node);
+		due = at < due ? at : due;
+	}
+	if (due == loop->armed)
+		return;
+	loop->armed = due;
+	if (due == IPSP_NEVER) {
+		event_del(loop->due);
+		return;
+	}
+	const ipsp_ms now = ipspd_now(), wait = due > now ? due - now : 0;
+	const struct timeval tv = {.tv_sec = (time_t)(wait / 1000),
+				   .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+	event_add(loop->due, &tv);
+}
+
+static void free_removed(struct ipspd_loop *loop)
+{
+	for (size_t i = 0; i < loop->n_removed; i++)
+		ipspd_ctx_free(loop->removed[i]);
+	free(loop->removed);
+	loop->removed = NULL;
+	loop->n_removed = 0;
+}
+
+void ipspd_loop_turn(struct ipspd *daemon)
+{
+	const ipsp_ms now = ipspd_now();
+
+	daemon->loop->again = false;
+	free_removed(daemon->loop);
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		step_ctx(daemon->ctxs[i], now);
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		end_ctx(daemon->ctxs[i]);
+	if (!daemon->failed)
+		write_turn(daemon);
+	if (daemon->failed)
+		return;
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		tell_ctx(daemon->ctxs[i]);
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		log_notes(daemon->ctxs[i]);
+	tell_systemd(daemon);
+	if (daemon->ctl)
+		ipspd_ctl_flush(daemon->ctl);
+	arm(daemon->loop);
+}
+
+/* ---------------------------------------------------------------- callbacks */
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	loop->armed = IPSP_NEVER; /* the turn that follows ticks, and arms again */
+}
+
+static void on_lazy(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_loop *loop = arg;
+	struct ipspd_store *store = loop->daemon->store;
+
+	(void)fd;
+	(void)what;
+	loop->lazy_armed = false;
+	if (ipspd_store_tick(store) != 0)
+		ipspd_fail(loop->daemon, "%s", ipspd_store_why(store));
+}
+
+static void on_flushed(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_loop *loop = arg;
+	struct ipspd *daemon = loop->daemon;
+
+	(void)fd;
+	(void)what;
+	if (ipspd_store_collect(daemon->store) != 0) {
+		ipspd_fail(daemon, "%s: stopping, as nothing can be promised any more",
+			   ipspd_store_why(daemon->store));
+		return;
+	}
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		struct ipspd_ctx *ctx = daemon->ctxs[i];
+		const struct ipsp_event ev = {
+			.type = IPSP_EV_FLUSHED,
+			.seq = ipspd_store_flushed(daemon->store, ctx->store_number)};
+		if (ev.seq > ctx->told_seq) {
+			ctx->told_seq = ev.seq;
+			ipspd_post(ctx, &ev);
+		}
+	}
+	lazy_later(loop); /* if nothing follows, a mark in the log says how far it is durable */
+	if (ipspd_store_full(daemon->store) == loop->full)
+		return;
+	loop->full = !loop->full;
+	const struct ipsp_event ev = {.type = IPSP_EV_DISK, .full = loop->full};
+	post_all(daemon, &ev);
+	ipspd_log(loop->full ? IPSP_LOG_ERROR : IPSP_LOG_NOTICE,
+		  loop->full ? "%s: the disk is full: no new addresses are given until there is room"
+			     : "%s: the disk has room again",
+		  daemon->config->state_directory);
+}
+
+static void on_stop_now(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	loop->ended = true;
+	ipspd_log(IPSP_LOG_WARNING,
+		  "stopping before the peer has acknowledged everything; it takes over what is unused when "
+		  "the dead interval has run out");
+}
+
+static void on_stop(evutil_socket_t sig, short what, void *arg)
+{
+	const struct ipsp_event ev = {.type = IPSP_EV_COMMAND, .command = IPSP_CMD_STOP};
+	const struct timeval limit = {.tv_sec = STOP_S};
+	struct ipspd_loop *loop = arg;
+
+	(void)what;
+	if (loop->daemon->stopping) { /* asked twice: at once */
+		loop->ended = true;
+		return;
+	}
+	ipspd_log(IPSP_LOG_NOTICE, "stopping (%s)", sig == SIGTERM ? "SIGTERM" : "SIGINT");
+	ipspd_notify_stopping(loop->daemon->notify);
+	loop->daemon->stopping = true;
+	event_add(loop->stop_now, &limit);
+	post_all(loop->daemon, &ev);
+}
+
+static void on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	struct ipspd_loop *loop = arg;
+	char why[4096];
+
+	(void)sig;
+	(void)what;
+	ipspd_notify_reloading(loop->daemon->notify);
+	if (ipspd_reload(loop->daemon, why, sizeof(why)) != 0)
+		for (char *line = why, *end; *line; line = end) {
+			end = line + strcspn(line, "\n");
+			end += *end ? (*end = '\0', 1) : 0;
+			ipspd_log(IPSP_LOG_ERROR, "not reloaded: %s", line);
+		}
+	ipspd_notify_ready(loop->daemon->notify);
+}
+
+/* ---------------------------------------------------------------- running */
+
+static bool all_stopped(const struct ipspd *daemon)
+{
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		if (!daemon->ctxs[i]->stopped)
+			return false;
+	return true;
+}
+
+int ipspd_loop_run(struct ipspd *daemon)
+{
+	struct ipspd_loop *loop = daemon->loop;
+
+	while (!daemon->failed && !loop->ended) {
+		const int flags = loop->again ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE;
+		if (event_base_loop(daemon->base, flags) < 0)
+			ipspd_fail(daemon, "the event loop: %s", strerror(errno));
+		if (!daemon->failed)
+			ipspd_loop_turn(daemon);
+		if (daemon->stopping && all_stopped(daemon))
+			loop->ended = true;
+	}
+	return daemon->failed ? 1 : 0;
+}
+
+void ipspd_loop_remove(struct ipspd *daemon, struct ipspd_ctx *ctx)
+{
+	struct ipspd_loop *loop = daemon->loop;
+	struct ipspd_ctx **more = realloc(loop->removed, (loop->n_removed + 1) * sizeof(*more));
+
+	if (!more) {
+		ipspd_fail(daemon, "memory ran out");
+		return;
+	}
+	loop->removed = more;
+	loop->removed[loop->n_removed++] = ctx;
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		if (daemon->ctxs[i] == ctx)
+			memmove(&daemon->ctxs[i], &daemon->ctxs[i + 1],
+				(--daemon->n_ctxs - i) * sizeof(*daemon->ctxs));
+	ipspd_udp_free(ctx->udp); /* its callback must not come any more */
+	ctx->udp = NULL;
+}
+
+static bool add_signal(struct ipspd_loop *loop, struct event **ev, int sig, event_callback_fn fn)
+{
+	*ev = evsignal_new(loop->daemon->base, sig, fn, loop);
+	return *ev && event_add(*ev, NULL) == 0;
+}
+
+struct ipspd_loop *ipspd_loop_new(struct ipspd *daemon)
+{
+	struct ipspd_loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop)
+		return NULL;
+	loop->daemon = daemon;
+	loop->armed = IPSP_NEVER;
+	loop->due = evtimer_new(daemon->base, on_due, loop);
+	loop->lazy = evtimer_new(daemon->base, on_lazy, loop);
+	loop->stop_now = evtimer_new(daemon->base, on_stop_now, loop);
+	loop->flushed = event_new(daemon->base, ipspd_store_event_fd(daemon->store),
+				  EV_READ | EV_PERSIST, on_flushed, loop);
+	if (loop->due && loop->lazy && loop->stop_now && loop->flushed &&
+	    event_add(loop->flushed, NULL) == 0 && add_signal(loop, &loop->term, SIGTERM, on_stop) &&
+	    add_signal(loop, &loop->interrupt, SIGINT, on_stop) &&
+	    add_signal(loop, &loop->hup, SIGHUP, on_hup))
+		return loop;
+	ipspd_loop_free(loop);
+	return NULL;
+}
+
+void ipspd_loop_free(struct ipspd_loop *loop)
+{
+	if (!loop)
+		return;
+	struct event *const events[] = {loop->due,  loop->lazy,      loop->stop_now, loop->flushed,
+					loop->term, loop->interrupt, loop->hup};
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+		if (events[i])
+			event_free(events[i]);
+	free_removed(loop);
+	free(loop);
+}

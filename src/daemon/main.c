@@ -1,0 +1,221 @@
+/*
+ * ipspd - the daemon's command line.
+ *
+ * Exit codes: 0 stopped as asked (or -t: the configuration is good), 1 it could not start or go on, 2 bad
+ * usage or configuration.
+ */
+#define _GNU_SOURCE /* asprintf */
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "daemon/loop.h"
+#include "daemon/notify.h"
+#include "daemon/start.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_BAD 2
+
+struct options {
+	bool foreground, test;
+	int verbose;
+	const char *config, *socket;
+};
+
+static void usage(FILE *to)
+{
+	fputs("usage: ipspd [-f] [-t] [-c FILE] [-s SOCKET] [-v]... [-V]\n"
+	      "  -f  stay in the foreground and log to standard error\n"
+	      "  -t  check the configuration and exit\n"
+	      "  -c  configuration, /etc/ipspd.conf by default\n"
+	      "  -s  control socket, instead of the configured one\n"
+	      "  -v  say more; twice: everything\n"
+	      "  -V  print the version\n",
+	      to);
+}
+
+/* 0: go on; else exit with .. - 1 */
+static int parse(int argc, char **argv, struct options *o)
+{
+	int c;
+
+	*o = (struct options){.config = "/etc/ipspd.conf"};
+	while ((c = getopt(argc, argv, "ftc:s:vVh")) != -1) {
+		switch (c) {
+		case 'f':
+			o->foreground = true;
+			break;
+		case 't':
+			o->test = true;
+			break;
+		case 'c':
+			o->config = optarg;
+			break;
+		case 's':
+			o->socket = optarg;
+			break;
+		case 'v':
+			o->verbose++;
+			break;
+		case 'V':
+			puts("ipspd " IPSPD_VERSION);
+			return 1 + EXIT_SUCCESS;
+		case 'h':
+			usage(stdout);
+			return 1 + EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 1 + EXIT_BAD;
+		}
+	}
+	if (optind == argc)
+		return 0;
+	fprintf(stderr, "ipspd: %s: no such argument\n", argv[optind]);
+	usage(stderr);
+	return 1 + EXIT_BAD;
+}
+
+static void say_fault(void *arg, bool warning, const char *text)
+{
+	(void)arg;
+	(void)warning;
+	fprintf(stderr, "%s\n", text);
+}
+
+/* @path as it must be once the working directory is "/"; NULL: no memory, or there is no such directory. */
+static char *absolute(const char *path)
+{
+	char here[PATH_MAX], *text = NULL;
+
+	if (*path == '/')
+		return strdup(path);
+	if (!getcwd(here, sizeof(here)) || asprintf(&text, "%s/%s", here, path) < 0)
+		return NULL;
+	return text;
+}
+
+/* ---------------------------------------------------------------- into the background */
+
+static bool under_systemd(void)
+{
+	return getenv("NOTIFY_SOCKET") || getenv("JOURNAL_STREAM") || getenv("INVOCATION_ID");
+}
+
+/*
+ * The first process stays until the daemon is ready, and ends with its exit code if it never is: whoever
+ * started it sees every error on standard error. Returns, in the daemon, where to tell that it is ready.
+ */
+static int into_background(void)
+{
+	int ready[2], status;
+	char byte;
+
+	if (pipe(ready) != 0)
+		return -1;
+	fcntl(ready[0], F_SETFD, FD_CLOEXEC);
+	fcntl(ready[1], F_SETFD, FD_CLOEXEC);
+	pid_t pid = fork();
+	if (pid < 0)
+		return -1;
+	if (pid == 0) {
+		close(ready[0]);
+		setsid();
+		return ready[1];
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) == 1)
+		_exit(EXIT_SUCCESS);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+static void is_ready(int ready, enum ipsp_level level)
+{
+	if (ready < 0)
+		return;
+	ipspd_log_open(IPSPD_LOG_SYSLOG, level);
+	int null = open("/dev/null", O_RDWR);
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (chdir("/") != 0 || write(ready, "", 1) != 1)
+		ipspd_log(IPSP_LOG_WARNING, "leaving the foreground: %s", strerror(errno));
+	close(ready);
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+/* Whatever this was started with: no signal blocked, and a peer that closes is no reason to die. */
+static void reset_signals(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, plain = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL); /* a limit on files is a full disk, not a death */
+	sigaction(SIGCHLD, &plain, NULL);
+}
+
+static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
+{
+	char why[1200] = "";
+	int code = EXIT_FAILURE;
+
+	if (ipspd_start(daemon, why, sizeof(why)) == 0) {
+		is_ready(ready, level);
+		ipspd_notify_ready(daemon->notify);
+		ipspd_log(IPSP_LOG_NOTICE, "ipspd " IPSPD_VERSION " runs, with %zu context%s",
+			  daemon->n_ctxs, daemon->n_ctxs == 1 ? "" : "s");
+		code = ipspd_loop_run(daemon);
+	} else {
+		ipspd_log(IPSP_LOG_ERROR, "%s", why);
+	}
+	ipspd_stop(daemon);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static struct ipspd_config config;
+	struct options o;
+
+	int done = parse(argc, argv, &o);
+	if (done)
+		return done - 1;
+	const enum ipsp_level level = o.verbose > 1 ? IPSP_LOG_DEBUG
+				      : o.verbose   ? IPSP_LOG_INFO
+						    : IPSP_LOG_NOTICE;
+	char *path = absolute(o.config), *socket = o.socket ? absolute(o.socket) : NULL;
+	struct ipspd daemon = {.config = &config, .config_path = path, .socket_path = socket};
+	int code = EXIT_FAILURE, ready = -1;
+
+	reset_signals();
+	umask(027);
+	if (!path || (o.socket && !socket)) {
+		fprintf(stderr, "ipspd: %s\n", strerror(errno));
+	} else if (ipspd_config_read(o.config, &config, say_fault, NULL) != 0) {
+		code = EXIT_BAD;
+	} else if (o.test) {
+		code = EXIT_SUCCESS;
+	} else if (!o.foreground && !under_systemd() && (ready = into_background()) < 0) {
+		fprintf(stderr, "ipspd: %s\n", strerror(errno));
+	} else {
+		ipspd_log_open(getenv("JOURNAL_STREAM") ? IPSPD_LOG_JOURNAL : IPSPD_LOG_STDERR, level);
+		code = run(&daemon, ready, level);
+	}
+	ipspd_config_fini(&config);
+	free(path);
+	free(socket);
+	return code;
+}

@@ -1,0 +1,420 @@
+#include "daemon/show.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * jansson's way with memory: a NULL value put anywhere fails, and what it was put into goes on
+ * without it. So `put` notes the failure in one place, and a text that would lack something is not
+ * shown.
+ */
+struct maker {
+	bool failed;
+};
+
+static void put(struct maker *m, json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value) != 0)
+		m->failed = true;
+}
+
+static void append(struct maker *m, json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, value) != 0)
+		m->failed = true;
+}
+
+static json_t *text_or_null(const char *s)
+{
+	return s && *s ? json_string(s) : json_null();
+}
+
+/* A sentence that was cut off at its buffer's end may end within a character, which JSON can't
+ * have. */
+static json_t *sentence(const char *s)
+{
+	size_t n = strlen(s);
+	json_t *value = json_stringn(s, n);
+
+	for (size_t cut = 0; !value && cut < 3 && n > 0; cut++)
+		value = json_stringn(s, --n);
+	return value ? value : json_string("(not UTF-8)");
+}
+
+static json_t *ms_or_null(ipsp_ms ms)
+{
+	return ms == IPSP_NEVER ? json_null() : json_integer((json_int_t)ms);
+}
+
+static json_t *addr_or_null(struct ipsp_addr addr)
+{
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	if (ipsp_addr_is_none(addr))
+		return json_null();
+	return json_string(ipsp_addr_text(addr, text, sizeof(text)));
+}
+
+static char *finish(struct maker *m, json_t *root)
+{
+	char *text = m->failed ? NULL : json_dumps(root, JSON_COMPACT);
+
+	json_decref(root);
+	return text;
+}
+
+/* {"contexts":[...]}: what @one makes of each context, with its name put first */
+typedef void context_fn(struct maker *m, json_t *object, const struct ipspd_ctx *ctx,
+			const void *arg);
+
+static char *each_context(struct ipspd *daemon, const struct ipspd_ctx *only, context_fn *one,
+			  const void *arg)
+{
+	struct maker m = {false};
+	json_t *root = json_object(), *contexts = json_array();
+
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		const struct ipspd_ctx *ctx = daemon->ctxs[i];
+		json_t *object;
+
+		if (only && only != ctx)
+			continue;
+		object = json_object();
+		put(&m, object, "name", json_string(ctx->name));
+		one(&m, object, ctx, arg);
+		append(&m, contexts, object);
+	}
+	put(&m, root, "contexts", contexts);
+	return finish(&m, root);
+}
+
+/* ---------------------------------------------------------------- pools */
+
+static const char *pool_type_word(enum ipsp_pool_type type)
+{
+	switch (type) {
+	case IPSP_POOL_PUBLIC:
+		return "public";
+	case IPSP_POOL_PRIVATE:
+		return "private";
+	case IPSP_POOL_STATIC:
+		return "static";
+	}
+	return "unknown";
+}
+
+static void put_pool_head(struct maker *m, json_t *object, const struct ipsp_pool_conf *conf)
+{
+	put(m, object, "name", json_string(conf->name));
+	put(m, object, "group", text_or_null(conf->group));
+	put(m, object, "type", json_string(pool_type_word(conf->type)));
+	put(m, object, "priority", json_integer(conf->priority));
+	put(m, object, "size", json_integer(conf->size));
+}
+
+static void put_pool_counts(struct maker *m, json_t *object, const struct ipsp_pool_status *status)
+{
+	put(m, object, "used", json_integer(status->used));
+	put(m, object, "free", json_integer(status->free));
+	put(m, object, "hold", json_integer(status->hold));
+	put(m, object, "quarantine", json_integer(status->quarantine));
+	put(m, object, "released", json_integer(status->released));
+	put(m, object, "in-transit", json_integer(status->in_transit));
+	put(m, object, "reclaimed", json_integer(status->reclaimed));
+}
+
+static void put_pool_definition(struct maker *m, json_t *object, const struct ipsp_pool_conf *conf)
+{
+	put(m, object, "first", addr_or_null(ipsp_pool_addr(conf, 0)));
+	put(m, object, "last", addr_or_null(ipsp_pool_addr(conf, conf->size - 1)));
+	put(m, object, "prefix-length", json_integer(conf->plen));
+	put(m, object, "address-hold-timer", json_integer(conf->hold_s));
+	put(m, object, "address-quarantine-timer", json_integer(conf->quarantine_s));
+	put(m, object, "busyout", json_boolean(conf->busyout));
+}
+
+struct pools_arg {
+	const char *name; /* "": all */
+	bool definition;
+};
+
+static void put_pools(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, const void *arg)
+{
+	const struct pools_arg *how = arg;
+	json_t *pools = json_array();
+	struct ipsp_status status;
+
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	for (uint32_t i = 0; i < status.conf->n_pools; i++) {
+		struct ipsp_pool_status counts;
+		json_t *pool;
+
+		if (*how->name && strcmp(how->name, status.conf->pools[i].name) != 0)
+			continue;
+		ipsp_node_pool_status(ctx->node, (uint16_t)i, &counts);
+		pool = json_object();
+		put_pool_head(m, pool, &status.conf->pools[i]);
+		if (how->definition)
+			put_pool_definition(m, pool, &status.conf->pools[i]);
+		put_pool_counts(m, pool, &counts);
+		append(m, pools, pool);
+	}
+	put(m, object, "pools", pools);
+}
+
+char *ipspd_show_pools(struct ipspd *daemon, const struct ipspd_ctx *only, const char *name)
+{
+	struct pools_arg how = {name, true};
+
+	return each_context(daemon, only, put_pools, &how);
+}
+
+bool ipspd_show_has_pool(const struct ipspd_ctx *ctx, const char *name)
+{
+	struct ipsp_status status;
+
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	for (uint32_t i = 0; i < status.conf->n_pools; i++)
+		if (strcmp(name, status.conf->pools[i].name) == 0)
+			return true;
+	return false;
+}
+
+/* ---------------------------------------------------------------- counters */
+
+static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx *ctx,
+			 const void *arg)
+{
+	const char *stats = (const char *)ipsp_node_stats(ctx->node);
+	json_t *counters = json_object();
+	struct ipsp_status status;
+
+	(void)arg;
+	for (const struct ipsp_stats_name *n = ipsp_stats_names; n->name; n++) {
+		uint64_t value;
+
+		memcpy(&value, stats + n->offset, sizeof(value));
+		put(m, counters, n->name, json_integer((json_int_t)value));
+	}
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	put(m, counters, "duplicates-open", json_integer(status.duplicates_open));
+	put(m, counters, "requests-open", json_integer(status.open_requests));
+	put(m, object, "counters", counters);
+}
+
+char *ipspd_show_counters(struct ipspd *daemon, const struct ipspd_ctx *only)
+{
+	return each_context(daemon, only, put_counters, NULL);
+}
+
+/* ---------------------------------------------------------------- show ip ipsp */
+
+static void put_side(struct maker *m, json_t *object, const struct ipsp_status *s)
+{
+	put(m, object, "interface", text_or_null(s->conf->psp.interface));
+	put(m, object, "mode", json_string(ipsp_mode_word(s->mode)));
+	put(m, object, "configured-role", json_string(ipsp_role_word(s->configured_role)));
+	put(m, object, "role", json_string(ipsp_role_word(s->role)));
+	put(m, object, "state", json_string(ipsp_state_word(s->state)));
+	put(m, object, "epoch", json_integer((json_int_t)s->epoch));
+	put(m, object, "draining", json_boolean(s->draining));
+	put(m, object, "drained", json_boolean(s->drained));
+	put(m, object, "all-free", json_boolean(s->all_free));
+	put(m, object, "serving", json_boolean(s->serving));
+	put(m, object, "waiting-for", text_or_null(ipsp_waiting_word(s->waiting)));
+	put(m, object, "waiting-ms",
+	    s->waiting == IPSP_WAIT_NONE ? json_null() : ms_or_null(s->waiting_ms));
+	put(m, object, "may-take-over", json_boolean(s->may_take_over));
+	put(m, object, "role-on-loan", json_boolean(s->role_on_loan));
+}
+
+static void put_peer(struct maker *m, json_t *object, const struct ipsp_status *s)
+{
+	json_t *peer = json_object();
+
+	put(m, peer, "address", addr_or_null(s->conf->psp.peer));
+	put(m, peer, "role", json_string(ipsp_role_word(s->peer_role)));
+	put(m, peer, "state", json_string(ipsp_peer_state_word(s->peer_state)));
+	put(m, peer, "last-heard-ms", ms_or_null(s->last_heard_ms));
+	put(m, peer, "dead-in-ms",
+	    s->peer_state == IPSP_PEER_LOST ? ms_or_null(s->dead_in_ms) : json_null());
+	put(m, peer, "version", text_or_null(s->peer_version));
+	put(m, peer, "used", json_integer(s->peer_used));
+	put(m, object, "peer", peer);
+}
+
+static void put_ipsp(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, const void *arg)
+{
+	struct pools_arg counts_only = {"", false};
+	struct ipsp_status status;
+
+	(void)arg;
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	put_side(m, object, &status);
+	put_peer(m, object, &status);
+	put_pools(m, object, ctx, &counts_only);
+	put_counters(m, object, ctx, NULL);
+}
+
+char *ipspd_show_ipsp(struct ipspd *daemon, const struct ipspd_ctx *only)
+{
+	return each_context(daemon, only, put_ipsp, NULL);
+}
+
+/* ---------------------------------------------------------------- log, differences */
+
+static const char *level_word(enum ipsp_level level)
+{
+	switch (level) {
+	case IPSP_LOG_ERROR:
+		return "error";
+	case IPSP_LOG_WARNING:
+		return "warning";
+	case IPSP_LOG_NOTICE:
+		return "notice";
+	case IPSP_LOG_INFO:
+		return "info";
+	case IPSP_LOG_DEBUG:
+		return "debug";
+	}
+	return "unknown";
+}
+
+/* Nodes go by the clock that nobody sets; people go by the wall. Theirs is worked out when it is
+ * shown. */
+static json_t *wall_time(ipsp_ms age_ms)
+{
+	struct timespec now;
+	struct tm tm;
+	char text[40];
+	time_t then;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	then = now.tv_sec - (time_t)(age_ms / 1000);
+	if (!gmtime_r(&then, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return json_null();
+	return json_string(text);
+}
+
+static void put_log(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, const void *arg)
+{
+	const struct ipsp_notes *notes = ipsp_node_notes(ctx->node);
+	uint32_t n = *(const uint32_t *)arg;
+	ipsp_ms now = ipspd_now();
+	json_t *events = json_array();
+
+	if (n == 0 || n > IPSP_NOTES_KEPT)
+		n = IPSP_NOTES_KEPT;
+	for (uint64_t i = notes->last > n ? notes->last - n + 1 : 1; i <= notes->last; i++) {
+		const struct ipsp_note *note = ipsp_note_get(notes, i);
+		ipsp_ms age_ms;
+		json_t *event;
+
+		if (!note)
+			continue;
+		age_ms = now > note->at ? now - note->at : 0;
+		event = json_object();
+		put(m, event, "number", json_integer((json_int_t)note->number));
+		put(m, event, "time", wall_time(age_ms));
+		put(m, event, "age-ms", json_integer((json_int_t)age_ms));
+		put(m, event, "level", json_string(level_word(note->level)));
+		put(m, event, "text", sentence(note->text));
+		append(m, events, event);
+	}
+	put(m, object, "events", events);
+}
+
+char *ipspd_show_log(struct ipspd *daemon, const struct ipspd_ctx *only, uint32_t n)
+{
+	return each_context(daemon, only, put_log, &n);
+}
+
+char *ipspd_show_differences(const struct ipspd_ctx *ctx)
+{
+	struct maker m = {false};
+	json_t *root = json_object(), *differences = json_array();
+	const char *const *lines = NULL;
+	bool known = false;
+	size_t n = ipsp_node_differences(ctx->node, &lines, &known);
+
+	for (size_t i = 0; i < n; i++)
+		append(&m, differences, sentence(lines[i]));
+	put(&m, root, "context", json_string(ctx->name));
+	put(&m, root, "compared", json_boolean(known));
+	put(&m, root, "identical", json_boolean(known && n == 0));
+	put(&m, root, "differences", differences);
+	return finish(&m, root);
+}
+
+/* ---------------------------------------------------------------- sessions */
+
+static bool wanted(const struct ipspd_show_sessions *show, const struct ipsp_context_conf *conf,
+		   const struct ipsp_session_view *view)
+{
+	const struct ipsp_ident *ident = &view->bind.ident;
+	size_t n = strlen(show->subscriber);
+
+	if (show->pool[0] && strcmp(show->pool, conf->pools[view->bind.pool].name) != 0)
+		return false;
+	return n == 0 ||
+	       (n == ident->n_subscriber && memcmp(show->subscriber, ident->subscriber, n) == 0);
+}
+
+static char *session_text(const struct ipsp_context_conf *conf,
+			  const struct ipsp_session_view *view, ipsp_ms now)
+{
+	const struct ipsp_ident *ident = &view->bind.ident;
+	const struct ipsp_pool_conf *pool = &conf->pools[view->bind.pool];
+	ipsp_ms age_ms = now > view->bind.at ? now - view->bind.at : 0;
+	struct maker m = {false};
+	json_t *object = json_object();
+
+	put(&m, object, "address", addr_or_null(view->addr));
+	put(&m, object, "pool", json_string(pool->name));
+	put(&m, object, "subscriber", json_stringn(ident->subscriber, ident->n_subscriber));
+	put(&m, object, "session", json_stringn(ident->session, ident->n_session));
+	put(&m, object, "ha", text_or_null(view->ha));
+	put(&m, object, "age-ms", json_integer((json_int_t)age_ms));
+	put(&m, object, "state", json_string(view->state));
+	return finish(&m, object);
+}
+
+static void put_words(struct ipsp_buf *text, const char *words)
+{
+	ipsp_buf_put(text, words, strlen(words));
+}
+
+bool ipspd_show_sessions(struct ipspd_show_sessions *show, const struct ipspd_ctx *ctx, size_t max,
+			 uint32_t visits, struct ipsp_buf *text)
+{
+	ipsp_ms now = ipspd_now();
+	struct ipsp_session_view view;
+	struct ipsp_status status;
+	size_t start = text->len;
+
+	ipsp_node_status(ctx->node, now, &status);
+	if (!show->begun)
+		put_words(text, "{\"sessions\":[");
+	show->begun = true;
+	while (!text->failed && text->len - start < max && visits-- > 0) {
+		char *one;
+
+		if (!ipsp_node_session(ctx->node, &show->cursor, &view)) {
+			put_words(text, "]}");
+			show->ended = true;
+			break;
+		}
+		if (!wanted(show, status.conf, &view))
+			continue;
+		one = session_text(status.conf, &view, now);
+		if (!one)
+			return false;
+		if (show->any)
+			put_words(text, ",");
+		put_words(text, one);
+		free(one);
+		show->any = true;
+	}
+	return !text->failed;
+}

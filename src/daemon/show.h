@@ -1,0 +1,42 @@
+/*
+ * show - what a node says about itself, as JSON text (RFC 8259, UTF-8, one line): the shapes of
+ * `ipspctl show ... --json` and of /status. The only file of the daemon that knows jansson.
+ *
+ * All of them look, none changes anything; to be called outside of the turn, or at its end. A
+ * returned text is the caller's to free(); NULL: memory ran out.
+ */
+#ifndef IPSPD_SHOW_H
+#define IPSPD_SHOW_H
+
+#include "daemon/ctx.h"
+
+/* @only NULL: every context. */
+char *ipspd_show_ipsp(struct ipspd *daemon, const struct ipspd_ctx *only);
+/* Each pool's definition and counts; @name "": all of them. A name that no context has gives empty
+ * lists. */
+char *ipspd_show_pools(struct ipspd *daemon, const struct ipspd_ctx *only, const char *name);
+char *ipspd_show_counters(struct ipspd *daemon, const struct ipspd_ctx *only);
+/* The latest @n events of each context, oldest first; 0: all that are kept. */
+char *ipspd_show_log(struct ipspd *daemon, const struct ipspd_ctx *only, uint32_t n);
+/* What the last comparison of the pools with the peer's found. */
+char *ipspd_show_differences(const struct ipspd_ctx *ctx);
+
+bool ipspd_show_has_pool(const struct ipspd_ctx *ctx, const char *name);
+
+/*
+ * Sessions are too many for one text: they come in slices, over any number of turns. A session that
+ * begins or ends meanwhile may be in it or not.
+ */
+struct ipspd_show_sessions {
+	uint32_t cursor;
+	bool begun, any, ended;
+	char pool[256], subscriber[256]; /* "": all */
+};
+/*
+ * Appends the next slice to @text: at most about @max bytes, and after having looked at @visits
+ * sessions at most. False when memory ran out. When it was the last, show->ended is set.
+ */
+bool ipspd_show_sessions(struct ipspd_show_sessions *show, const struct ipspd_ctx *ctx, size_t max,
+			 uint32_t visits, struct ipsp_buf *text);
+
+#endif

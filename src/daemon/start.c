@@ -1,0 +1,169 @@
+#include "daemon/start.h"
+#include "daemon/config.h"
+#include "daemon/ctl.h"
+#include "daemon/hook.h"
+#include "daemon/http.h"
+#include "daemon/loop.h"
+#include "daemon/notify.h"
+#include "daemon/snmp.h"
+#include "daemon/store.h"
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- between the store and the nodes */
+
+static void *on_context(void *arg, const char *name, uint32_t number)
+{
+	struct ipspd_ctx *ctx = *name ? ipspd_ctx_find(arg, name) : NULL;
+
+	if (ctx)
+		ctx->store_number = number;
+	return ctx;
+}
+
+static int on_record(void *user, const uint8_t *rec, size_t n)
+{
+	struct ipspd_ctx *ctx = user;
+
+	ctx->was_stored = true;
+	return ipsp_node_replay(ctx->node, rec, n);
+}
+
+static void on_forget(void *user)
+{
+	struct ipspd_ctx *ctx = user;
+
+	ctx->was_stored = false;
+	if (ipspd_ctx_renew_node(ctx) != 0)
+		ipspd_fail(ctx->daemon, "%s: memory ran out", ctx->name);
+}
+
+static bool on_snapshot(void *user, uint64_t *cursor, size_t max, struct ipsp_buf *recs)
+{
+	const struct ipspd_ctx *ctx = user;
+
+	return ipsp_node_snapshot(ctx->node, cursor, max, recs);
+}
+
+static void say_unknown(void *arg, const char *name)
+{
+	(void)arg;
+	ipspd_log(IPSP_LOG_WARNING,
+		  "%s: the state directory knows this context, the configuration doesn't: what it owns is kept "
+		  "until it is configured again",
+		  name);
+}
+
+static int open_store(struct ipspd *daemon, char *why, size_t n_why)
+{
+	const struct ipspd_store_user ops = {daemon, on_context, on_record, on_forget, on_snapshot};
+	const char *dir = daemon->config->state_directory;
+
+	int err = ipspd_store_open(dir, &ops, &daemon->store, why, n_why);
+	if (err)
+		return err;
+	if (ipspd_store_is_new(daemon->store))
+		ipspd_log(IPSP_LOG_NOTICE, "%s: a new store was made", dir);
+	if (ipspd_store_cut(daemon->store) > 0)
+		ipspd_log(IPSP_LOG_WARNING,
+			  "%s: the last write was cut short by a stop; its %llu bytes, which nobody was told of, "
+			  "are cut off",
+			  dir, (unsigned long long)ipspd_store_cut(daemon->store));
+	ipspd_store_unknown(daemon->store, say_unknown, NULL);
+	return 0;
+}
+
+int ipspd_start_ctx(struct ipspd_ctx *ctx)
+{
+	ctx->store_number = ipspd_store_context(ctx->daemon->store, ctx->name, ctx);
+	return ctx->store_number ? 0 : IPSP_ERR_NOMEM;
+}
+
+/* ---------------------------------------------------------------- putting together */
+
+static int no_memory(char *why, size_t n_why)
+{
+	snprintf(why, n_why, "memory ran out");
+	return IPSP_ERR_NOMEM;
+}
+
+static int make_contexts(struct ipspd *daemon)
+{
+	for (size_t i = 0; i < daemon->config->n_contexts; i++) {
+		struct ipspd_ctx *ctx = ipspd_ctx_new(daemon, &daemon->config->contexts[i]);
+		if (!ctx || !ipspd_ctx_add(daemon, ctx)) {
+			ipspd_ctx_free(ctx);
+			return IPSP_ERR_NOMEM;
+		}
+	}
+	return 0;
+}
+
+static int open_doors(struct ipspd *daemon, char *why, size_t n_why)
+{
+	const struct ipspd_config *config = daemon->config;
+	const char *path = daemon->socket_path ? daemon->socket_path : config->control_socket;
+
+	if (config->n_sinks > 0 || config->agentx) {
+		daemon->snmp = ipspd_snmp_new(daemon, why, n_why);
+		if (!daemon->snmp)
+			return IPSP_ERR_IO;
+	}
+	if (config->http_listen[0]) {
+		daemon->http = ipspd_http_new(daemon, config->http_listen, why, n_why);
+		if (!daemon->http)
+			return IPSP_ERR_IO;
+	}
+	daemon->ctl = ipspd_ctl_new(daemon, path, config->control_group, why, n_why);
+	return daemon->ctl ? 0 : IPSP_ERR_IO;
+}
+
+int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
+{
+	daemon->started_ms = ipspd_now();
+	daemon->base = event_base_new();
+	if (!daemon->base || make_contexts(daemon) != 0)
+		return no_memory(why, n_why);
+	daemon->notify = ipspd_notify_new(daemon->base);
+	daemon->hooks = ipspd_hooks_new(daemon);
+	if (!daemon->notify || !daemon->hooks)
+		return no_memory(why, n_why);
+
+	int err = open_store(daemon, why, n_why);
+	if (err)
+		return err;
+	daemon->loop = ipspd_loop_new(daemon);
+	if (!daemon->loop)
+		return no_memory(why, n_why);
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		if (ipspd_start_ctx(daemon->ctxs[i]) != 0)
+			return no_memory(why, n_why);
+	err = open_doors(daemon, why, n_why);
+	if (err)
+		return err;
+	ipspd_loop_turn(daemon);
+	if (daemon->failed) {
+		snprintf(why, n_why, "the first turn failed, see above");
+		return IPSP_ERR_IO;
+	}
+	return 0;
+}
+
+void ipspd_stop(struct ipspd *daemon)
+{
+	ipspd_ctl_free(daemon->ctl);
+	ipspd_http_free(daemon->http);
+	ipspd_snmp_free(daemon->snmp);
+	ipspd_loop_free(daemon->loop);
+	ipspd_store_close(daemon->store);
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		ipspd_ctx_free(daemon->ctxs[i]);
+	free(daemon->ctxs);
+	ipspd_hooks_free(daemon->hooks);
+	ipspd_notify_free(daemon->notify);
+	if (daemon->base)
+		event_base_free(daemon->base);
+	*daemon = (struct ipspd){.config = daemon->config};
+}

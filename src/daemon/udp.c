@@ -1,0 +1,361 @@
+#define _GNU_SOURCE /* recvmmsg, sendmmsg */
+#include "daemon/udp.h"
+#include "core/wire.h"
+#include "daemon/log.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH         64
+#define ROUNDS        4 /* batches a wake-up: the rest waits for the next, after the others had their turn */
+#define SOCKET_BUFFER (4 << 20)
+#define TTL           255
+#define SAY_EVERY_S   10
+
+union sockaddr_any {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+struct control { /* one int, in cmsg form */
+	_Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+struct ipspd_udp {
+	char name[IPSP_NAME_MAX];
+	struct event_base *base;
+	struct event *readable, *retry;
+	ipspd_udp_receive_fn *receive;
+	void *arg;
+	union sockaddr_any local, peer;
+	socklen_t addr_len;
+	int fd;         /* -1: not bound */
+	int said_errno; /* the last trouble that was logged; 0: all is well */
+	time_t said_drop_s;
+	struct ipspd_udp_stats stats;
+
+	struct mmsghdr out[BATCH];
+	struct iovec out_iov[BATCH];
+	unsigned n_out;
+
+	struct mmsghdr in[BATCH];
+	struct iovec in_iov[BATCH];
+	union sockaddr_any from[BATCH];
+	struct control control[BATCH];
+	uint8_t bytes[BATCH][IPSP_DGRAM_MAX];
+};
+
+/* ---------------------------------------------------------------- addresses */
+
+static socklen_t to_sockaddr(struct ipsp_addr addr, uint16_t port, union sockaddr_any *sa)
+{
+	memset(sa, 0, sizeof(*sa));
+	if (ipsp_addr_is_v4(addr)) {
+		sa->v4.sin_family = AF_INET;
+		sa->v4.sin_port = htons(port);
+		sa->v4.sin_addr.s_addr = htonl((uint32_t)addr.lo);
+		return sizeof(sa->v4);
+	}
+	sa->v6.sin6_family = AF_INET6;
+	sa->v6.sin6_port = htons(port);
+	for (int i = 0; i < 8; i++) {
+		sa->v6.sin6_addr.s6_addr[i] = (uint8_t)(addr.hi >> (56 - 8 * i));
+		sa->v6.sin6_addr.s6_addr[8 + i] = (uint8_t)(addr.lo >> (56 - 8 * i));
+	}
+	return sizeof(sa->v6);
+}
+
+static bool same_sockaddr(const union sockaddr_any *a, const union sockaddr_any *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (a->any.sa_family == AF_INET)
+		return a->v4.sin_port == b->v4.sin_port &&
+		       a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+	return a->v6.sin6_port == b->v6.sin6_port &&
+	       memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
+}
+
+static const char *sockaddr_text(const union sockaddr_any *sa, char *text, size_t cap)
+{
+	char addr[INET6_ADDRSTRLEN] = "?";
+	const bool v4 = sa->any.sa_family == AF_INET;
+
+	inet_ntop(sa->any.sa_family, v4 ? (const void *)&sa->v4.sin_addr : &sa->v6.sin6_addr, addr,
+		  sizeof(addr));
+	snprintf(text, cap, "%s port %u", addr, ntohs(v4 ? sa->v4.sin_port : sa->v6.sin6_port));
+	return text;
+}
+
+/* ---------------------------------------------------------------- what is said, once */
+
+static void trouble(struct ipspd_udp *udp, const char *what, int error)
+{
+	char text[80];
+
+	if (udp->said_errno == error)
+		return;
+	udp->said_errno = error;
+	ipspd_log(IPSP_LOG_WARNING, "%s: %s %s: %s; trying again", udp->name, what,
+		  sockaddr_text(udp->fd < 0 ? &udp->local : &udp->peer, text, sizeof(text)),
+		  strerror(error));
+}
+
+static void all_well(struct ipspd_udp *udp, const char *what)
+{
+	char text[80];
+
+	if (udp->said_errno == 0)
+		return;
+	udp->said_errno = 0;
+	ipspd_log(IPSP_LOG_NOTICE, "%s: %s %s", udp->name, what,
+		  sockaddr_text(&udp->local, text, sizeof(text)));
+}
+
+/* Counts a datagram that is not from the peer, and names one such sender now and then. */
+static void drop(struct ipspd_udp *udp, uint64_t *counter, const union sockaddr_any *from,
+		 const char *reason, int value)
+{
+	struct timespec now;
+	char text[80];
+
+	++*counter;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (udp->said_drop_s != 0 && now.tv_sec - udp->said_drop_s < SAY_EVERY_S)
+		return;
+	udp->said_drop_s = now.tv_sec;
+	ipspd_log(IPSP_LOG_INFO, "%s: datagram of %s dropped: %s (%d)", udp->name,
+		  sockaddr_text(from, text, sizeof(text)), reason, value);
+}
+
+/* ---------------------------------------------------------------- receiving */
+
+static int received_ttl(struct msghdr *msg)
+{
+	int ttl = -1;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+		    (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT))
+			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+	return ttl;
+}
+
+static void take(struct ipspd_udp *udp, unsigned i)
+{
+	struct msghdr *msg = &udp->in[i].msg_hdr;
+	const unsigned n = udp->in[i].msg_len;
+	const int ttl = received_ttl(msg);
+
+	if (!same_sockaddr(&udp->from[i], &udp->peer)) {
+		drop(udp, &udp->stats.drop_source, &udp->from[i], "not the peer", (int)n);
+	} else if (ttl != TTL) {
+		drop(udp, &udp->stats.drop_ttl, &udp->from[i], "TTL is not 255", ttl);
+	} else if (msg->msg_flags & MSG_TRUNC) {
+		drop(udp, &udp->stats.drop_long, &udp->from[i], "longer than", IPSP_DGRAM_MAX);
+	} else {
+		udp->stats.received++;
+		udp->receive(udp->arg, udp->bytes[i], n);
+	}
+}
+
+static void prepare_batch(struct ipspd_udp *udp)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		udp->in_iov[i] = (struct iovec){udp->bytes[i], sizeof(udp->bytes[i])};
+		udp->in[i].msg_hdr = (struct msghdr){
+			.msg_name = &udp->from[i],
+			.msg_namelen = sizeof(udp->from[i]),
+			.msg_iov = &udp->in_iov[i],
+			.msg_iovlen = 1,
+			.msg_control = &udp->control[i],
+			.msg_controllen = sizeof(udp->control[i]),
+		};
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_udp *udp = arg;
+
+	(void)what;
+	for (int round = 0; round < ROUNDS; round++) {
+		prepare_batch(udp);
+		int n = recvmmsg(fd, udp->in, BATCH, 0, NULL);
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EINTR)
+				udp->stats.receive_errors++; /* an ICMP error, read away by this */
+			return;
+		}
+		for (int i = 0; i < n; i++)
+			take(udp, (unsigned)i);
+		if (n < BATCH)
+			return;
+	}
+}
+
+/* ---------------------------------------------------------------- sending */
+
+void ipspd_udp_send(struct ipspd_udp *udp, const uint8_t *bytes, size_t n)
+{
+	if (udp->n_out == BATCH)
+		ipspd_udp_flush(udp);
+	const unsigned i = udp->n_out++;
+	udp->out_iov[i].iov_len = n;
+	/* sendmmsg only reads, but an iovec serves both ways and so has no const */
+	memcpy(&udp->out_iov[i].iov_base, &(const void *){bytes}, sizeof(void *));
+	udp->out[i].msg_hdr = (struct msghdr){
+		.msg_name = &udp->peer,
+		.msg_namelen = udp->addr_len,
+		.msg_iov = &udp->out_iov[i],
+		.msg_iovlen = 1,
+	};
+}
+
+void ipspd_udp_flush(struct ipspd_udp *udp)
+{
+	unsigned done = 0;
+
+	while (done < udp->n_out && udp->fd >= 0) {
+		int n = sendmmsg(udp->fd, udp->out + done, udp->n_out - done, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) { /* it is the first that failed: it is lost, as on a wire */
+			udp->stats.send_errors++;
+			done++;
+			if (errno != EAGAIN && errno != ENOBUFS)
+				trouble(udp, "sending to", errno);
+			continue;
+		}
+		all_well(udp, "sending again from");
+		udp->stats.sent += (unsigned)n;
+		done += (unsigned)n;
+	}
+	udp->stats.send_errors += udp->n_out - done;
+	udp->n_out = 0;
+}
+
+/* ---------------------------------------------------------------- the socket */
+
+static void set_int(int fd, int level, int name, int value)
+{
+	/* what can't be set shows itself: without the TTL nothing would pass the check on either side */
+	setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+static void set_options(int fd, int family)
+{
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+	set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER); /* past rmem_max, where we may */
+	if (family == AF_INET) {
+		set_int(fd, IPPROTO_IP, IP_TTL, TTL);
+		set_int(fd, IPPROTO_IP, IP_RECVTTL, 1);
+		set_int(fd, IPPROTO_IP, IP_TOS, IPTOS_CLASS_CS6);
+	} else {
+		set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, TTL);
+		set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+		set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, IPTOS_CLASS_CS6);
+	}
+}
+
+static bool try_open(struct ipspd_udp *udp)
+{
+	const int family = udp->local.any.sa_family;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0) {
+		set_options(fd, family);
+		if (bind(fd, &udp->local.any, udp->addr_len) == 0)
+			udp->readable = event_new(udp->base, fd, EV_READ | EV_PERSIST, on_readable, udp);
+		if (udp->readable && event_add(udp->readable, NULL) == 0) {
+			udp->fd = fd;
+			all_well(udp, "bound to");
+			return true;
+		}
+	}
+	const int error = errno;
+	if (udp->readable)
+		event_free(udp->readable);
+	udp->readable = NULL;
+	if (fd >= 0)
+		close(fd);
+	udp->stats.bind_errors++;
+	trouble(udp, "binding to", error ? error : ENOMEM);
+	return false;
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_udp *udp = arg;
+	const struct timeval second = {.tv_sec = 1};
+
+	(void)fd;
+	(void)what;
+	if (!try_open(udp))
+		event_add(udp->retry, &second);
+}
+
+struct ipspd_udp *ipspd_udp_new(struct event_base *base, const struct ipspd_udp_conf *conf,
+				ipspd_udp_receive_fn *receive, void *arg)
+{
+	struct ipspd_udp *udp = calloc(1, sizeof(*udp));
+
+	if (!udp)
+		return NULL;
+	udp->fd = -1;
+	udp->base = base;
+	udp->receive = receive;
+	udp->arg = arg;
+	snprintf(udp->name, sizeof(udp->name), "%s", conf->name);
+	udp->addr_len = to_sockaddr(conf->local, conf->port, &udp->local);
+	to_sockaddr(conf->peer, conf->port, &udp->peer);
+	udp->retry = evtimer_new(base, on_retry, udp);
+	if (!udp->retry) {
+		free(udp);
+		return NULL;
+	}
+	on_retry(-1, 0, udp);
+	return udp;
+}
+
+void ipspd_udp_free(struct ipspd_udp *udp)
+{
+	if (!udp)
+		return;
+	if (udp->readable)
+		event_free(udp->readable);
+	event_free(udp->retry);
+	if (udp->fd >= 0)
+		close(udp->fd);
+	free(udp);
+}
+
+bool ipspd_udp_is(const struct ipspd_udp *udp, const struct ipspd_udp_conf *conf)
+{
+	union sockaddr_any local, peer;
+
+	to_sockaddr(conf->local, conf->port, &local);
+	to_sockaddr(conf->peer, conf->port, &peer);
+	return same_sockaddr(&udp->local, &local) && same_sockaddr(&udp->peer, &peer);
+}
+
+bool ipspd_udp_is_open(const struct ipspd_udp *udp)
+{
+	return udp->fd >= 0;
+}
+
+const struct ipspd_udp_stats *ipspd_udp_stats(const struct ipspd_udp *udp)
+{
+	return &udp->stats;
+}

@@ -1,0 +1,59 @@
+/*
+ * udp - the one socket of a context towards its peer.
+ *
+ * Bound to the interface's own address and the port; datagrams go to the peer's address and the same
+ * port with TTL (hop limit) 255, and only such as come from there with 255 are passed on (GTSM, RFC 5082): a
+ * sender behind a router is not the peer. A missing interface or address is no error: the socket
+ * is tried again every second, and that is said once.
+ */
+#ifndef IPSPD_UDP_H
+#define IPSPD_UDP_H
+
+#include "base/addr.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct ipspd_udp;
+
+#define IPSPD_UDP_STATS(X)                                                                         \
+	X(received, "datagrams-received", "datagrams passed on to the protocol")                  \
+	X(sent, "datagrams-sent", "datagrams handed to the network")                              \
+	X(drop_source, "drop-source", "datagrams dropped: not from the peer's address and port")  \
+	X(drop_ttl, "drop-ttl", "datagrams dropped: TTL or hop limit was not 255")                \
+	X(drop_long, "drop-long", "datagrams dropped: longer than any of ours")                   \
+	X(send_errors, "send-errors", "datagrams that the system refused to send")                \
+	X(receive_errors, "receive-errors", "errors on reception")                                \
+	X(bind_errors, "bind-errors", "times that the socket could not be opened or bound")
+
+struct ipspd_udp_stats {
+#define IPSPD_UDP_FIELD(field, name, text) uint64_t field;
+	IPSPD_UDP_STATS(IPSPD_UDP_FIELD)
+#undef IPSPD_UDP_FIELD
+};
+
+struct ipspd_udp_conf {
+	const char *name; /* of the context, for the log; copied */
+	struct ipsp_addr local, peer;
+	uint16_t port;
+};
+
+/* @bytes live until it returns. Called from the loop, many times for one wake-up. */
+typedef void ipspd_udp_receive_fn(void *arg, const uint8_t *bytes, size_t n);
+
+/* NULL: no memory. */
+struct ipspd_udp *ipspd_udp_new(struct event_base *base, const struct ipspd_udp_conf *conf,
+				ipspd_udp_receive_fn *receive, void *arg);
+void ipspd_udp_free(struct ipspd_udp *udp); /* NULL is fine */
+
+/* Collects @bytes (borrowed until the flush); the flush sends all of them. What can't be sent is dropped and counted. */
+void ipspd_udp_send(struct ipspd_udp *udp, const uint8_t *bytes, size_t n);
+void ipspd_udp_flush(struct ipspd_udp *udp);
+
+/* Is it a socket of this address, peer and port? */
+bool ipspd_udp_is(const struct ipspd_udp *udp, const struct ipspd_udp_conf *conf);
+bool ipspd_udp_is_open(const struct ipspd_udp *udp); /* false: waiting for the address to come */
+const struct ipspd_udp_stats *ipspd_udp_stats(const struct ipspd_udp *udp);
+
+#endif

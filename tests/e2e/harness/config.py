@@ -1,0 +1,86 @@
+"""Configuration files for the daemons under test."""
+
+from dataclasses import dataclass, field
+
+POOL_A = {"name": "pool-a", "network": "10.1.0.0/16", "type": "public", "priority": 0, "group": "dyn"}
+
+
+@dataclass
+class Ipsp:
+    """The pool-share-protocol of one side. @role is this side's own; the file names the peer's."""
+
+    role: str
+    address: str
+    peer: str
+    prefix_length: int
+    port: int
+    interface: str = "ipsp-lan"
+    key_file: str | None = None
+    options: dict = field(default_factory=dict)  # further keys, by their names in the file
+
+
+@dataclass
+class Config:
+    socket: str
+    state: str
+    context: str = "isp1"
+    pools: list = field(default_factory=lambda: [dict(POOL_A)])
+    ipsp: Ipsp | None = None
+    sinks: list = field(default_factory=list)  # (host, port, inform)
+    extra: str = ""  # any text at the top level
+
+    def text(self):
+        return "".join(
+            [
+                f'control = {{ socket = "{self.socket}"; }};\n',
+                f'state-directory = "{self.state}";\n',
+                self._snmp(),
+                self.extra,
+                "contexts = (\n",
+                f'  {{ name = "{self.context}";\n',
+                "    pools = (\n      ",
+                ",\n      ".join(group(pool) for pool in self.pools),
+                "\n    );\n",
+                self._interfaces(),
+                "  } );\n",
+            ]
+        )
+
+    def _snmp(self):
+        if not self.sinks:
+            return ""
+        sinks = ",\n    ".join(
+            group({"host": host, "port": port, "version": "2c", "community": "public",
+                   "inform": inform})
+            for host, port, inform in self.sinks
+        )
+        return f"snmp = {{\n  sinks = (\n    {sinks} );\n}};\n"
+
+    def _interfaces(self):
+        if self.ipsp is None:
+            return ""
+        side = self.ipsp
+        protocol = {"secondary" if side.role == "primary" else "primary": side.peer,
+                    "port": side.port}
+        if side.key_file:
+            protocol["key-file"] = side.key_file
+        protocol.update(side.options)
+        interface = f'name = "{side.interface}"; address = "{side.address}/{side.prefix_length}";'
+        return (
+            f"    interfaces = (\n      {{ {interface}\n"
+            f"        pool-share-protocol = {group(protocol)}; }} );\n"
+        )
+
+
+def value(thing):
+    if isinstance(thing, bool):
+        return "true" if thing else "false"
+    if isinstance(thing, int):
+        return str(thing)
+    if isinstance(thing, (list, tuple)):
+        return "[ " + ", ".join(value(item) for item in thing) + " ]"
+    return f'"{thing}"'
+
+
+def group(settings):
+    return "{ " + " ".join(f"{key} = {value(thing)};" for key, thing in settings.items()) + " }"

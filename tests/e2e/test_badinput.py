@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Bad input from every side that people and programs have: command line, configuration file, control
+socket, the agent's lines. It gets a clear answer, and those who do nothing wrong are served on."""
+
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+
+from harness import process
+from harness.config import POOL_A
+from harness.pair import Case, main, write_key
+
+
+class CommandLine(Case):
+    def test_ipspd(self):
+        for words in (["--no-such-option"], ["-x"], ["-c"], ["stray"], ["-t", "stray"]):
+            with self.subTest(words):
+                done = process.run([process.program("ipspd"), *words], timeout=10)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn("usage", done.stderr.lower())
+
+    def test_ipspctl(self):
+        commands = (
+            [], ["frobnicate"], ["show"], ["show", "ip"], ["show", "nonsense"], ["request"],
+            ["release"], ["release", "not-an-address"], ["request", "u", "--address", "10.1.0.999"],
+            ["request", "u", "--no-such"], ["request", "u", "--pool"], ["drain", "--timeout", "-1"],
+            ["drain", "--wait", "--timeout", "soon"], ["show", "log", "-n", "many"],
+            ["pool-share-protocol", "mode"], ["pool-share-protocol", "mode", "sideways"],
+            ["no"], ["save"], ["undrain", "stray"], ["--no-such-option", "show", "ip", "ipsp"],
+        )
+        for words in commands:
+            with self.subTest(words):
+                done = process.run(
+                    [process.program("ipspctl"), "-s", self.folder + "/none", *words], timeout=10
+                )
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertTrue(done.stderr.strip())
+
+    def test_version_and_help(self):
+        done = process.run([process.program("ipspd"), "-V"])
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"ipspd \d+\.\d+\.\d+")
+
+
+class ConfigurationFile(Case):
+    def check(self, host):
+        return process.run([process.program("ipspd"), "-t", "-c", host.file], timeout=10)
+
+    def faulty(self, host, *expected):
+        """ipspd -t finds the faults, each on a line of its own as FILE:LINE: key: what is wrong."""
+        done = self.check(host)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        lines = (done.stdout + done.stderr).splitlines()
+        for words in expected:
+            found = [line for line in lines if all(word in line for word in words)]
+            self.assertTrue(found, f"no line with {words} in:\n" + "\n".join(lines))
+            self.assertRegex(found[0], r"^\S*ipspd\.conf:\d+: \S+: .+")
+        started = process.run([process.program("ipspd"), "-f", "-c", host.file], timeout=10)
+        self.assertNotEqual(started.returncode, 0, "it started all the same")
+        return lines
+
+    def good(self):
+        pair = self.pair(trapd=False)
+        pair.ipsp(0, "primary")
+        return pair.hosts[0]
+
+    def test_a_good_one(self):
+        host = self.good()
+        host.write_config()
+        self.assertEqual(self.check(host).returncode, 0, self.check(host).stderr)
+
+    def test_all_faults_at_once(self):
+        host = self.good()
+        host.config.ipsp.options.update({"dead-interval": 24, "hello-intervall-ms": 200})
+        host.config.pools = [
+            dict(POOL_A, priority=11),
+            dict(POOL_A, name="pool-b"),
+            {"name": "x" * 32, "range": ["10.9.0.9", "10.9.0.1"]},
+        ]
+        host.write_config()
+        self.faulty(
+            host,
+            ("dead-interval", "25", "259200"),
+            ("hello-intervall-ms", "hello-interval-ms"),
+            ("priority", "0", "10"),
+            ("pool-b", "overlap"),
+            ("31",),
+            ("range", "10.9.0.9"),
+        )
+
+    def test_single_faults(self):
+        def other_network(host):
+            host.config.ipsp.peer = "203.0.113.7"
+
+        def itself(host):
+            host.config.ipsp.peer = host.config.ipsp.address
+
+        def a_name(host):
+            host.config.ipsp.peer = "ha2.example.net"
+
+        def busyout(host):
+            host.config.pools = [dict(POOL_A, busyout=True)]
+
+        def both_timers(host):
+            host.config.pools = [
+                dict(POOL_A, **{"address-hold-timer": 60, "address-quarantine-timer": 60})
+            ]
+
+        def both_roles(host):
+            host.config.ipsp.options["primary"] = host.config.ipsp.peer
+
+        def open_key(host):
+            host.config.ipsp.key_file = write_key(host.folder + "/open.key", b"k" * 32, 0o644)
+
+        def empty_key(host):
+            host.config.ipsp.key_file = write_key(host.folder + "/empty.key", b"")
+
+        def missing_key(host):
+            host.config.ipsp.key_file = host.folder + "/missing.key"
+
+        def no_context(host):
+            host.config.context = ""
+
+        def twice(host):
+            host.config.pools = [dict(POOL_A), dict(POOL_A, network="10.2.0.0/16")]
+
+        cases = {
+            other_network: ("203.0.113.7", "network"),
+            itself: ("127.0.0.1",),
+            a_name: ("ha2.example.net", "address"),
+            busyout: ("busyout",),
+            both_timers: ("address-quarantine-timer",),
+            both_roles: ("primary", "secondary"),
+            open_key: ("open.key", "0644"),
+            empty_key: ("empty.key",),
+            missing_key: ("missing.key",),
+            no_context: ("name",),
+            twice: ("pool-a",),
+        }
+        for spoil, words in cases.items():
+            with self.subTest(spoil.__name__):
+                host = self.good()
+                spoil(host)
+                host.write_config()
+                self.faulty(host, words)
+
+    def test_no_configuration_at_all(self):
+        host = self.good()
+        for text in ("", "contexts = (", "\0\0\0", "garbage = garbage;\n" * 1000, "{" * 100000):
+            with self.subTest(text[:12]):
+                with open(host.file, "w", encoding="latin-1") as file:
+                    file.write(text)
+                done = self.check(host)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn("ipspd.conf", done.stdout + done.stderr)
+        os.unlink(host.file)
+        done = self.check(host)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(host.file, done.stdout + done.stderr)
+
+    def test_a_bad_reload_changes_nothing(self):
+        host = self.host()
+        host.start()
+        address = host.do("request", "u1@isp").split()[0]
+        before = host.look("show", "ip", "pool")
+        host.config.pools = [dict(POOL_A, priority=99)]
+        host.write_config()
+        done = host.ctl("reload")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("priority", done.stderr)
+        host.signal(signal.SIGHUP)
+        self.assertEqual(host.look("show", "ip", "pool"), before)
+        self.assertIn(address, host.sessions())
+        self.assertTrue(host.running())
+
+
+class ControlSocket(Case):
+    """Clients that send garbage, half a frame, too much, or read nothing: the others are served."""
+
+    def setUp(self):
+        super().setUp()
+        self.victim = self.host()
+        self.victim.start()
+
+    def connect(self):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(10)
+        sock.connect(self.victim.socket)
+        self.addCleanup(sock.close)
+        return sock
+
+    def throw(self, data):
+        """Sends @data and reads until the daemon closes, or a moment has passed."""
+        sock = self.connect()
+        try:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
+                pass
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def assert_serves(self):
+        self.assertTrue(self.victim.running(), self.victim.tail(40))
+        self.assertRegex(self.victim.do("request", f"u{random.random()}"), r"10\.1\.\d+\.\d+")
+
+    def test_garbage(self):
+        chance = random.Random(7)
+        for size in (1, 2, 3, 7, 8, 64, 4096, 1 << 20):
+            self.throw(chance.randbytes(size))
+        self.throw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.throw(b'{"id":1,"op":"list"}\n')
+        for length in (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
+            for form in ("<I", ">I", "<H", ">H"):
+                if form[1] == "I" or length < 1 << 16:
+                    self.throw(struct.pack(form, length) + b"x" * 64)
+        self.assert_serves()
+
+    def test_clients_that_stay_and_say_nothing(self):
+        idle = [self.connect() for _ in range(200)]
+        idle[0].sendall(b"\0")
+        self.assert_serves()
+
+    def test_a_client_that_reads_nothing(self):
+        """An agent that asks and never reads is cut off or made to wait, at nobody's cost."""
+        for number in range(20):
+            self.victim.do("request", f"{'x' * 200}{number}")
+        agent = process.spawn(
+            [process.program("ipspctl"), "-s", self.victim.socket, "agent", "--name", "deaf"],
+            stdin=process.subprocess.PIPE, stdout=process.subprocess.PIPE, bufsize=0,
+        )
+        os.set_blocking(agent.stdin.fileno(), False)
+        line = b"".join(b'{"id":%d,"op":"list"}\n' % n for n in range(2000))
+        try:
+            agent.stdin.write(line)
+        except BlockingIOError:
+            pass
+        self.assert_serves()
+        agent.kill()
+        agent.wait()
+        agent.stdin.close()
+        agent.stdout.close()
+
+    def test_the_agents_lines(self):
+        """A line that makes no sense is answered by `invalid`; the next ones are served."""
+        lines = [
+            "", "null", "[]", "{", '"text"', "{}", '{"id":1}', '{"id":2,"op":"fly"}',
+            '{"id":3,"op":"request"}', '{"id":4,"op":"request","subscriber":""}',
+            '{"id":5,"op":"request","subscriber":"' + "x" * 254 + '"}',
+            '{"id":6,"op":"request","subscriber":"a\\u0001b"}',
+            '{"id":7,"op":"request","subscriber":"u","address":"here"}',
+            '{"id":8,"op":"release"}', '{"id":9,"op":"release","address":7}',
+            '{"op":"released","address":"10.1.0.77"}', '{"op":"released"}',
+            '{"id":10,"op":"request","subscriber":"' + "y" * 100000 + '"}',
+            '{"id":11,"op":"request","subscriber":"good@isp","session":"s1"}',
+        ]
+        done = process.run(
+            [process.program("ipspctl"), "-s", self.victim.socket, "agent"],
+            input="\n".join(lines) + "\n", stdin=None,
+        )
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        by_number = {answer["id"]: answer for answer in answers if answer.get("id") is not None}
+        self.assertTrue(by_number[11]["ok"], by_number[11])
+        for number in range(1, 11):
+            self.assertFalse(by_number[number]["ok"], by_number[number])
+            self.assertEqual(by_number[number]["error"], "invalid")
+        self.assert_serves()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs every test.
+#
+#   sh tests/run.sh                      everything, as CI does
+#   sh tests/run.sh lint e2e             these parts only: build unit sim fuzz lint e2e
+#   sh tests/run.sh --seeds 200000 sim   a larger swarm
+#   sh tests/run.sh --fuzz 600 fuzz      each fuzz target for ten minutes
+#   sh tests/run.sh --tests 'upgrade kill' e2e    these system tests only
+#   sh tests/run.sh --build FOLDER       builds there; default: build/ in the tree
+#
+# Needs Debian 12; root, or the packages of docs/packages.sh installed. The output of every step is
+# in FOLDER/log; of one that fails the end is shown. The last line: how many tests passed and failed.
+set -u
+
+usage() {
+	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+}
+
+top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
+build=$top/build
+seeds=10000
+fuzz=10
+tests=
+parts=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--seeds | --fuzz | --tests | --build)
+		[ $# -ge 2 ] || usage
+		case $1 in
+		--seeds) seeds=$2 ;;
+		--fuzz) fuzz=$2 ;;
+		--tests) tests=$2 ;;
+		--build) build=$2 ;;
+		esac
+		shift
+		;;
+	build | unit | sim | fuzz | lint | e2e) parts="$parts $1" ;;
+	*) usage ;;
+	esac
+	shift
+done
+case $seeds$fuzz in *[!0-9]*) usage ;; esac
+parts=${parts:- build unit sim fuzz lint e2e}
+
+mkdir -p "$build/log" || exit 1
+build=$(CDPATH='' cd -- "$build" && pwd)
+asan=$build/asan   # gcc, sanitizers: unit and system tests
+plain=$build/plain # gcc, optimised, asserts on: the simulator's swarm
+clang=$build/clang # clang, sanitizers, fuzz targets: a second opinion on warnings
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+passed=0
+failed=0
+skipped=0
+began=$(date +%s)
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_stack_use_after_return=1:strict_string_checks=1"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-}:print_stacktrace=1"
+
+wants() {
+	case "$parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
+
+say() {
+	printf '\n== %s\n' "$*"
+}
+
+# step NAME SECONDS COMMAND...: one test of ours. It is ended when it takes longer.
+step() {
+	name=$1
+	limit=$2
+	shift 2
+	log=$build/log/$(echo "$name" | tr -cs 'A-Za-z0-9\n' '-').log
+	from=$(date +%s)
+	if timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null; then
+		passed=$((passed + 1))
+		echo "ok      $name ($(($(date +%s) - from)) s)"
+		return 0
+	else
+		status=$?
+	fi
+	failed=$((failed + 1))
+	[ "$status" -ne 124 ] || echo "ended after $limit s" >>"$log"
+	echo "FAILED  $name ($(($(date +%s) - from)) s), the end of $log:"
+	tail -n 40 "$log" | sed 's/^/        /'
+	return 1
+}
+
+# add PASSED FAILED SKIPPED: what a runner of many tests has counted.
+add() {
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+}
+
+# configure FOLDER COMPILER OPTION...
+configure() {
+	folder=$1
+	compiler=$2
+	shift 2
+	launcher=
+	if command -v ccache >/dev/null; then
+		launcher=-DCMAKE_C_COMPILER_LAUNCHER=ccache
+	fi
+	cmake -S "$top" -B "$folder" -DCMAKE_C_COMPILER="$compiler" -DIPSPD_WERROR=ON \
+		${launcher:+"$launcher"} "$@"
+}
+
+# make_build NAME FOLDER COMPILER OPTION...
+make_build() {
+	name=$1
+	folder=$2
+	shift
+	configure "$@" >"$build/log/configure-$(basename "$folder").log" 2>&1 </dev/null || {
+		failed=$((failed + 1))
+		echo "FAILED  cmake for $name:"
+		tail -n 30 "$build/log/configure-$(basename "$folder").log" | sed 's/^/        /'
+		return 1
+	}
+	step "$name" 1200 cmake --build "$folder" -j "$jobs"
+}
+
+builds() {
+	say 'Builds, warnings are errors'
+	make_build 'gcc, ASan and UBSan' "$asan" gcc -DCMAKE_BUILD_TYPE=Debug \
+		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined
+	make_build 'gcc, optimised' "$plain" gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+		-DCMAKE_C_FLAGS_RELWITHDEBINFO='-O2 -g'
+	make_build 'clang, with the fuzz targets' "$clang" clang -DCMAKE_BUILD_TYPE=Debug \
+		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined -DIPSPD_FUZZ=ON
+}
+
+unit() {
+	say 'Unit tests'
+	log=$build/log/ctest.log
+	ctest --test-dir "$asan" --output-on-failure -j "$jobs" --timeout 300 >"$log" 2>&1 </dev/null
+	cat "$log"
+	# "87% tests passed, 2 tests failed out of 15"
+	out=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log")
+	if [ -n "$out" ] && [ "${out#* }" -gt 0 ]; then
+		add $((${out#* } - ${out% *})) "${out% *}" 0
+	else
+		echo 'FAILED  ctest ran no test'
+		add 0 1 0
+	fi
+}
+
+sim() {
+	say "Simulator: stories, then a swarm of $seeds seeds"
+	step 'simulator: stories' 600 "$asan/tests/sim/sim" stories
+	step "simulator: swarm of $seeds" 7200 "$plain/tests/sim/sim" swarm --seeds "$seeds" --jobs "$jobs"
+	grep -E '^(seeds|cells|faults)' "$build/log/simulator-swarm-of-$seeds.log" | tail -n 5
+}
+
+fuzzing() {
+	say "Fuzz targets: what was found before, then $fuzz s of each"
+	budget=-max_total_time=$fuzz
+	[ "$fuzz" -gt 0 ] || budget=-runs=0
+	for target in "$clang"/tests/fuzz/fuzz_*; do
+		if [ ! -f "$target" ] || [ ! -x "$target" ]; then
+			continue
+		fi
+		name=$(basename "$target")
+		new=$build/corpus/$name
+		mkdir -p "$new"
+		known=$top/tests/fuzz/corpus/${name#fuzz_}
+		[ -d "$known" ] || known=
+		step "$name" $((fuzz + 120)) "$target" "$budget" -timeout=10 \
+			-rss_limit_mb=2048 -artifact_prefix="$build/log/$name-" "$new" ${known:+"$known"}
+	done
+}
+
+lint() {
+	say 'Lint'
+	lint=$top/tests/lint
+	step 'clang-format' 120 sh "$lint/format.sh"
+	step 'clang-tidy' 1200 sh "$lint/tidy.sh" "$clang"
+	step 'cppcheck' 600 sh "$lint/cppcheck.sh"
+	step 'layers' 120 sh "$lint/layers.sh" "$plain"
+	step 'names' 60 sh "$lint/names.sh"
+	step 'scripts' 120 sh "$lint/scripts.sh"
+}
+
+e2e() {
+	say 'System tests: two daemons, a cable, snmptrapd'
+	log=$build/log/e2e.log
+	# shellcheck disable=SC2086 # a list of names
+	IPSPD_BUILD=$asan timeout -k 30 3000 python3 "$top/tests/e2e/run.py" $tests 2>&1 </dev/null | tee "$log"
+	out=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)\{0,1\}$/\1 \2 \4/p' "$log" |
+		tail -n 1)
+	if [ -n "$out" ]; then
+		# shellcheck disable=SC2086 # two or three numbers
+		set -- $out
+		add "$1" "$2" "${3:-0}"
+	else
+		echo 'FAILED  the system tests did not come to their end'
+		add 0 1 0
+	fi
+}
+
+echo "Testing $top, building in $build"
+sh "$top/docs/packages.sh" test || exit 1
+# Everything else stands on the builds. They are quick where nothing has changed.
+builds
+wants unit && unit
+wants sim && sim
+wants fuzz && fuzzing
+wants lint && lint
+wants e2e && e2e
+
+say "It took $(($(date +%s) - began)) s"
+if [ "$skipped" -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]

@@ -1,0 +1,508 @@
+#include "check.h"
+#include "world.h"
+#include <stdlib.h>
+#include <string.h>
+
+void check_init(struct world *w)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct check_side *cs = &w->check.side[i];
+
+		cs->cells = calloc(w->n_addrs, sizeof(*cs->cells));
+		cs->holds = calloc(w->n_addrs, sizeof(*cs->holds));
+		if (!cs->cells || !cs->holds)
+			abort();
+		for (uint32_t g = 0; g < w->n_addrs; g++)
+			cs->cells[g] = (struct check_cell){
+				.own = i == 0 ? IPSP_OWN_OURS : IPSP_OWN_PEER,
+				.sub = NO_ADDR,
+				.sess = NO_ADDR};
+	}
+	w->check.sample = 64;
+}
+
+void check_fini(struct world *w)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		free(w->check.side[i].cells);
+		free(w->check.side[i].holds);
+	}
+}
+
+/* "mn-7" and "s3": the numbers */
+static uint32_t trailing(const char *s, size_t n)
+{
+	uint32_t v = 0;
+
+	while (n > 0 && (*s < '0' || *s > '9')) {
+		s++;
+		n--;
+	}
+	for (; n > 0 && *s >= '0' && *s <= '9'; s++, n--)
+		v = 10 * v + (uint32_t)(*s - '0');
+	return v;
+}
+
+void check_ident(const struct ipsp_ident *ident, uint32_t *sub, uint32_t *sess)
+{
+	*sub = trailing(ident->subscriber, ident->n_subscriber);
+	*sess = trailing(ident->session, ident->n_session);
+}
+
+bool check_knows(const struct host *h, uint32_t sub, uint32_t sess)
+{
+	const struct check_cell *cells = h->w->check.side[h->side].cells;
+
+	for (uint32_t g = 0; g < h->w->n_addrs; g++) {
+		if (cells[g].use == IPSP_USE_USED && cells[g].sub == sub && cells[g].sess == sess)
+			return true;
+	}
+	return false;
+}
+
+/* ---------------------------------------------------------------- role, epoch, licence */
+
+static void trace_status(struct host *h, const struct ipsp_status *old,
+			 const struct ipsp_status *st)
+{
+	if (!world_traces(h->w, TRACE_ROLE))
+		return;
+	if (st->role != old->role || st->epoch != old->epoch)
+		world_trace(h->w, TRACE_ROLE, "%c %s, epoch %llu", h->letter,
+			    ipsp_role_word(st->role), (unsigned long long)st->epoch);
+	if (st->state != old->state)
+		world_trace(h->w, TRACE_ROLE, "%c %s", h->letter, ipsp_state_word(st->state));
+	if (st->serving != old->serving)
+		world_trace(h->w, TRACE_ROLE, "%c %s", h->letter,
+			    st->serving ? "serves" : "doesn't serve");
+}
+
+void check_look(struct host *h)
+{
+	struct check_side *cs = &h->w->check.side[h->side];
+	struct ipsp_status st;
+	bool licensed;
+
+	ipsp_node_status(h->node, host_ms(h), &st);
+	trace_status(h, &cs->status, &st);
+	if (st.epoch < cs->status.epoch && cs->up_once && !h->w->check.books_lost)
+		world_fail(h->w, "%c: the epoch went from %llu back to %llu", h->letter,
+			   (unsigned long long)cs->status.epoch, (unsigned long long)st.epoch);
+	licensed = st.state == IPSP_ST_PEER_DOWN;
+	if (licensed && !cs->licensed && !h->w->check.forced) {
+		world_hit(h->w, h->side == 0 ? FAULT_SAW_TAKEOVER_P : FAULT_SAW_TAKEOVER_S);
+		if (h->w->check.side[1 - h->side].licensed)
+			world_hit(h->w, FAULT_SAW_BOTH_OVER);
+	}
+	cs->licensed = licensed;
+	cs->status = st;
+	cs->status.conf = NULL;
+}
+
+/* One has taken over: then the other, if it hasn't too, assigns nothing new. This is the lease. */
+static void check_lease(struct host *h)
+{
+	struct world *w = h->w;
+
+	if (w->check.forced)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		struct host *o = &w->hosts[1 - i];
+		struct ipsp_status st;
+
+		if (!w->check.side[i].licensed || w->check.side[1 - i].licensed ||
+		    !w->hosts[i].node || !o->node)
+			continue;
+		ipsp_node_status(o->node, host_ms(o), &st);
+		if (st.serving && st.state != IPSP_ST_PEER_DOWN)
+			world_fail(w, "%c has taken over while %c serves by its lease (%s)",
+				   w->hosts[i].letter, o->letter, ipsp_state_word(st.state));
+	}
+}
+
+/* ---------------------------------------------------------------- the books */
+
+static bool wrong(const struct world *w, uint32_t g)
+{
+	unsigned a = w->check.side[0].cells[g].own, b = w->check.side[1].cells[g].own;
+
+	return a == b && a != IPSP_OWN_TRANSIT;
+}
+
+static void trace_own(struct host *h, uint32_t g, unsigned from, unsigned to)
+{
+	const char *what = to == IPSP_OWN_TRANSIT ? "grant"
+			   : to == IPSP_OWN_OURS  ? (from == IPSP_OWN_PEER ? "accept" : "own")
+						  : "busied out";
+
+	if (world_traces(h->w, TRACE_BOOKS))
+		world_trace(h->w, TRACE_BOOKS, "%c %s %s", h->letter, what,
+			    world_addr_text(h->w, g));
+}
+
+/* What an HA was told it has, the node has too, until the HA itself says otherwise (invariant 3). */
+static void check_hold(struct host *h, uint32_t g)
+{
+	const struct check_side *cs = &h->w->check.side[h->side];
+	const struct check_hold *hold = &cs->holds[g];
+	const struct check_cell *cell = &cs->cells[g];
+
+	if (!hold->ha || hold->orphan || hold->unsure || !h->node)
+		return;
+	if (cell->use != IPSP_USE_USED || cell->sub != hold->sub || cell->sess != hold->sess)
+		world_fail(h->w, "%c: %s is used by mn-%u s%u on %s, and the node doesn't know",
+			   h->letter, world_addr_text(h->w, g), hold->sub, hold->sess,
+			   hold->ha->name);
+}
+
+static struct check_cell cell_of(const struct host *h, uint32_t g, uint16_t pool, uint32_t index)
+{
+	struct check_cell cell = {.sub = NO_ADDR, .sess = NO_ADDR};
+	struct ipsp_address_view view;
+
+	(void)g;
+	ipsp_node_address(h->node, pool, index, &view);
+	cell.own = (uint8_t)view.own;
+	cell.use = (uint8_t)view.use;
+	if (view.bind.kind != IPSP_BIND_NONE)
+		check_ident(&view.bind.ident, &cell.sub, &cell.sess);
+	return cell;
+}
+
+static void sweep(struct host *h)
+{
+	struct world *w = h->w;
+	struct check_cell *cells = w->check.side[h->side].cells;
+	uint32_t g = 0;
+
+	for (unsigned p = 0; p < w->n_pools; p++) {
+		for (uint32_t i = 0; g < w->pool_start[p + 1]; i++, g++) {
+			struct check_cell cell = cell_of(h, g, w->pool_of[p], i), old = cells[g];
+
+			if (cell.own == old.own && cell.use == old.use && cell.sub == old.sub &&
+			    cell.sess == old.sess)
+				continue;
+			w->check.n_wrong -= wrong(w, g);
+			cells[g] = cell;
+			w->check.n_wrong += wrong(w, g);
+			if (cell.own != old.own)
+				trace_own(h, g, old.own, cell.own);
+			check_hold(h, g);
+		}
+	}
+}
+
+static void check_books(struct world *w)
+{
+	static const char *const words[] = {"owned", "the peer's", "on its way"};
+
+	if (w->check.n_wrong == 0 || w->check.books_lost)
+		return;
+	for (uint32_t g = 0; g < w->n_addrs; g++) {
+		if (wrong(w, g))
+			world_fail(w, "%s (and %zu more): P says %s, S says %s",
+				   world_addr_text(w, g), w->check.n_wrong - 1,
+				   words[w->check.side[0].cells[g].own],
+				   words[w->check.side[1].cells[g].own]);
+	}
+}
+
+/* A wiped or rolled-back side has been given its books again: both serve, and all is whole. */
+static void check_regained(struct world *w)
+{
+	if (!w->check.books_lost || w->check.n_wrong != 0)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct ipsp_status *st = &w->check.side[i].status;
+
+		if (!w->hosts[i].node || st->state != IPSP_ST_ACTIVE || !st->serving)
+			return;
+	}
+	w->check.books_lost = false;
+	world_trace(w, TRACE_FAULT, "books are whole again");
+}
+
+/* ---------------------------------------------------------------- after each turn */
+
+void check_turn(struct host *h)
+{
+	struct world *w = h->w;
+
+	sweep(h);
+	check_books(w);
+	check_lease(h);
+	check_regained(w);
+	if (w->n_addrs <= 64 || rand_below(&h->rand, 8) == 0)
+		ipsp_node_check(h->node);
+	if (w->check.sample && rand_below(&h->rand, w->check.sample) == 0) {
+		check_replay(h);
+		if (rand_below(&h->rand, 4) == 0)
+			check_snapshot(h);
+	}
+}
+
+static void check_survived(struct host *h, uint32_t g)
+{
+	struct world *w = h->w;
+	struct check_side *cs = &w->check.side[h->side];
+	struct check_hold *hold = &cs->holds[g];
+	const struct check_cell *cell = &cs->cells[g];
+	bool kept = cell->sub == hold->sub && cell->use != IPSP_USE_FREE;
+
+	if (!hold->ha || hold->orphan || !hold->unsure)
+		return;
+	if (h->conf.psp.durability == IPSP_DURABLE_POWER) {
+		if (!kept || cell->use != IPSP_USE_USED)
+			world_fail(w, "%c: %s of mn-%u didn't survive the loss of power", h->letter,
+				   world_addr_text(w, g), hold->sub);
+		hold->unsure = cell->sess != hold->sess;
+	} else if (!kept) {
+		if (hold->emitted < h->disk.durable_at && cell->own == IPSP_OWN_OURS)
+			world_fail(w, "%c: %s isn't held for mn-%u after the loss of power",
+				   h->letter, world_addr_text(w, g), hold->sub);
+		hold->orphan = true; /* of the last second, or a reclaimed one */
+	}
+}
+
+void check_started(struct host *h, bool same_boot)
+{
+	struct world *w = h->w;
+	struct check_side *cs = &w->check.side[h->side];
+	uint64_t epoch;
+
+	check_look(h);
+	epoch = cs->status.epoch;
+	if (epoch < h->disk.durable_epoch)
+		world_fail(w, "%c: epoch %llu was flushed, %llu is back after the restart",
+			   h->letter, (unsigned long long)h->disk.durable_epoch,
+			   (unsigned long long)epoch);
+	cs->up_once = true;
+	sweep(h);
+	for (uint32_t g = 0; g < w->n_addrs; g++) {
+		if (!same_boot)
+			check_survived(h, g);
+		check_hold(h, g);
+	}
+}
+
+void check_died(struct host *h, bool power)
+{
+	struct check_side *cs = &h->w->check.side[h->side];
+
+	cs->up_once = false; /* what memory said beyond the disk may be unsaid: epochs are judged by the disk */
+	if (!power)
+		return;
+	cs->boot_at = h->w->now;
+	for (uint32_t g = 0; g < h->w->n_addrs; g++)
+		cs->holds[g].unsure = true;
+}
+
+void check_state_lost(struct host *h)
+{
+	struct check_side *cs = &h->w->check.side[h->side];
+
+	h->w->check.books_lost = true;
+	cs->lost_at = h->w->now;
+	for (uint32_t g = 0; g < h->w->n_addrs; g++)
+		cs->holds[g].orphan = true;
+}
+
+/* ---------------------------------------------------------------- the ledger */
+
+void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess, bool known)
+{
+	const struct check *check = &h->w->check;
+	const struct check_hold *hold = &check->side[h->side].holds[gaddr];
+
+	if (known || check->forced || check->side[h->side].licensed ||
+	    (hold->ha && hold->sub == sub && hold->sess == sess))
+		return;
+	if (check->side[1 - h->side].licensed && h->w->hosts[1 - h->side].node)
+		world_fail(h->w, "%c assigns %s to mn-%u while the other side has taken over",
+			   h->letter, world_addr_text(h->w, gaddr), sub);
+}
+
+static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold *here,
+		       const struct check_hold *there)
+{
+	const struct check_hold *later = here->emitted > there->emitted ? here : there;
+	bool same = here->sub == there->sub;
+
+	world_trace(w, TRACE_FAULT, "%s is used by mn-%u on %s and by mn-%u on %s",
+		    world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,
+		    there->ha->name);
+	if (!later->licensed && !w->check.forced && !here->orphan && !there->orphan &&
+	    !(same && (here->unsure || there->unsure)))
+		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s", world_addr_text(w, gaddr),
+			   here->sub, here->ha->name, there->sub, there->ha->name);
+	world_hit(w, same ? FAULT_SAW_SAME : FAULT_SAW_DUPLICATE);
+}
+
+void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim_us emitted,
+		 bool licensed)
+{
+	struct world *w = ha->w;
+	struct check_side *cs = &w->check.side[ha->side];
+	struct check_hold *hold = &cs->holds[gaddr];
+	const struct check_hold *there = &w->check.side[1 - ha->side].holds[gaddr];
+	bool mine = hold->ha == ha && hold->sub == sub && hold->sess == sess;
+
+	if (hold->ha && !mine && !hold->orphan && !hold->unsure)
+		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s, of one side",
+			   world_addr_text(w, gaddr), sub, ha->name, hold->sub, hold->ha->name);
+	if (!mine)
+		*hold = (struct check_hold){
+			.ha = ha, .sub = sub, .sess = sess, .emitted = emitted, .licensed = licensed};
+	hold->orphan = emitted < cs->lost_at;
+	hold->unsure = emitted < cs->boot_at;
+	if (!mine && there->ha)
+		judge_both(w, gaddr, hold, there);
+	check_hold(&w->hosts[ha->side], gaddr);
+}
+
+void check_ended(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess)
+{
+	struct check_hold *hold = &ha->w->check.side[ha->side].holds[gaddr];
+
+	if (hold->ha == ha && hold->sub == sub && hold->sess == sess)
+		*hold = (struct check_hold){0};
+}
+
+void check_confirmed(struct ha *ha, uint32_t gaddr)
+{
+	struct check_hold *hold = &ha->w->check.side[ha->side].holds[gaddr];
+
+	if (hold->ha == ha)
+		hold->orphan = hold->unsure = false;
+}
+
+/* ---------------------------------------------------------------- memory and disk */
+
+static void say_difference(struct host *h, const struct ipsp_node *other, const char *whence)
+{
+	struct world *w = h->w;
+	uint32_t g = 0;
+
+	for (unsigned p = 0; p < w->n_pools; p++) {
+		for (uint32_t i = 0; g < w->pool_start[p + 1]; i++, g++) {
+			struct ipsp_address_view a, b;
+
+			ipsp_node_address(h->node, w->pool_of[p], i, &a);
+			ipsp_node_address(other, w->pool_of[p], i, &b);
+			if (a.own != b.own || a.use != b.use || a.flags != b.flags)
+				world_fail(w,
+					   "%c: %s: memory says own %d use %d flags %d, %s says "
+					   "own %d use %d flags %d",
+					   h->letter, world_addr_text(w, g), a.own, a.use, a.flags,
+					   whence, b.own, b.use, b.flags);
+		}
+	}
+	world_fail(w, "%c: memory and %s differ, not in the addresses", h->letter, whence);
+}
+
+static void compare(struct host *h, const struct disk_log *log, const char *whence)
+{
+	struct ipsp_node *node = disk_replay(h, log, NULL);
+	bool same = ipsp_node_digest(node) == ipsp_node_digest(h->node);
+
+	h->w->check.n_replays++;
+	if (!same)
+		say_difference(h, node, whence); /* leaks the node: the run ends here */
+	ipsp_node_free(node);
+}
+
+void check_replay(struct host *h)
+{
+	compare(h, &h->disk.log, "the log");
+}
+
+void check_snapshot(struct host *h)
+{
+	struct disk_log log = {0};
+	struct ipsp_buf recs = {0};
+	uint64_t cursor = 0;
+
+	while (ipsp_node_snapshot(h->node, &cursor, 200, &recs))
+		continue;
+	disk_log_append(&log, recs.data, recs.len, SIZE_MAX);
+	ipsp_buf_fini(&recs);
+	compare(h, &log, "a snapshot");
+	disk_log_fini(&log);
+}
+
+/* ---------------------------------------------------------------- at rest */
+
+static const char *rest_of_side(struct world *w, unsigned i)
+{
+	struct host *h = &w->hosts[i];
+	struct ipsp_status st;
+
+	if (!h->node || h->stopped)
+		return "a side is down";
+	ipsp_node_status(h->node, host_ms(h), &st);
+	if (st.state != IPSP_ST_ACTIVE || st.peer_state != IPSP_PEER_UP)
+		return i == 0 ? "P isn't active" : "S isn't active";
+	if (!st.serving)
+		return i == 0 ? "P doesn't serve" : "S doesn't serve";
+	if (st.role == st.peer_role || st.role == w->check.side[1 - i].status.role)
+		return "the roles don't fit";
+	if (st.epoch != w->check.side[1 - i].status.epoch)
+		return "the epochs differ";
+	if (st.draining || st.role_on_loan)
+		return "a side drains, or has the role on loan";
+	if (st.open_requests != 0)
+		return "a request to the peer is open";
+	if (st.duplicates_open != 0)
+		return "a duplicate is open";
+	if (st.sent != st.acked || st.sent != w->check.side[1 - i].status.applied)
+		return "an item isn't acknowledged";
+	return NULL;
+}
+
+static const char *rest_of_address(const struct world *w, uint32_t g)
+{
+	const struct check_hold *a = &w->check.side[0].holds[g], *b = &w->check.side[1].holds[g];
+
+	if (wrong(w, g))
+		return "an address has two owners or none";
+	if (a->ha && b->ha)
+		return "an address is used on both sides";
+	for (unsigned i = 0; i < 2; i++) {
+		const struct check_cell *cell = &w->check.side[i].cells[g];
+		const struct check_hold *hold = &w->check.side[i].holds[g];
+
+		if (cell->own == IPSP_OWN_TRANSIT)
+			return "an address is on its way";
+		if (cell->own != IPSP_OWN_OURS && cell->use != IPSP_USE_FREE)
+			return "an address is used by the side that doesn't own it";
+		if ((cell->use == IPSP_USE_USED) != (hold->ha != NULL))
+			return "a node and its HA don't agree on a session";
+	}
+	return NULL;
+}
+
+static const char *rest_of_ha(const struct ha *ha)
+{
+	if (ha->token == 0 || !ha->listed)
+		return "an HA isn't attached";
+	if (ha_n_open(ha) != 0)
+		return "an HA waits for an answer";
+	for (size_t i = 0; i < ha->n_sessions; i++) {
+		if (ha->sessions[i].recover_at != SIM_NEVER)
+			return "an HA waits to recover a session";
+	}
+	return NULL;
+}
+
+const char *check_rest(struct world *w)
+{
+	const char *why = NULL;
+
+	for (unsigned i = 0; i < 2 && !why; i++)
+		why = rest_of_side(w, i);
+	for (unsigned i = 0; i < w->n_has && !why; i++)
+		why = rest_of_ha(&w->has[i]);
+	for (uint32_t g = 0; g < w->n_addrs && !why; g++)
+		why = rest_of_address(w, g);
+	return why;
+}

@@ -1,0 +1,71 @@
+/*
+ * check - judges the pair after each turn, by what the two nodes say of each address and by what the
+ * HAs really hold.
+ */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include "core/node.h"
+#include "queue.h"
+
+struct world;
+struct host;
+struct ha;
+
+struct check_cell { /* what one node says of one address, after its last turn */
+	uint8_t own, use;
+	uint32_t sub, sess; /* of its session; NO_ADDR: none */
+};
+
+struct check_hold { /* the ledger: one address that an HA of one side really has in use */
+	const struct ha *ha; /* NULL: nobody */
+	uint32_t sub, sess;
+	sim_us emitted; /* when the node let the answer go */
+	bool licensed;  /* the node had a licence then */
+	bool orphan;    /* the daemon lost its state and has not confirmed it since */
+	bool unsure;    /* the host has lost power under it: a hold for the subscriber, until it is asked for */
+};
+
+struct check_side {
+	struct check_cell *cells;
+	struct check_hold *holds;
+	struct ipsp_status status; /* after the last turn; .conf is not to be used */
+	bool licensed, up_once;
+	sim_us boot_at, lost_at; /* answers from before are of another boot, or of a lost state */
+};
+
+struct check {
+	struct check_side side[2];
+	size_t n_wrong; /* addresses with two owners or none, at this moment */
+	bool books_lost; /* a side was wiped or rolled back, and the books have not been made whole since */
+	bool forced; /* takeover --force: until both are at rest again */
+	unsigned sample; /* one in so many turns is looked at with the expensive checks */
+	uint64_t n_replays;
+};
+
+void check_init(struct world *w);
+void check_fini(struct world *w);
+
+void check_started(struct host *h, bool same_boot); /* after replay and start */
+void check_look(struct host *h); /* before a turn's records are written: role, epoch, licence */
+void check_turn(struct host *h);
+void check_died(struct host *h, bool power);
+void check_state_lost(struct host *h); /* wiped or rolled back */
+
+void check_ident(const struct ipsp_ident *ident, uint32_t *sub, uint32_t *sess);
+bool check_knows(const struct host *h, uint32_t sub, uint32_t sess); /* the node has this session */
+/* The node answers a request: @known, it had the session when it read the request. */
+void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess, bool known);
+/* The HA takes what it was answered; and: it doesn't use it any more. */
+void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim_us emitted, bool licensed);
+void check_ended(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess);
+
+void check_confirmed(struct ha *ha, uint32_t gaddr); /* the daemon lists what it has */
+
+/* Memory equals what the log replays, and what a snapshot replays. */
+void check_replay(struct host *h);
+void check_snapshot(struct host *h);
+/* All is as it should be when nothing disturbs: NULL, or what is missing (static text). */
+const char *check_rest(struct world *w);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * host - one side's host: its clock, its process with the node, its socket and its inbox. It is the
+ * third shell beside the daemon and the fuzzers, and does the turn that node.h asks for.
+ */
+#ifndef SIM_HOST_H
+#define SIM_HOST_H
+
+#include "core/node.h"
+#include "disk.h"
+#include "net.h"
+#include "queue.h"
+#include "rand.h"
+
+struct world;
+struct ipc;
+
+struct clock { /* CLOCK_BOOTTIME of one boot: counts while the process is stopped */
+	sim_us from;
+	ipsp_ms base;
+	int ppm;
+};
+
+enum kill_point { /* where the next turn that gets there ends with SIGKILL */
+	KILL_NOT,
+	KILL_POINT_BEFORE_WRITE,
+	KILL_POINT_IN_WRITE,
+	KILL_POINT_AFTER_WRITE,
+	KILL_POINT_IN_OUTS,
+	KILL_POINT_IN_FLUSH,
+	KILL_POINTS
+};
+
+struct inbox_item { /* owns what it points to */
+	enum ipsp_event_type type;
+	struct dgram *dgram;
+	struct ipc *ipc;
+	struct ipsp_event ev; /* for all others: borrows nothing but the configuration of the host */
+};
+
+struct host {
+	struct world *w;
+	struct sim_rand rand;
+	unsigned side; /* 0 is P, the configured primary; 1 is S */
+	char letter;
+	struct clock clock;
+	struct disk disk;
+	struct ipsp_context_conf conf;
+	struct ipsp_actions act;
+	struct ipsp_node *node; /* NULL: no process */
+	bool powered, stopped, leaving, disk_full;
+	enum turn_phase { TURN_NONE, TURN_STEPPED, TURN_WRITTEN } phase; /* of the turn that runs */
+	uint32_t life, boot, turn_gen;
+	sim_us turn_at, died_at, stopped_at, last_turn_at;
+	unsigned spins;
+	enum kill_point armed;
+	unsigned slow_turns; /* per mille */
+	sim_us slow_turn_max;
+	struct inbox_item *inbox;
+	size_t n_inbox, cap_inbox, n_socket, socket_cap;
+	size_t n_items; /* of the inbox: those of the turn that runs */
+	uint64_t notes_shown;
+	uint64_t command_id;
+	int command_err; /* of the last command that was done */
+};
+
+void host_init(struct host *h, struct world *w, unsigned side);
+void host_fini(struct host *h);
+
+ipsp_ms host_ms(const struct host *h);              /* its clock */
+sim_us host_when(const struct host *h, ipsp_ms ms); /* the true time at which its clock will show that */
+
+void host_boot(struct host *h);  /* power on: a new boot, clock and all; no process yet */
+void host_start(struct host *h); /* starts the process */
+void host_kill(struct host *h);
+void host_power_off(struct host *h, bool ha_lives);
+void host_stop(struct host *h); /* SIGSTOP */
+void host_cont(struct host *h);
+
+void host_receive(struct host *h, struct dgram *d); /* takes it */
+void host_ipc(struct host *h, struct ipc *m);       /* takes it */
+void host_event(struct host *h, struct ipsp_event ev);
+void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode);
+void host_reload(struct host *h, uint32_t dead_ms);
+void host_hook_done(struct host *h, uint32_t life, bool yes);
+void host_sync(struct host *h, uint32_t life);
+void host_turn(struct host *h, uint32_t gen);
+void host_turn_on(struct host *h, uint32_t life); /* the next phase of a slow turn */
+void host_wake(struct host *h, sim_us delay);
+
+#endif

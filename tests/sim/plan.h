@@ -1,0 +1,35 @@
+/*
+ * plan - what one seed does to the pair: which configuration, which load, which faults, how often and how
+ * hard; then quiet, in which everything has to come to rest.
+ */
+#ifndef SIM_PLAN_H
+#define SIM_PLAN_H
+
+#include "world.h"
+
+enum plan_arg { PLAN_CARE, PLAN_FAULT, PLAN_LOAD, PLAN_COPY };
+
+#define PLAN_ACTS 24 /* at least as many as there are kinds of faults in plan.c */
+
+struct plan {
+	struct world *w;
+	struct sim_rand rand, load_rand;
+	struct ipsp_pool_conf pools[WORLD_POOLS_MAX + 1];
+	struct world_conf conf;
+	struct net_mix calm; /* the network between the storms */
+	unsigned weight[PLAN_ACTS];
+	sim_us fault_gap, load_gap, length, dead_max;
+	unsigned to_s, hot;  /* per mille: sessions directed to S; of them that want a certain address */
+	sim_us calm_at, uncut_at[2], cont_at[2], downtime[2], room_at[2], fast_at, unveto_at, undo_at[2];
+	unsigned flush_max;
+	bool quiet, shield; /* shield: a side has lost its state; nothing else may go wrong until it has it back */
+};
+
+/* Draws pools, timers and the rest of the configuration, and how hard it will be. */
+void plan_draw(struct plan *plan, uint64_t seed);
+void plan_load(struct plan *plan); /* one act of a subscriber */
+
+/* Runs all of it in @w, zeroed by the caller: leaves by world_fail when something is wrong. */
+void plan_run(struct plan *plan, struct world *w, uint64_t seed);
+
+#endif

@@ -1,0 +1,736 @@
+/* test_config - the configuration file: each fault on its line, each value in its place, and back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "daemon/config.h"
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/ipspd-config-XXXXXX"; /* of this run, removed at its end */
+static char said[16384];                         /* every fault: "LINE: key: text" */
+
+static const char *path_of(const char *name)
+{
+	static char path[4][128];
+	static unsigned turn;
+	char *p = path[turn++ % 4];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", dir, name);
+	return p;
+}
+
+static void put(const char *name, mode_t mode, const void *bytes, size_t n)
+{
+	int fd = open(path_of(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, n), n);
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+/* Writes the configuration; each "%D" of @text becomes the folder. */
+static void put_conf(const char *text)
+{
+	char out[16384];
+	size_t n = 0;
+
+	for (const char *p = text; *p; p++) {
+		if (p[0] == '%' && p[1] == 'D') {
+			n += (size_t)snprintf(out + n, sizeof(out) - n, "%s", dir);
+			p++;
+		} else {
+			out[n++] = *p;
+		}
+	}
+	put("conf", 0640, out, n);
+}
+
+static char *slurp(const char *name)
+{
+	FILE *f = fopen(path_of(name), "r");
+	char *text = calloc(1, 65536);
+
+	assert_non_null(f);
+	assert_true(fread(text, 1, 65535, f) > 0);
+	fclose(f);
+	return text;
+}
+
+static void hear(void *arg, bool warning, const char *text)
+{
+	size_t n = strlen(said), n_path = strlen(path_of("conf"));
+
+	(void)arg;
+	assert_memory_equal(text, path_of("conf"), n_path);
+	assert_int_equal(text[n_path], ':');
+	assert_true(!strstr(text, ": warning: ") == !warning);
+	snprintf(said + n, sizeof(said) - n, "%s\n", text + n_path + 1);
+}
+
+static int read_conf(struct ipspd_config *config)
+{
+	said[0] = '\0';
+	return ipspd_config_read(path_of("conf"), config, hear, NULL);
+}
+
+/* @text gives exactly these faults: each line of @want is "LINE: key: " and words that the text has. */
+static void expect(const char *text, const char *want)
+{
+	struct ipspd_config config;
+	char *rest = said;
+
+	put_conf(text);
+	assert_int_equal(read_conf(&config), IPSP_ERR_INVALID);
+	while (*want) {
+		size_t n = strcspn(want, "\n"), n_key = 0;
+		char line[512], words[512];
+		char *end = strchr(rest, '\n');
+
+		for (int colons = 0; colons < 2; n_key++)
+			colons += want[n_key] == ':';
+		snprintf(words, sizeof(words), "%.*s", (int)(n - n_key - 1), want + n_key + 1);
+		if (!end)
+			fail_msg("not told: %.*s\nall that was:\n%s", (int)n, want, said);
+		snprintf(line, sizeof(line), "%.*s", (int)(end - rest), rest);
+		if (strncmp(line, want, n_key) != 0 || !strstr(line, words))
+			fail_msg("told: %s\nwanted: %.*s\nall that was:\n%s", line, (int)n, want, said);
+		rest = end + 1;
+		want += n + (want[n] == '\n');
+	}
+	if (*rest)
+		fail_msg("told beside: %s", rest);
+}
+
+/* One context with these pools and this pool-share-protocol; pools begin on line 2, the keys on line 6. */
+static void expect_in(const char *pools, const char *psp, const char *want)
+{
+	char text[8192];
+
+	snprintf(text, sizeof(text),
+		 "contexts = ( { name = \"isp1\"; pools = (\n%s\n);\n"
+		 "interfaces = ( { name = \"lan\"; address = \"192.0.2.1/24\";\n"
+		 "pool-share-protocol = {\n%s\n}; } ); } );\n",
+		 pools, psp);
+	expect(text, want);
+}
+
+#define POOL "{ name = \"pool-a\"; network = \"10.1.0.0/24\"; }"
+#define PSP  "secondary = \"192.0.2.2\"; key-file = \"%D/key\";"
+
+/* ---------------------------------------------------------------- good files */
+
+static void the_page_of_the_manual_is_read(void **state)
+{
+	struct ipspd_config config;
+	const struct ipsp_context_conf *isp1;
+	uint8_t key[IPSP_KEY_BYTES];
+
+	(void)state;
+	put_conf("control = { socket = \"%D/control\"; };   # who may use it\n"
+		 "state-directory = \"%D\";\n"
+		 "hook = \"%D/hook\";\n"
+		 "snmp = {\n"
+		 "  agentx = false; trap-style = \"starent\";\n"
+		 "  sinks = (\n"
+		 "    { host = \"192.0.2.50\"; port = 1162; version = \"2c\"; community = \"public\"; inform = true; },\n"
+		 "    { host = \"nms.example\"; version = \"3\"; user = \"ops\"; auth-protocol = \"SHA-256\";\n"
+		 "      auth-passphrase-file = \"%D/pass\"; priv-protocol = \"AES\";\n"
+		 "      priv-passphrase-file = \"%D/pass\"; }\n"
+		 "  );\n"
+		 "};\n"
+		 "contexts = (\n"
+		 "  { name = \"isp1\";\n"
+		 "    pools = (\n"
+		 "      { name = \"pool-b\"; range = [ \"10.2.0.1\", \"10.2.0.254\" ]; type = \"private\"; priority = 3;\n"
+		 "        address-quarantine-timer = 60; },\n"
+		 "      { name = \"pool-a\"; network = \"10.1.0.0/16\"; type = \"public\"; priority = 0; group = \"dyn\";\n"
+		 "        address-hold-timer = 0; busyout = false; },\n"
+		 "      { name = \"pool-c\"; network = \"10.3.0.0/24\"; include-nw-bcast = true; },\n"
+		 "      { name = \"pool-d\"; network = \"10.4.0.0/31\"; },\n"
+		 "      { name = \"v6\"; prefix = \"2001:db8::/40\"; length = 64; }\n"
+		 "    );\n"
+		 "    interfaces = (\n"
+		 "      { name = \"other\"; address = \"198.51.100.1/24\"; },\n"
+		 "      { name = \"ipsp-lan\"; address = \"192.0.2.1/24\";\n"
+		 "        pool-share-protocol = { secondary = \"192.0.2.2\"; mode = \"inactive\"; dead-interval = \"no\";\n"
+		 "          reserved-free-percentage = 10; port = 5000; key-file = \"%D/key\"; hello-interval-ms = 500;\n"
+		 "          block-size = 1; request-timeout-ms = 4000; durability = \"power\"; release-timeout-ms = 1500; };\n"
+		 "      } );\n"
+		 "  } );\n");
+	assert_int_equal(read_conf(&config), 0);
+	assert_string_equal(said, "");
+
+	assert_int_equal(config.n_sinks, 2);
+	assert_int_equal(config.trap_style, IPSPD_TRAP_STARENT);
+	assert_int_equal(config.sinks[0].port, 1162);
+	assert_true(config.sinks[0].inform);
+	assert_string_equal(config.sinks[0].community, "public");
+	assert_string_equal(config.sinks[1].host, "nms.example");
+	assert_int_equal(config.sinks[1].port, 162);
+	assert_int_equal(config.sinks[1].auth, IPSPD_AUTH_SHA256);
+	assert_int_equal(config.sinks[1].priv, IPSPD_PRIV_AES);
+	assert_string_equal(config.sinks[1].auth_passphrase, "a passphrase");
+
+	assert_int_equal(config.n_contexts, 1);
+	isp1 = &config.contexts[0];
+	assert_string_equal(isp1->name, "isp1");
+	assert_int_equal(isp1->n_pools, 5);
+	assert_string_equal(isp1->pools[0].name, "pool-a");
+	assert_true(ipsp_addr_eq(isp1->pools[0].base, ipsp_addr_v4(0x0a010001)));
+	assert_int_equal(isp1->pools[0].size, 65534);
+	assert_int_equal(isp1->pools[0].netlen, 16);
+	assert_string_equal(isp1->pools[0].group, "dyn");
+	assert_int_equal(isp1->pools[1].size, 254);
+	assert_int_equal(isp1->pools[1].type, IPSP_POOL_PRIVATE);
+	assert_int_equal(isp1->pools[1].quarantine_s, 60);
+	assert_int_equal(isp1->pools[1].priority, 3);
+	assert_int_equal(isp1->pools[2].size, 256);
+	assert_true(ipsp_addr_eq(isp1->pools[2].base, ipsp_addr_v4(0x0a030000)));
+	assert_int_equal(isp1->pools[3].size, 2);
+	assert_int_equal(isp1->pools[4].size, 1 << 24);
+	assert_int_equal(isp1->pools[4].shift, 64);
+	assert_int_equal(isp1->pools[4].plen, 64);
+
+	assert_true(isp1->psp.enabled);
+	assert_int_equal(isp1->psp.role, IPSP_ROLE_PRIMARY);
+	assert_string_equal(isp1->psp.interface, "ipsp-lan");
+	assert_true(ipsp_addr_eq(isp1->psp.address, ipsp_addr_v4(0xc0000201)));
+	assert_true(ipsp_addr_eq(isp1->psp.peer, ipsp_addr_v4(0xc0000202)));
+	assert_int_equal(isp1->psp.address_plen, 24);
+	assert_int_equal(isp1->psp.mode, IPSP_MODE_INACTIVE);
+	assert_int_equal(isp1->psp.dead_interval_ms, 0);
+	assert_int_equal(isp1->psp.reserved_free_percentage, 10);
+	assert_int_equal(isp1->psp.port, 5000);
+	assert_int_equal(isp1->psp.hello_interval_ms, 500);
+	assert_int_equal(isp1->psp.block_size, 1);
+	assert_int_equal(isp1->psp.request_timeout_ms, 4000);
+	assert_int_equal(isp1->psp.release_timeout_ms, 1500);
+	assert_int_equal(isp1->psp.durability, IPSP_DURABLE_POWER);
+	assert_int_equal(isp1->psp.n_keys, 1);
+	crypto_generichash(key, sizeof(key), (const uint8_t *)"0123456789abcdef", 16, NULL, 0);
+	assert_memory_equal(isp1->psp.keys[0], key, sizeof(key));
+	ipspd_config_fini(&config);
+}
+
+static void what_is_left_out_has_its_default(void **state)
+{
+	struct ipspd_config config;
+
+	(void)state;
+	put_conf("contexts = ( { name = \"c\"; pools = (" POOL "); interfaces = ( { name = \"lan\";\n"
+		 "address = \"192.0.2.2/24\"; pool-share-protocol = { primary = \"192.0.2.1\";\n"
+		 "auth = \"none\"; } } ) } );\n");
+	assert_int_equal(read_conf(&config), 0);
+	assert_non_null(strstr(said, "3: auth: warning: "));
+	assert_string_equal(config.control_socket, "/run/ipspd/control");
+	assert_string_equal(config.control_group, "");
+	assert_string_equal(config.state_directory, "/var/lib/ipspd");
+	assert_string_equal(config.hook, "");
+	assert_int_equal(config.trap_style, IPSPD_TRAP_RFC);
+	assert_int_equal(config.n_sinks, 0);
+	assert_int_equal(config.contexts[0].psp.role, IPSP_ROLE_SECONDARY);
+	assert_int_equal(config.contexts[0].psp.dead_interval_ms, 3600000);
+	assert_int_equal(config.contexts[0].psp.port, 4187);
+	assert_int_equal(config.contexts[0].psp.n_keys, 0);
+	assert_int_equal(config.contexts[0].psp.mode, IPSP_MODE_ACTIVE);
+	ipspd_config_fini(&config);
+}
+
+static void a_context_may_be_without_ipsp(void **state)
+{
+	struct ipspd_config config;
+
+	(void)state;
+	put_conf("contexts = ( { name = \"c\"; pools = (" POOL "); } );\n");
+	assert_int_equal(read_conf(&config), 0);
+	assert_string_equal(said, "");
+	assert_false(config.contexts[0].psp.enabled);
+	ipspd_config_fini(&config);
+}
+
+static void each_line_of_a_key_file_is_a_key(void **state)
+{
+	struct ipspd_config config;
+	uint8_t key[IPSP_KEY_BYTES], raw[32];
+
+	(void)state;
+	put("key2", 0600, "\n  the new secret, long \r\nthe old secret, long\n\n", 48);
+	put_conf("contexts = ( { name = \"c\"; pools = (" POOL "); interfaces = ( { name = \"lan\";\n"
+		 "address = \"192.0.2.2/24\"; pool-share-protocol = { primary = \"192.0.2.1\";\n"
+		 "key-file = \"%D/key2\"; } } ) } );\n");
+	assert_int_equal(read_conf(&config), 0);
+	assert_int_equal(config.contexts[0].psp.n_keys, 2);
+	crypto_generichash(key, sizeof(key), (const uint8_t *)"the new secret, long", 20, NULL, 0);
+	assert_memory_equal(config.contexts[0].psp.keys[0], key, sizeof(key));
+	crypto_generichash(key, sizeof(key), (const uint8_t *)"the old secret, long", 20, NULL, 0);
+	assert_memory_equal(config.contexts[0].psp.keys[1], key, sizeof(key));
+	ipspd_config_fini(&config);
+
+	for (size_t i = 0; i < sizeof(raw); i++) /* raw bytes, a line end among them: one key */
+		raw[i] = (uint8_t)i;
+	put("key2", 0400, raw, sizeof(raw));
+	assert_int_equal(read_conf(&config), 0);
+	assert_int_equal(config.contexts[0].psp.n_keys, 1);
+	crypto_generichash(key, sizeof(key), raw, sizeof(raw), NULL, 0);
+	assert_memory_equal(config.contexts[0].psp.keys[0], key, sizeof(key));
+	ipspd_config_fini(&config);
+	unlink(path_of("key2"));
+}
+
+/* ---------------------------------------------------------------- faults */
+
+static void all_faults_are_told_at_once_and_in_order(void **state)
+{
+	(void)state;
+	expect("contrl = { };\n"
+	       "control = { socket = \"rel\"; grup = \"x\"; };\n"
+	       "state-directory = 5;\n"
+	       "hook = \"%D/nothing\";\n"
+	       "contexts = (\n"
+	       "  { name = \"isp1\";\n"
+	       "    pools = ( { name = \"pool-a\"; network = \"10.1.0.0/24\"; prioritty = 3; } );\n"
+	       "    interfaces = ( { name = \"lan\"; address = \"192.0.2.1/24\";\n"
+	       "      pool-share-protocol = { secondary = \"192.0.2.2\"; key-file = \"%D/key\";\n"
+	       "        dead-interval = 24;\n"
+	       "        hello-intervall-ms = 500; }; } );\n"
+	       "  } );\n",
+	       "1: contrl: \"control\"\n"
+	       "2: socket: absolute\n"
+	       "2: grup: \"group\"\n"
+	       "3: state-directory: text\n"
+	       "4: hook: No such file\n"
+	       "7: prioritty: \"priority\"\n"
+	       "10: dead-interval: 25 to 259200\n"
+	       "11: hello-intervall-ms: \"hello-interval-ms\"\n");
+}
+
+static void a_file_that_is_none_is_refused(void **state)
+{
+	struct ipspd_config config;
+
+	(void)state;
+	expect("contexts = (\n{ name = \"a\"\n;;; }\n);\n", "3: syntax: syntax error\n");
+	expect("a = 1;\na = 2;\n", "2: syntax: duplicate setting\n");
+	expect("", "0: contexts: missing\n");
+	expect("@include \"/tmp\"\n", "1: @include: one file\n");
+	expect("x = ((((((((((((((((((1))))))))))))))))));", "1: x: too deep\n");
+	expect("contexts = ();", "1: contexts: at least one\n");
+	expect("contexts = ( 5 );", "1: contexts: groups\n");
+	expect("contexts = { };", "1: contexts: list\n");
+	put("conf", 0600, "a = 1;\0b", 8);
+	assert_int_equal(read_conf(&config), IPSP_ERR_INVALID);
+	assert_non_null(strstr(said, "0: file: has a NUL byte"));
+	unlink(path_of("conf"));
+	assert_int_equal(read_conf(&config), IPSP_ERR_INVALID);
+	assert_non_null(strstr(said, "0: file: No such file"));
+}
+
+static void parts_that_are_missing_are_refused_not_ignored(void **state)
+{
+	(void)state;
+	if (!IPSPD_HAS_HTTP)
+		expect("http = {\nlisten = \"127.0.0.1:9618\"; };\ncontexts = ( { name = \"c\"; pools = (); } );",
+		       "1: http: no HTTP part\n");
+	expect("http = {\nlisten = \"127.0.0.1\"; };\n",
+	       IPSPD_HAS_HTTP ? "0: contexts: missing\n2: listen: ADDRESS:PORT\n"
+			      : "0: contexts: missing\n1: http: no HTTP part\n2: listen: ADDRESS:PORT\n");
+	if (!IPSPD_HAS_AGENTX)
+		expect("snmp = { agentx = true; };\ncontexts = ( { name = \"c\"; pools = (); } );",
+		       "1: agentx: no AgentX part\n");
+}
+
+static void numbers_that_do_not_fit_are_refused(void **state)
+{
+	(void)state;
+	/* libconfig 1.5 takes the first for 25, a good dead interval */
+	expect_in(POOL, PSP "\ndead-interval = 4294967321;", "7: dead-interval: too large\n");
+	expect_in(POOL, PSP "\ndead-interval = 0x100000019;", "7: dead-interval: too large\n");
+	expect_in(POOL, PSP "\ndead-interval = 4294967321L;", "7: dead-interval: 25 to 259200\n");
+	expect_in(POOL, PSP "\nport = 4294967296;", "7: port: too large\n");
+	expect_in(POOL, PSP "\nport = 65536;", "7: port: 65536 is out of range; allowed are 1 to 65535\n");
+	expect_in(POOL, PSP "\nport = 4187.5;", "7: port: whole number\n");
+	expect_in(POOL, PSP "\nport = -1;", "7: port: -1 is out of range\n");
+	expect_in(POOL, PSP "\nreserved-free-percentage = 101;", "7: reserved-free-percentage: 0 to 100\n");
+	expect_in(POOL, PSP "\ndead-interval = 259201;", "7: dead-interval: 25 to 259200\n");
+	expect_in(POOL, PSP "\ndead-interval = -1;", "7: dead-interval: 25 to 259200\n");
+	expect_in(POOL, PSP "\ndead-interval = \"off\";", "7: dead-interval: \"no\"\n");
+}
+
+static void pools_are_checked(void **state)
+{
+	(void)state;
+	expect_in("{ network = \"10.1.0.0/24\"; }", PSP, "2: name: missing\n");
+	expect_in("{ name = \"\"; network = \"10.1.0.0/24\"; }", PSP, "2: name: 1 to 31\n");
+	expect_in("{ name = \"12345678901234567890123456789012\"; network = \"10.1.0.0/24\"; }", PSP,
+		  "2: name: 1 to 31\n");
+	expect_in("{ name = \"a\"; }", PSP, "2: network: exactly one\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\nrange = [\"10.1.0.1\", \"10.1.0.2\"]; }", PSP,
+		  "2: network: exactly one\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.7/24\"; }", PSP, "2: network: \"10.1.0.0/24\"\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0\"; }", PSP, "2: network: ADDRESS/LENGTH\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/33\"; }", PSP, "2: network: ADDRESS/LENGTH\n");
+	expect_in("{ name = \"a\"; network = \"10.0.0.0/5\"; }", PSP, "2: network: bits set behind\n");
+	expect_in("{ name = \"a\"; network = \"8.0.0.0/5\"; }", PSP, "2: network: 2^26\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"10.1.0.1\"]; }", PSP, "2: range: above\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.2\"]; }", PSP, "2: range: first and the last\n");
+	expect_in("{ name = \"a\"; range = \"10.1.0.2\"; }", PSP, "2: range: first and the last\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"x\"]; }", PSP, "2: range: \"x\"\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"2001:db8::1\"]; }", PSP, "2: range: family\n");
+	expect_in("{ name = \"a\"; range = [\"2001:db8::1\", \"2001:db8:1::1\"]; }", PSP, "2: range: 2^26\n");
+	expect_in("{ name = \"a\"; prefix = \"2001:db8::/32\"; }", PSP, "2: prefix: 2^32\n");
+	expect_in("{ name = \"a\"; prefix = \"2001:db8::/48\"; length = 40; }", PSP, "2: prefix: 48 to 128\n");
+	expect_in("{ name = \"a\"; prefix = \"10.0.0.0/8\"; }", PSP, "2: prefix: IPv6\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; length = 64; }", PSP, "2: length: prefix only\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.1\", \"10.1.0.2\"]; include-nw-bcast = true; }", PSP,
+		  "2: include-nw-bcast: network only\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; type = \"dynamic\"; }", PSP,
+		  "2: type: \"public\", \"private\", \"static\"\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\npriority = 11; }", PSP,
+		  "3: priority: 11 is out of range; allowed are 0 to 10\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\naddress-hold-timer = 31556927; }", PSP,
+		  "3: address-hold-timer: 0 to 31556926\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\naddress-quarantine-timer = 19; }", PSP,
+		  "3: address-quarantine-timer: 20 to 86400\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; busyout = \"no\"; }", PSP,
+		  "2: busyout: true or false\n");
+}
+
+/* What ipsp_conf_check finds is told on the line that has it. */
+static void faults_of_the_core_are_mapped_to_lines(void **state)
+{
+	(void)state;
+	expect_in(POOL ",\n{ name = \"b\";\nnetwork = \"10.1.0.128/25\"; }", PSP, "4: network: pool-a\n");
+	expect_in(POOL ",\n{ name = \"pool-a\"; network = \"10.2.0.0/24\"; }", PSP, "3: name: \n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\nbusyout = true; }", PSP, "3: busyout: \n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; address-hold-timer = 5;\n"
+		  "address-quarantine-timer = 60; }",
+		  PSP, "3: address-quarantine-timer: \n");
+	expect_in(POOL, "secondary = \"192.0.3.2\"; key-file = \"%D/key\";", "6: secondary: \n");
+	expect_in(POOL, "secondary = \"192.0.2.1\"; key-file = \"%D/key\";", "6: secondary: \n");
+	expect_in(POOL, PSP "\ndead-interval-ms = 3000;",
+		  "7: dead-interval-ms: laboratories\n7: dead-interval-ms: \n");
+}
+
+static void the_peer_and_its_role_are_checked(void **state)
+{
+	(void)state;
+	expect_in(POOL, "key-file = \"%D/key\";", "5: primary: PEER's role\n");
+	expect_in(POOL, "primary = \"192.0.2.2\";\nsecondary = \"192.0.2.2\"; key-file = \"%D/key\";",
+		  "7: secondary: exactly one\n");
+	expect_in(POOL, "secondary = \"ha2.example\"; key-file = \"%D/key\";", "6: secondary: name\n");
+	expect_in(POOL, PSP "\nmode = \"on\";", "7: mode: \"active\", \"inactive\", \"check-config\"\n");
+	expect_in(POOL, PSP "\ndurability = \"none\";", "7: durability: \"crash\", \"power\"\n");
+	expect_in(POOL, PSP "\ndead-interval = 30;\ndead-interval-ms = 5000;",
+		  "8: dead-interval-ms: laboratories\n8: dead-interval-ms: only one\n");
+	expect("contexts = ( { name = \"c\"; pools = (); interfaces = (\n"
+	       "{ name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "} },\n"
+	       "{ name = \"b\"; address = \"192.0.2.9/24\"; pool-share-protocol = {" PSP "} } ); } );",
+	       "3: pool-share-protocol: one IPSP interface\n");
+	expect("contexts = ( { name = \"c\"; pools = (); interfaces = (\n{ name = \"a\"; } ); } );",
+	       "2: address: missing\n");
+}
+
+static void keys_are_never_weak(void **state)
+{
+	(void)state;
+	put("k", 0600, "fifteen bytes..", 15);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: 16 bytes\n");
+	put("k", 0600, "", 0);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: empty\n");
+	put("k", 0600, "\n \n\t\n", 5);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: no secret\n");
+	put("k", 0604, "0123456789abcdef", 16);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: 0604\n");
+	put("k", 0620, "0123456789abcdef", 16);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: 0620\n");
+	put("k", 0600,
+	    "0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n", 85);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: allowed are 4\n");
+	unlink(path_of("k"));
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: No such file\n");
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D\";", "7: key-file: regular\n");
+	assert_int_equal(mkfifo(path_of("k"), 0600), 0);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: regular\n");
+	unlink(path_of("k"));
+	expect_in(POOL, "secondary = \"192.0.2.2\";", "5: key-file: auth = \"none\"\n");
+	expect_in(POOL, PSP "\nauth = \"none\";", "7: auth: without authentication\n7: auth: contradicts\n");
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nauth = \"key\";", "7: auth: \"none\"\n");
+}
+
+static void sinks_are_checked(void **state)
+{
+	(void)state;
+	expect("contexts = ( { name = \"c\"; pools = (); } ); snmp = { trap-style = \"v1\"; sinks = (\n"
+	       "{ host = \"udp:h\"; version = \"2c\"; community = \"c\"; },\n"
+	       "{ version = \"2c\"; community = \"c\"; },\n"
+	       "{ host = \"h\"; version = \"2c\"; },\n"
+	       "{ host = \"h\"; version = \"1\"; community = \"c\"; },\n"
+	       "{ host = \"h\"; version = \"2c\"; community = \"c\"; user = \"u\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"a\"; auth-protocol = \"SHA-1\"; auth-passphrase-file = \"%D/pass\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"b\"; auth-protocol = \"SHA\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"c\"; priv-protocol = \"AES\"; priv-passphrase-file = \"%D/pass\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"u\"; auth-protocol = \"SHA\"; auth-passphrase-file = \"%D/short\"; },\n"
+	       "{ host = \"h\"; port = 0; version = \"2c\"; community = \"c\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"x\"; auth-protocol = \"SHA\"; auth-passphrase-file = \"%D/pass\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"x\"; auth-protocol = \"MD5\"; auth-passphrase-file = \"%D/pass\"; }\n"
+	       "); };",
+	       "1: trap-style: \"rfc\", \"starent\"\n"
+	       "2: host: name\n"
+	       "3: host: missing\n"
+	       "4: community: missing\n"
+	       "5: version: \"2c\", \"3\"\n"
+	       "6: user: version \"3\"\n"
+	       "7: user: missing\n"
+	       "8: auth-protocol: \"SHA-256\"\n"
+	       "9: auth-protocol: auth-passphrase-file\n"
+	       "10: user: without auth-protocol\n"
+	       "10: priv-protocol: auth-protocol\n"
+	       "11: auth-passphrase-file: allowed are 8 to 255\n"
+	       "12: port: 1 to 65535\n"
+	       "14: user: must be the same\n");
+}
+
+static void contexts_are_told_apart(void **state)
+{
+	(void)state;
+	expect("contexts = ( { name = \"c\"; pools = (); },\n{ pools = ();\nname = \"c\"; } );",
+	       "3: name: two contexts\n");
+	expect("contexts = (\n{ name = \"context-one\"; pools = ( { name = \"p\"; network = \"10.1.0.0/24\"; } ); },\n"
+	       "{ name = \"context-two\"; pools = ( { name = \"p\"; network = \"10.1.0.0/24\"; },\n"
+	       "{ name = \"q\"; network = \"10.2.0.0/24\"; } ); } );",
+	       "3: name: \"context-:p\"\n");
+	expect("contexts = (\n{ name = \"c\"; pools = ( { name = \"sixteen-letters-1\"; network = \"10.1.0.0/24\"; },\n"
+	       "{ name = \"sixteen-letters-2\"; network = \"10.2.0.0/24\"; } ); } );",
+	       "3: name: first 16 characters\n");
+	expect("contexts = (\n"
+	       "{ name = \"c\"; pools = (); interfaces = ( { name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "} } ); },\n"
+	       "{ name = \"d\"; pools = (); interfaces = ( { name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "\n"
+	       "port = 4188; } } ); },\n"
+	       "{ name = \"e\"; pools = (); interfaces = ( { name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "\n"
+	       "port = 4187; } } ); } );",
+	       "6: port: \"c\"\n");
+}
+
+/* ---------------------------------------------------------------- save configuration */
+
+static const char before_save[] =
+	"# the pair in rack 4\n"
+	"contexts = (\n"
+	"  { name = \"isp1\"; pools = ( { name = \"p\"; network = \"10.1.0.0/24\"; } );\n"
+	"    interfaces = (\n"
+	"      { name = \"lan\"; address = \"192.0.2.1/24\";\n"
+	"        # the other side\n"
+	"        pool-share-protocol = {\n"
+	"          secondary = \"192.0.2.2\";   /* } */ # \"mode\n"
+	"          key-file = \"%D/key\";\n"
+	"        };   # of rack 5\n"
+	"      } ); },\n"
+	"  { name = \"isp\" \"2\"; pools = ( { name = \"p2\"; network = \"10.1.0.0/24\"; } ); interfaces = (\n"
+	"      { name = \"lan\"; address = \"192.0.3.1/24\"; pool-share-protocol = { primary = \"192.0.3.2\", key-file = \"%D/key\"; mode = \"in\" \"active\" /* for now */; } } ); }\n"
+	");\n";
+
+static void read_good(struct ipspd_config *config)
+{
+	put_conf(before_save);
+	assert_int_equal(read_conf(config), 0);
+}
+
+/* @text with the first @from made into @to. */
+static void replaced(char *out, size_t cap, const char *text, const char *from, const char *to)
+{
+	const char *at = strstr(text, from);
+
+	assert_non_null(at);
+	snprintf(out, cap, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+}
+
+static void save_changes_the_mode_and_nothing_else(void **state)
+{
+	struct ipspd_config config;
+	char why[256], half[4096], want[4096], *old, *new;
+	struct stat st;
+
+	(void)state;
+	read_good(&config);
+	old = slurp("conf");
+	config.contexts[0].psp.mode = IPSP_MODE_CHECK;
+	config.contexts[1].psp.mode = IPSP_MODE_ACTIVE;
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)), 0);
+	ipspd_config_fini(&config);
+
+	new = slurp("conf~");
+	assert_string_equal(new, old);
+	free(new);
+	new = slurp("conf");
+	replaced(half, sizeof(half), old, "\n          key-file",
+		 "\n          mode = \"check-config\";\n          key-file");
+	replaced(want, sizeof(want), half, "\"in\" \"active\"", "\"active\"");
+	assert_string_equal(new, want);
+	assert_int_equal(stat(path_of("conf"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	free(old);
+	free(new);
+
+	assert_int_equal(read_conf(&config), 0);
+	assert_int_equal(config.contexts[0].psp.mode, IPSP_MODE_CHECK);
+	assert_int_equal(config.contexts[1].psp.mode, IPSP_MODE_ACTIVE);
+	ipspd_config_fini(&config);
+}
+
+static void save_takes_pool_share_protocol_out(void **state)
+{
+	struct ipspd_config config;
+	char why[256], *new;
+
+	(void)state;
+	read_good(&config);
+	config.contexts[0].psp.enabled = false;
+	config.contexts[1].psp.enabled = false;
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)), 0);
+	ipspd_config_fini(&config);
+	new = slurp("conf");
+	assert_non_null(strstr(new, "        # the other side\n      } ); },\n"));
+	assert_non_null(strstr(new, "address = \"192.0.3.1/24\"; } ); }\n);\n"));
+	free(new);
+	assert_int_equal(read_conf(&config), 0);
+	assert_false(config.contexts[0].psp.enabled);
+	assert_false(config.contexts[1].psp.enabled);
+	ipspd_config_fini(&config);
+}
+
+static void save_without_a_change_writes_nothing(void **state)
+{
+	struct ipspd_config config;
+	char why[256];
+
+	(void)state;
+	unlink(path_of("conf~"));
+	read_good(&config);
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)), 0);
+	assert_int_equal(access(path_of("conf~"), F_OK), -1);
+	ipspd_config_fini(&config);
+}
+
+static void save_refuses_a_file_that_it_does_not_know(void **state)
+{
+	struct ipspd_config config;
+	char why[256];
+
+	(void)state;
+	read_good(&config);
+	config.contexts[0].psp.mode = IPSP_MODE_INACTIVE;
+	put_conf("contexts = ( { name = \"isp1\"; pools = ( {; } ) } );");
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)),
+			 IPSP_ERR_INVALID);
+	put_conf("contexts = ( { name = \"isp9\"; pools = ( ); } );");
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)),
+			 IPSP_ERR_INVALID);
+	assert_non_null(strstr(why, "\"isp1\""));
+	unlink(path_of("conf"));
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)), IPSP_ERR_IO);
+	assert_non_null(strstr(why, "No such file"));
+
+	/* an operator's own mistake elsewhere in the file: told, and nothing is written */
+	put_conf(before_save);
+	{
+		char *text = slurp("conf"), *bad = strstr(text, "10.1.0.0");
+
+		bad[0] = 'x';
+		put("conf", 0600, text, strlen(text));
+		assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)),
+				 IPSP_ERR_INVALID);
+		assert_non_null(strstr(why, ":3: network: "));
+		bad = slurp("conf");
+		assert_string_equal(bad, text);
+		free(bad);
+		free(text);
+	}
+	assert_int_equal(access(path_of("conf.new"), F_OK), -1);
+	assert_int_equal(access(path_of("conf.old"), F_OK), -1);
+	ipspd_config_fini(&config);
+}
+
+static void save_follows_a_symbolic_link(void **state)
+{
+	struct ipspd_config config;
+	char why[256];
+	struct stat st;
+
+	(void)state;
+	read_good(&config);
+	assert_int_equal(rename(path_of("conf"), path_of("real")), 0);
+	assert_int_equal(symlink("real", path_of("conf")), 0);
+	config.contexts[0].psp.mode = IPSP_MODE_INACTIVE;
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)), 0);
+	ipspd_config_fini(&config);
+	assert_int_equal(lstat(path_of("conf"), &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(access(path_of("real~"), F_OK), 0);
+	assert_int_equal(read_conf(&config), 0);
+	assert_int_equal(config.contexts[0].psp.mode, IPSP_MODE_INACTIVE);
+	ipspd_config_fini(&config);
+	unlink(path_of("conf"));
+	unlink(path_of("real"));
+	unlink(path_of("real~"));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	if (sodium_init() < 0 || !mkdtemp(dir))
+		return -1;
+	put("key", 0600, "0123456789abcdef\n", 17);
+	put("pass", 0600, "a passphrase\n", 13);
+	put("short", 0600, "seven..\n", 8);
+	put("hook", 0700, "#!/bin/sh\n", 10);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = {"key", "pass", "short", "hook", "conf", "conf~"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(path_of(names[i]));
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_page_of_the_manual_is_read),
+		cmocka_unit_test(what_is_left_out_has_its_default),
+		cmocka_unit_test(a_context_may_be_without_ipsp),
+		cmocka_unit_test(each_line_of_a_key_file_is_a_key),
+		cmocka_unit_test(all_faults_are_told_at_once_and_in_order),
+		cmocka_unit_test(a_file_that_is_none_is_refused),
+		cmocka_unit_test(parts_that_are_missing_are_refused_not_ignored),
+		cmocka_unit_test(numbers_that_do_not_fit_are_refused),
+		cmocka_unit_test(pools_are_checked),
+		cmocka_unit_test(faults_of_the_core_are_mapped_to_lines),
+		cmocka_unit_test(the_peer_and_its_role_are_checked),
+		cmocka_unit_test(keys_are_never_weak),
+		cmocka_unit_test(sinks_are_checked),
+		cmocka_unit_test(contexts_are_told_apart),
+		cmocka_unit_test(save_changes_the_mode_and_nothing_else),
+		cmocka_unit_test(save_takes_pool_share_protocol_out),
+		cmocka_unit_test(save_without_a_change_writes_nothing),
+		cmocka_unit_test(save_refuses_a_file_that_it_does_not_know),
+		cmocka_unit_test(save_follows_a_symbolic_link),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,248 @@
+/* hook: told in order, asked at once, never waited for; no answer, or a bad one, is a veto. */
+#include "daemon/config.h"
+#include "daemon/hook.h"
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static char dir[64], script[96], output[96];
+static struct ipspd_config config;
+static struct ipspd d;
+static struct ipspd_ctx *ctx;
+
+static void make_ctx(void)
+{
+	struct ipsp_context_conf conf;
+
+	ipsp_conf_init(&conf, "isp1");
+	conf.pools = calloc(1, sizeof(*conf.pools));
+	conf.n_pools = 1;
+	snprintf(conf.pools[0].name, sizeof(conf.pools[0].name), "pool-a");
+	conf.pools[0].base = ipsp_addr_v4(0x0a010001);
+	conf.pools[0].size = 100;
+	conf.pools[0].plen = 32;
+	snprintf(conf.psp.interface, sizeof(conf.psp.interface), "lan");
+	conf.psp.enabled = true;
+	conf.psp.role = IPSP_ROLE_PRIMARY;
+	conf.psp.address = ipsp_addr_v4(0xc0000201);
+	conf.psp.address_plen = 24;
+	conf.psp.peer = ipsp_addr_v4(0xc0000202);
+	ctx = ipspd_ctx_new(&d, &conf);
+	assert_non_null(ctx);
+	ipsp_conf_fini(&conf);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/ipspd-hook-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(script, sizeof(script), "%s/hook", dir);
+	snprintf(output, sizeof(output), "%s/output", dir);
+	snprintf(config.hook, sizeof(config.hook), "%s", script);
+	d = (struct ipspd){.base = event_base_new(), .config = &config};
+	d.hooks = ipspd_hooks_new(&d);
+	make_ctx();
+	return d.hooks ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ipspd_hooks_free(d.hooks);
+	ipspd_ctx_free(ctx);
+	event_base_free(d.base);
+	unlink(script);
+	unlink(output);
+	return rmdir(dir);
+}
+
+static void write_script(const char *text)
+{
+	int fd = open(script, O_WRONLY | O_CREAT | O_TRUNC, 0700);
+
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, "#!/bin/sh\nout=%s\n%s\n", output, text) > 0);
+	close(fd);
+}
+
+static void run(int ms)
+{
+	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	event_base_loopexit(d.base, &tv);
+	event_base_dispatch(d.base);
+}
+
+static void call(enum ipsp_hook hook)
+{
+	const struct ipsp_out out = {
+		.type = IPSP_OUT_HOOK, .hook = hook, .addr = ipsp_addr_v4(0x0a010007)};
+
+	ipspd_hooks_run(d.hooks, ctx, &out);
+}
+
+/* The answers that came for takeover-checks, as 'y' and 'n'. */
+static const char *answers(void)
+{
+	static char text[16];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ctx->inbox.n_events; i++) {
+		assert_int_equal(ctx->inbox.events[i].type, IPSP_EV_HOOK);
+		text[n++] = ctx->inbox.events[i].yes ? 'y' : 'n';
+	}
+	text[n] = '\0';
+	return text;
+}
+
+static const char *read_output(void)
+{
+	static char text[4096];
+	int fd = open(output, O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void tells_what_happened(void **state)
+{
+	(void)state;
+	setenv("IPSP_STALE", "of an outer hook", 1);
+	setenv("NOTIFY_SOCKET", "/nobody", 1);
+	write_script("{ env | grep -E '^(IPSP_|NOTIFY)' | sort; read x || echo no input; } >> $out");
+	call(IPSP_HOOK_DUPLICATE);
+	run(300);
+	const char *text = read_output();
+	assert_non_null(strstr(text, "IPSP_EVENT=duplicate\n"));
+	assert_non_null(strstr(text, "IPSP_CONTEXT=isp1\n"));
+	assert_non_null(strstr(text, "IPSP_ADDRESS=192.0.2.1\n"));
+	assert_non_null(strstr(text, "IPSP_PEER=192.0.2.2\n"));
+	assert_non_null(strstr(text, "IPSP_DUPLICATE=10.1.0.7\n"));
+	assert_non_null(strstr(text, "IPSP_ROLE="));
+	assert_non_null(strstr(text, "IPSP_PEER_STATE="));
+	assert_non_null(strstr(text, "IPSP_EPOCH="));
+	assert_non_null(strstr(text, "no input\n"));
+	assert_null(strstr(text, "STALE"));
+	assert_null(strstr(text, "NOTIFY"));
+	assert_string_equal(answers(), "");
+	unsetenv("IPSP_STALE");
+	unsetenv("NOTIFY_SOCKET");
+}
+
+static void in_the_order_of_events(void **state)
+{
+	(void)state;
+	write_script("[ $IPSP_EVENT = peer-lost ] && sleep 0.2\necho $IPSP_EVENT >> $out");
+	call(IPSP_HOOK_PEER_LOST);
+	call(IPSP_HOOK_PEER_DOWN);
+	call(IPSP_HOOK_ROLE_CHANGE);
+	run(600);
+	assert_string_equal(read_output(), "peer-lost\npeer-down\nrole-change\n");
+}
+
+static void a_check_is_asked_at_once(void **state)
+{
+	(void)state;
+	write_script("[ $IPSP_EVENT = takeover-check ] && exit 0\nsleep 0.5; echo late >> $out");
+	call(IPSP_HOOK_PEER_LOST);
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	run(250);
+	assert_string_equal(answers(), "y");
+	assert_string_equal(read_output(), "");
+	run(500);
+	assert_string_equal(read_output(), "late\n");
+}
+
+static void vetoes(void **state)
+{
+	(void)state;
+	write_script("exit 3");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	run(150);
+	assert_string_equal(answers(), "n");
+	write_script("kill -9 $$");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	run(150);
+	assert_string_equal(answers(), "nn");
+	unlink(script); /* asked for, and not there */
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	assert_string_equal(answers(), "nnn");
+	ipspd_hooks_limit(d.hooks, 200);
+	write_script("sleep 5; exit 0");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	run(100);
+	assert_string_equal(answers(), "nnn"); /* not yet */
+	run(300);
+	assert_string_equal(answers(), "nnnn");
+}
+
+static void one_that_hangs_stops_no_other(void **state)
+{
+	(void)state;
+	ipspd_hooks_limit(d.hooks, 200);
+	write_script("echo $IPSP_EVENT >> $out\n[ $IPSP_EVENT = peer-up ] && sleep 10");
+	call(IPSP_HOOK_PEER_UP);
+	call(IPSP_HOOK_PEER_DOWN);
+	run(600);
+	assert_string_equal(read_output(), "peer-up\npeer-down\n");
+}
+
+static void without_a_hook_the_answer_is_yes(void **state)
+{
+	(void)state;
+	config.hook[0] = '\0';
+	call(IPSP_HOOK_PEER_UP);
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	assert_string_equal(answers(), "y");
+}
+
+static void a_removed_context_gets_no_answer(void **state)
+{
+	(void)state;
+	write_script("sleep 0.1; exit 0");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	call(IPSP_HOOK_PEER_UP);
+	ipspd_hooks_forget(d.hooks, ctx);
+	run(400);
+	assert_string_equal(answers(), "");
+}
+
+static void many_are_left_out_and_not_kept(void **state)
+{
+	(void)state;
+	write_script("sleep 0.05; echo x >> $out");
+	for (int i = 0; i < 1000; i++)
+		call(IPSP_HOOK_DUPLICATE);
+	run(300);
+	assert_true(strlen(read_output()) < 40);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(tells_what_happened),
+		T(in_the_order_of_events),
+		T(a_check_is_asked_at_once),
+		T(vetoes),
+		T(one_that_hangs_stops_no_other),
+		T(without_a_hook_the_answer_is_yes),
+		T(a_removed_context_gets_no_answer),
+		T(many_are_left_out_and_not_kept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
