@@ -1,5 +1,8 @@
 #include "base/ctlmsg.h"
+#include <endian.h>
 #include <string.h>
+
+#define LAYOUT_MAX 8 /* fields of a frame, and the END */
 
 /* The one place that says how a field is written, and in which order a frame has its fields. */
 
@@ -63,7 +66,7 @@ static const struct {
 	[TEXT] = FIELD(FORM_STR16, text),
 };
 
-static const uint8_t layouts[IPSP_CTL_TYPES][8] = {
+static const uint8_t layouts[IPSP_CTL_TYPES][LAYOUT_MAX] = {
 	/* each ends with END, which is 0 */
 	[IPSP_CTL_HELLO] = {MAGIC, MIN, MAX, PROGRAM},
 	[IPSP_CTL_ATTACH] = {ID, CONTEXT, NAME},
@@ -96,37 +99,30 @@ static bool has_nul(const struct ipsp_ctl_str *s)
 /* ---------------------------------------------------------------- writing */
 
 /*
- * These two directions are most of what the control socket costs: so the room is looked at once,
- * and numbers are written out, which compilers know to be one instruction.
+ * These two directions are most of what the control socket costs a request: so the room is looked
+ * at once for the whole frame, and each field is walked once.
  */
+#define ROOM (IPSP_CTL_HEAD + 1 + LAYOUT_MAX * 256) /* of any frame, but for its .text */
 
 static inline uint8_t *put_u16(uint8_t *p, uint16_t v)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-	return p + 2;
+	v = htobe16(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static inline uint8_t *put_u32(uint8_t *p, uint32_t v)
 {
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-	return p + 4;
+	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static inline uint8_t *put_u64(uint8_t *p, uint64_t v)
 {
-	p[0] = (uint8_t)(v >> 56);
-	p[1] = (uint8_t)(v >> 48);
-	p[2] = (uint8_t)(v >> 40);
-	p[3] = (uint8_t)(v >> 32);
-	p[4] = (uint8_t)(v >> 24);
-	p[5] = (uint8_t)(v >> 16);
-	p[6] = (uint8_t)(v >> 8);
-	p[7] = (uint8_t)v;
-	return p + 8;
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static inline uint8_t *put_bytes(uint8_t *p, const struct ipsp_ctl_str *s)
@@ -136,30 +132,7 @@ static inline uint8_t *put_bytes(uint8_t *p, const struct ipsp_ctl_str *s)
 	return p + s->n;
 }
 
-/* How long the field will be, or 0: its text can't be written. */
-static inline size_t size_of(enum form form, const void *p)
-{
-	const struct ipsp_ctl_str *s = p;
-
-	switch (form) {
-	case FORM_U8:
-		return 1;
-	case FORM_U16:
-		return 2;
-	case FORM_U32:
-		return 4;
-	case FORM_U64:
-		return 8;
-	case FORM_ADDR:
-		return 16;
-	case FORM_STR8:
-		return s->n > UINT8_MAX || has_nul(s) ? 0 : 1 + s->n;
-	case FORM_STR16:
-		return s->n > IPSP_CTL_TEXT_MAX ? 0 : 2 + s->n;
-	}
-	return 0;
-}
-
+/* Where the next field goes; NULL: this one has a text that can't be written. */
 static inline uint8_t *put_field(uint8_t *to, enum form form, const void *p)
 {
 	const struct ipsp_ctl_str *s = p;
@@ -178,38 +151,37 @@ static inline uint8_t *put_field(uint8_t *to, enum form form, const void *p)
 	case FORM_ADDR:
 		return put_u64(put_u64(to, addr->hi), addr->lo);
 	case FORM_STR8:
+		if (s->n > UINT8_MAX || has_nul(s))
+			return NULL;
 		*to = (uint8_t)s->n;
 		return put_bytes(to + 1, s);
-	case FORM_STR16:
+	case FORM_STR16: /* only .text: its length was looked at before */
 		return put_bytes(put_u16(to, (uint16_t)s->n), s);
 	}
-	return to;
+	return NULL;
 }
 
 int ipsp_ctl_put(struct ipsp_buf *buf, const struct ipsp_ctl_msg *msg)
 {
-	size_t length = 1;
-	uint8_t *p;
+	uint8_t *frame, *p;
 
-	if ((unsigned)msg->type >= IPSP_CTL_TYPES || layouts[msg->type][0] == END)
+	if ((unsigned)msg->type >= IPSP_CTL_TYPES || layouts[msg->type][0] == END ||
+	    msg->text.n > IPSP_CTL_TEXT_MAX)
 		return IPSP_ERR_INVALID;
-	for (const uint8_t *f = layouts[msg->type]; *f != END; f++) {
-		size_t n = size_of(fields[*f].form, (const char *)msg + fields[*f].offset);
-
-		if (n == 0)
-			return IPSP_ERR_INVALID;
-		length += n;
-	}
-	p = ipsp_buf_room(buf, IPSP_CTL_HEAD + length);
-	if (!p) {
+	frame = ipsp_buf_room(buf, ROOM + msg->text.n);
+	if (!frame) {
 		buf->failed = false; /* what was in it before is whole */
 		return IPSP_ERR_NOMEM;
 	}
-	p = put_u32(p, (uint32_t)length);
+	p = frame + IPSP_CTL_HEAD;
 	*p++ = (uint8_t)msg->type;
-	for (const uint8_t *f = layouts[msg->type]; *f != END; f++)
+	for (const uint8_t *f = layouts[msg->type]; *f != END; f++) {
 		p = put_field(p, fields[*f].form, (const char *)msg + fields[*f].offset);
-	buf->len += IPSP_CTL_HEAD + length;
+		if (!p)
+			return IPSP_ERR_INVALID;
+	}
+	put_u32(frame, (uint32_t)(p - frame - IPSP_CTL_HEAD));
+	buf->len += (size_t)(p - frame);
 	return 0;
 }
 
@@ -217,19 +189,26 @@ int ipsp_ctl_put(struct ipsp_buf *buf, const struct ipsp_ctl_msg *msg)
 
 static inline uint16_t get_u16(const uint8_t *p)
 {
-	return (uint16_t)(p[0] << 8 | p[1]);
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be16toh(v);
 }
 
 static inline uint32_t get_u32(const uint8_t *p)
 {
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be32toh(v);
 }
 
 static inline uint64_t get_u64(const uint8_t *p)
 {
-	return (uint64_t)p[0] << 56 | (uint64_t)p[1] << 48 | (uint64_t)p[2] << 40 |
-	       (uint64_t)p[3] << 32 | (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 |
-	       (uint64_t)p[6] << 8 | p[7];
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be64toh(v);
 }
 
 /* The bytes that every field of a form has: those of a text's length, or all. */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_BYTES (64u << 10)
+#define LINE_BYTES (1u << 20)
 
 struct slot {
 	json_t *id;	  /* NULL: free */

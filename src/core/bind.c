@@ -394,8 +394,8 @@ static bool index_reserve(struct ipsp_binds *binds)
 	uint32_t *entries = (uint32_t *)calloc(size, sizeof(*entries));
 	if (!entries)
 		return false;
-	index_move(binds,
-		   UINT32_MAX); /* nothing is left of the old one but where many were deleted */
+	/* nothing is left of the old one, as MOVE_STEPS is chosen; but be sure */
+	index_move(binds, UINT32_MAX);
 	binds->old = binds->now;
 	binds->now = (struct table){entries, size};
 	binds->moved = 0;

@@ -114,7 +114,7 @@ static uint32_t left_ms(const struct ipsp_node *n, ipsp_ms end)
 static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
 {
 	struct ipsp_pool *pool = n->pools[p];
-	uint32_t i = ipsp_pool_next_move(pool, *from), first = i;
+	uint32_t i = ipsp_pool_next_move(pool, *from), last;
 	struct ipsp_item_writer w;
 	struct ipsp_bind b;
 
@@ -122,9 +122,9 @@ static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
 		return false;
 	bool kept = ipsp_pool_use(pool, i) != IPSP_USE_FREE;
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, p, kept ? IPSP_SET_KEPT : IPSP_SET_BITS);
-	for (; i != IPSP_NO_INDEX && i >= first; i = ipsp_pool_next_move(pool, i + 1)) {
+	do {
 		enum ipsp_use use = ipsp_pool_use(pool, i);
-		if (i + 1 == 0 || kept != (use != IPSP_USE_FREE))
+		if (kept != (use != IPSP_USE_FREE))
 			break;
 		if (kept) {
 			if (!ipsp_binds_get(n->binds, ipsp_pool_bind(pool, i), &b) ||
@@ -134,10 +134,12 @@ static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
 		} else if (!ipsp_item_add_bit(&w, i)) {
 			break;
 		}
+		last = i;
 		*from = i + 1;
-		if (i + 1 >= n->conf.pools[p].size)
+		if (*from >= n->conf.pools[p].size)
 			break;
-	}
+		i = ipsp_pool_next_move(pool, *from);
+	} while (i != IPSP_NO_INDEX && i > last);
 	ipsp_rec_out(n, &w);
 	return true;
 }
@@ -666,10 +668,10 @@ void ipsp_flow_waiters(struct ipsp_node *n)
 
 bool ipsp_flow_wants_takeover(struct ipsp_node *n)
 {
-	if (n->side.primary || n->takeover_at == IPSP_NEVER || n->now < n->takeover_at)
+	if (n->takeover_at == IPSP_NEVER || n->now < n->takeover_at)
 		return false;
 	for (int i = 0; i < IPSP_WAITERS; i++)
-		if (n->waiters[i].used && n->waiters[i].command == IPSP_CMD_TAKEOVER) {
+		if (n->waiters[i].used && n->waiters[i].command == IPSP_CMD_TAKEOVER && !n->side.primary) {
 			n->takeover_at = n->now + TAKEOVER_RTO;
 			return true;
 		}
@@ -710,8 +712,6 @@ ipsp_ms ipsp_flow_due(const struct ipsp_node *n)
 	for (int i = 0; i < IPSP_WAITERS; i++)
 		if (n->waiters[i].used && n->waiters[i].deadline < due)
 			due = n->waiters[i].deadline;
-	if (n->takeover_at < due)
-		due = n->takeover_at;
 	if (n->used == 0 && n->side.primary && n->side.p6 == IPSP_P6_ARMED && n->p6_sent_at != IPSP_NEVER &&
 	    n->p6_sent_at + P6_AGAIN_MS > n->now && n->p6_sent_at + P6_AGAIN_MS < due)
 		due = n->p6_sent_at + P6_AGAIN_MS;

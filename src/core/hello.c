@@ -145,16 +145,19 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 	bool knows_me = h->peer_books == s->books;
 	bool known = s->peer_books == h->books;
 
-	if (known && knows_me) {
-		bool peer_behind = h->sent < s->applied || h->applied < s->acked;
-		bool i_behind = h->applied > s->sent || h->known > s->applied;
-		if (peer_behind && i_behind)
-			peer_behind = i_win(n, h), i_behind = !peer_behind;
-		if (i_behind)
-			i_am_lost(n, h);
-		/* a peer that is behind finds it out by our hello and comes back with new books */
-		else if (peer_behind)
-			n->hello_soon = true;
+	/* what it applied or saw acknowledged, and this side does not know of, was lost here; and the reverse */
+	bool i_behind = knows_me && (h->applied > s->sent || h->known > s->applied);
+	bool peer_behind = known && (h->sent < s->applied || h->applied < s->acked);
+
+	if (i_behind && peer_behind)
+		peer_behind = i_win(n, h), i_behind = !peer_behind;
+	if (i_behind && !s->lost) {
+		i_am_lost(n, h);
+		return;
+	}
+	if (known && !peer_lost && (peer_behind || knows_me)) {
+		/* one that is behind finds it out by our hello, and comes back with new books */
+		n->hello_soon = true;
 		return;
 	}
 	if (s->lost) { /* waiting to be given: whoever is there, if it has something to give */
@@ -172,7 +175,7 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 		i_am_lost(n, h); /* it has shared with this side, which does not know of it */
 		return;
 	}
-	if (known && h->peer_books == 0 && s->applied == 0 && s->acked == 0 && !peer_lost)
+	if (known && h->peer_books == 0)
 		return; /* it has not recorded our name yet */
 	if (known && h->peer_books != 0 && peer_shared && !peer_lost) {
 		/* each knows the other by another name: one of the two was restored from somewhere */

@@ -83,15 +83,20 @@ uint32_t ipsp_lease_said(const struct ipsp_node *n)
 
 /* --------------------------------------------------------------- the lease */
 
-bool ipsp_may_assign(const struct ipsp_node *n)
+bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now)
 {
 	if (n->side.lost)
 		return false;
 	if (n->side.licence)
-		return !n->licence_pending && !n->licence_resting && n->now >= n->listen_until;
+		return !n->licence_pending && !n->licence_resting && now >= n->listen_until;
 	if (!n->side.shared)
-		return n->side.primary && n->now >= n->listen_until;
-	return n->lease.lease_end != 0 && n->now < n->lease.lease_end;
+		return n->side.primary && now >= n->listen_until;
+	return n->lease.lease_end != 0 && now < n->lease.lease_end;
+}
+
+bool ipsp_may_assign(const struct ipsp_node *n)
+{
+	return ipsp_may_assign_at(n, n->now);
 }
 
 static bool sent_at(const struct ipsp_node *n, uint32_t number, ipsp_ms *at)
@@ -126,6 +131,11 @@ void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
 		uint32_t less = n->lease.peer_dead_ms - h->dead_ms;
 		n->lease.lease_end = n->lease.lease_end > less ? n->lease.lease_end - less : 0;
 		n->lease.peer_dead_ms = h->dead_ms;
+		ipsp_lease_touch(n);
+	}
+	/* no silence runs while both hear each other, whether promises are made or (healing) not */
+	if (ipsp_contact(n) && n->lease.quiet_since < n->now) {
+		n->lease.quiet_since = n->now;
 		ipsp_lease_touch(n);
 	}
 	settle_interval(n);
@@ -259,7 +269,7 @@ void ipsp_lease_tick(struct ipsp_node *n)
 
 ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 {
-	if (!may_take_over(n))
+	if (!may_take_over(n) || n->flushed < n->side_seq)
 		return IPSP_NEVER;
 	ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
 	if (n->hook_asked && at < n->hook_at + HOOK_WAIT_MS)

@@ -110,7 +110,8 @@ struct ipsp_xacts {
 	uint32_t n_slots, free_head, head, tail, n_open;
 	uint64_t counter;
 	bool retry;             /* something came that may complete an open one */
-	ipsp_ms soonest;        /* no deadline or repeat is due before */
+	ipsp_ms soonest;        /* no deadline is before */
+	ipsp_ms send_at;        /* nor is anything to be sent before */
 	struct ipsp_answered { uint64_t id, item, epoch; int32_t err; } *answered; /* peer's requests; IPSP_ANSWERED */
 	struct ipsp_refuse *refusals; /* to be sent; .err 0: a cancel of ours */
 	uint32_t n_refusals, cap_refusals;
@@ -320,6 +321,7 @@ uint32_t ipsp_loss_ms(const struct ipsp_node *n);
 bool ipsp_heard(const struct ipsp_node *n);   /* a hello came within the loss time */
 bool ipsp_contact(const struct ipsp_node *n); /* heard both ways */
 bool ipsp_may_assign(const struct ipsp_node *n);
+bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now);
 void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h);
 uint32_t ipsp_lease_said(const struct ipsp_node *n); /* the length of the promises that hellos carry */
 uint32_t ipsp_lease_promise(struct ipsp_node *n);

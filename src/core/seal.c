@@ -89,12 +89,13 @@ void ipsp_rng_init(struct ipsp_rng *rng, const uint8_t seed[32])
 
 void ipsp_rng_bytes(struct ipsp_rng *rng, void *p, size_t n)
 {
+	static const uint8_t nonce[crypto_stream_chacha20_ietf_NONCEBYTES]; /* a key is used once */
 	uint8_t counter[8], both[64]; /* the next seed | the key of this stream */
 
 	put_u64(counter, ++rng->counter);
 	crypto_generichash(both, sizeof(both), counter, sizeof(counter), rng->seed, 32);
 	memcpy(rng->seed, both, 32);
-	randombytes_buf_deterministic(p, n, both + 32);
+	crypto_stream_chacha20_ietf(p, n, nonce, both + 32);
 	sodium_memzero(both, sizeof(both));
 }
 
@@ -281,8 +282,7 @@ static int open_shake(struct ipsp_seal *seal, const uint8_t *shake, size_t n, ui
 	if (memcmp(shake + AT_ECHO, seal->nonce, 32) == 0)
 		return make_candidate(seal, key, shake, reply, reply_n);
 	if (memcmp(shake + AT_ECHO, seal->spent, 32) == 0)
-		return IPSP_OPENED_SHAKE; /* the handshake is finished here: his last word, or again
-					   */
+		return IPSP_OPENED_SHAKE; /* finished here: his last word, or again */
 	return IPSP_ERR_REPLAY;
 }
 

@@ -22,12 +22,12 @@
  * one undisturbed exchange (three SHAKEs, one sealed datagram each way).
  *
  * What the caller does:
- *   every hello interval   1. there is no present session, or nothing was opened (DATA or NEW) in
- *                             the last three intervals: send ipsp_seal_shake()
- *                          2. send its hello in ipsp_seal_close(), when that is not 0
- *                          3. send ipsp_seal_candidate(), when that is not 0
+ *   every hello interval   send ipsp_seal_shake() if there is no present session, or nothing was
+ *                          opened (DATA or NEW) in the last three intervals; and with it
+ *                          ipsp_seal_candidate(), when that is not 0.
+ *                          Send its hello in ipsp_seal_close(), when that is not 0
  *   IPSP_OPENED_SHAKE      send the reply, when there is one
- *   IPSP_OPENED_CANDIDATE  send the reply, then ipsp_seal_candidate()
+ *   IPSP_OPENED_CANDIDATE  send the reply, then ipsp_seal_candidate(), in this order
  *   IPSP_OPENED_NEW        the numbers of hellos begin anew; send a hello at once; obey @plain
  *   IPSP_OPENED_DATA       obey @plain
  * and nothing on an error but to count it. A session lasts until a newer one replaces it; one is
@@ -48,11 +48,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IPSP_SEAL_VERSION                                                                          \
-	1 /* of the header, the handshake and the sealing; what is inside has its own */
-#define IPSP_SHAKE_LEN	152
-#define IPSP_SEAL_TRIES 8 /* datagrams sent in a candidate by _candidate() before it is given up   \
-			   */
+#define IPSP_SEAL_VERSION 1 /* of header, handshake and sealing; what is inside has its own */
+#define IPSP_SHAKE_LEN	  152
+#define IPSP_SEAL_TRIES	  8 /* datagrams of _candidate() before the candidate is given up */
 
 enum ipsp_dgram_kind { IPSP_DGRAM_SHAKE = 1, IPSP_DGRAM_SEALED = 2 };
 

@@ -97,7 +97,7 @@ static void pack_requests(struct packer *p)
 	struct ipsp_msg msg = {.type = IPSP_MSG_REQUEST};
 	uint32_t slot = IPSP_NO_XACT;
 
-	if (p->n->now < p->n->xacts.soonest && !p->n->xacts.retry)
+	if (p->n->now < p->n->xacts.send_at)
 		return;
 	while (ipsp_xact_next(p->n, &slot, &msg.u.request))
 		pack(p, &msg);
@@ -116,6 +116,16 @@ static void pack_items(struct packer *p)
 		msg.u.item.n = o->n;
 		pack(p, &msg);
 	}
+}
+
+static void pack_takeover(struct packer *p)
+{
+	struct ipsp_msg msg = {.type = IPSP_MSG_TAKEOVER};
+
+	if (!ipsp_flow_wants_takeover(p->n))
+		return;
+	msg.u.request.epoch = p->n->side.epoch;
+	pack(p, &msg);
 }
 
 static void pack_conf(struct packer *p)
@@ -170,6 +180,7 @@ void ipsp_tx(struct ipsp_node *n)
 		pack_ack(&p);
 		pack_refusals(&p);
 		pack_requests(&p);
+		pack_takeover(&p);
 		pack_items(&p);
 	}
 	pack_conf(&p);
@@ -191,6 +202,8 @@ ipsp_ms ipsp_tx_due(const struct ipsp_node *n)
 	if (streams_open(n)) {
 		ipsp_ms item = ipsp_sync_due(n);
 		due = item < due ? item : due;
+		due = n->xacts.send_at < due ? n->xacts.send_at : due;
+		due = n->takeover_at < due ? n->takeover_at : due;
 	}
 	ipsp_ms ask = ipsp_compare_due(n);
 	return ask < due ? ask : due;

@@ -54,22 +54,22 @@ static enum ipsp_role peer_role_of(const struct ipsp_node *n)
 	return n->peer.hello.flags & IPSP_HF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 }
 
-static bool serves_alone(const struct ipsp_node *n)
+static bool serves_alone(const struct ipsp_node *n, ipsp_ms now)
 {
 	if (n->side.grounded || n->refused_enable)
 		return false;
 	if (!ipsp_psp(n)->enabled)
 		return !ipsp_flow_owns_none(n);
-	return n->side.primary && !n->side.shared && ipsp_may_assign(n);
+	return n->side.primary && !n->side.shared && ipsp_may_assign_at(n, now);
 }
 
-static bool serving(const struct ipsp_node *n)
+static bool serving(const struct ipsp_node *n, ipsp_ms now)
 {
 	if (n->side.terminated || n->side.draining || n->stopping || n->refused_enable || n->side.grounded)
 		return false;
 	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE)
-		return serves_alone(n);
-	return ipsp_may_assign(n);
+		return serves_alone(n, now);
+	return ipsp_may_assign_at(n, now);
 }
 
 /* How long until the peer is marked down, while it is lost. */
@@ -95,7 +95,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->books = n->side.books;
 	s->draining = n->side.draining;
 	s->all_free = n->side.p6 == IPSP_P6_SENT && n->used == 0;
-	s->serving = serving(n);
+	s->serving = serving(n, now);
 	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost && (n->side.primary || n->side.s6);
 	s->role_on_loan = n->side.loan;
 	s->pools_from_log = n->pools_from_log;

@@ -12,8 +12,8 @@
  *               u64 report | u32 used | u32 spare
  *  2 CONF_ASK   u32 offset
  *  3 CONF_PART  u32 offset | u32 total | u16 n | n bytes;  offset + n <= total
- *  4 REQUEST    u64 id | u64 epoch | u8 select | u16 pool | u16 at_pool | u32 at_index | u32 count |
- *               str8 subscriber | str8 session
+ *  4 REQUEST    u64 id | u64 epoch | u8 select | u16 pool | u16 at_pool | u32 at_index |
+ *               u32 count | str8 subscriber | str8 session
  *  5 REFUSE     u64 id | u64 epoch | i32 err (two's complement)
  *  6 ITEM       u32 stream | an item (below), which is the rest of the body
  *  7 ACK        u32 stream | u64 number
@@ -453,8 +453,7 @@ bool ipsp_item_add_bit(struct ipsp_item_writer *w, uint32_t index)
 	}
 	start = peek_u32(w->bytes + ITEM_HEAD);
 	byte = (index - start) / 8;
-	if (index < start || byte >= sizeof(w->bytes) - at_bits ||
-	    start + 8 * byte > UINT32_MAX - 8)
+	if (index < start || byte >= sizeof(w->bytes) - at_bits)
 		return false;
 	for (; w->n <= at_bits + byte; w->n++)
 		w->bytes[w->n] = 0;

@@ -22,7 +22,7 @@ int ipsp_xact_init(struct ipsp_node *n)
 	struct ipsp_xacts *x = &n->xacts;
 
 	x->free_head = x->head = x->tail = IPSP_NO_XACT;
-	x->soonest = IPSP_NEVER;
+	x->soonest = x->send_at = IPSP_NEVER;
 	x->answered = calloc(IPSP_ANSWERED, sizeof *x->answered);
 	ipsp_rng_bytes(&n->rng, &x->counter, sizeof x->counter);
 	x->counter >>= 17;
@@ -266,15 +266,13 @@ static void set_wait(struct ipsp_node *n, struct ipsp_xact *x, enum ipsp_xact_wa
 		return;
 	x->wait = wait;
 	if (wait == IPSP_XW_PEER) {
-		x->next_send = n->now;
+		x->next_send = n->xacts.send_at = n->now;
 		x->rto_ms = ASK_RTO_MS;
 		if (!x->counted) {
 			x->counted = true;
 			n->stats.requests_asked++;
 		}
 	}
-	if (n->now < n->xacts.soonest)
-		n->xacts.soonest = n->now;
 }
 
 static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t ha,
@@ -395,10 +393,8 @@ void ipsp_xact_retry(struct ipsp_node *n)
 			close_one(n, i, wait_error(x->wait), (struct ipsp_place){IPSP_NO_POOL, 0}, false);
 			continue;
 		}
-		ipsp_ms soon = x->wait == IPSP_XW_PEER && x->next_send < x->deadline ? x->next_send
-										     : x->deadline;
-		if (soon < xs->soonest)
-			xs->soonest = soon;
+		if (x->deadline < xs->soonest)
+			xs->soonest = x->deadline;
 	}
 }
 
@@ -453,23 +449,33 @@ static uint32_t block_size(const struct ipsp_node *n, const struct ipsp_xact *x)
 	return count > BLOCK_MAX ? BLOCK_MAX : count;
 }
 
-/* The next request that is due to be sent, from *@slot on; false at the end. */
+/*
+ * The next request that is due to be sent, from behind *@slot on (IPSP_NO_XACT: from the first);
+ * false at the end. A walk to the end finds out when the next one is due.
+ */
 bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r)
 {
 	struct ipsp_xacts *xs = &n->xacts;
 	uint32_t i = *slot == IPSP_NO_XACT ? xs->head : xs->slots[*slot].next;
 
+	if (*slot == IPSP_NO_XACT)
+		xs->send_at = IPSP_NEVER;
 	for (; i != IPSP_NO_XACT; i = xs->slots[i].next) {
 		struct ipsp_xact *x = &xs->slots[i];
-		if (x->wait != IPSP_XW_PEER || x->next_send > n->now)
+		bool due = x->next_send <= n->now;
+		if (x->wait != IPSP_XW_PEER)
 			continue;
-		if (x->rto_ms > ASK_RTO_MS)
-			n->stats.requests_repeated++;
-		x->next_send = n->now + x->rto_ms;
-		x->rto_ms = x->rto_ms * 2 > ASK_MAX_MS ? ASK_MAX_MS : x->rto_ms * 2;
-		if (x->next_send < xs->soonest)
-			xs->soonest = x->next_send;
-		x->asked_epoch = n->side.epoch;
+		if (due) {
+			if (x->rto_ms > ASK_RTO_MS)
+				n->stats.requests_repeated++;
+			x->next_send = n->now + x->rto_ms;
+			x->rto_ms = x->rto_ms * 2 > ASK_MAX_MS ? ASK_MAX_MS : x->rto_ms * 2;
+			x->asked_epoch = n->side.epoch;
+		}
+		if (x->next_send < xs->send_at)
+			xs->send_at = x->next_send;
+		if (!due)
+			continue;
 		*r = (struct ipsp_request){.id = x->peer_id,
 					   .epoch = n->side.epoch,
 					   .select = (uint8_t)x->ask.select,
@@ -481,7 +487,6 @@ bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r)
 		*slot = i;
 		return true;
 	}
-	*slot = IPSP_NO_XACT;
 	return false;
 }
 
@@ -501,8 +506,8 @@ void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 		n->stats.stale_epoch++; /* asked again in the epoch that its hello tells */
 		x->next_send = n->now + ASK_RTO_MS;
 		x->rto_ms = ASK_RTO_MS;
-		if (x->next_send < n->xacts.soonest)
-			n->xacts.soonest = x->next_send;
+		if (x->next_send < n->xacts.send_at)
+			n->xacts.send_at = x->next_send;
 		return;
 	}
 	retry_one(n, slot, r->err < 0 && r->err > -100 ? r->err : IPSP_ERR_DENIED);

@@ -28,12 +28,14 @@ int ipspd_ctx_renew_node(struct ipspd_ctx *ctx)
 {
 	struct ipsp_node_init init = {
 		.conf = &ctx->conf,
-		.has_hook = true, /* where none is configured, the answer is yes, at once: a reload may add one */
+		.has_hook = true, /* where none is configured, the answer is yes, at once: a reload
+				     may add one */
 		.version = IPSPD_VERSION,
 	};
 
 	if (getrandom(init.seed, sizeof(init.seed), 0) != (ssize_t)sizeof(init.seed))
-		return IPSP_ERR_NOMEM; /* can't happen for so few bytes; without them there is no node */
+		return IPSP_ERR_NOMEM; /* can't happen for so few bytes; without them there is no
+					  node */
 	struct ipsp_node *node = ipsp_node_new(&init);
 	explicit_bzero(init.seed, sizeof(init.seed));
 	if (!node)

@@ -2,9 +2,10 @@
  * ctx - the daemon and its contexts, as the parts of the daemon see one another.
  *
  * One process, one thread that decides (the store's flusher only flushes). Every part hangs on
- * libevent's loop of `struct ipspd`. Callbacks only enqueue, by ipspd_post(); the turn (loop.c) steps
- * the nodes and hands their outs to the parts. Nothing but loop.c steps a node; all others only look
- * at it (ipsp_node_status and what stands beside it), which is allowed at any time outside of the turn.
+ * libevent's loop of `struct ipspd`. Callbacks only enqueue, by ipspd_post(); the turn (loop.c)
+ * steps the nodes and hands their outs to the parts. Nothing but loop.c steps a node; all others
+ * only look at it (ipsp_node_status and what stands beside it), which is allowed at any time
+ * outside of the turn.
  */
 #ifndef IPSPD_CTX_H
 #define IPSPD_CTX_H
@@ -47,27 +48,29 @@ struct ipspd_ctx {
 	struct ipspd *daemon;
 	char name[IPSP_NAME_MAX];
 	struct ipsp_node *node;
-	struct ipsp_context_conf conf; /* as last read from the file; in force is ipsp_node_status().conf */
-	uint32_t store_number;         /* its number in the store */
-	struct ipspd_inbox inbox;      /* for the next turn */
-	struct ipspd_inbox work;       /* of the present turn */
+	struct ipsp_context_conf
+		conf;	       /* as last read from the file; in force is ipsp_node_status().conf */
+	uint32_t store_number; /* its number in the store */
+	struct ipspd_inbox inbox; /* for the next turn */
+	struct ipspd_inbox work;  /* of the present turn */
 	struct ipsp_actions act;
-	struct ipspd_udp *udp;         /* NULL while the mode opens no socket */
-	int lease_fd;                  /* -1: not open */
-	uint64_t told_seq;             /* the last IPSP_EV_FLUSHED */
-	uint64_t noted;                /* the last note of the node that was logged */
-	bool was_stored;               /* the store had records of it */
-	bool started;                  /* ipsp_node_start was called */
-	bool stepped;                  /* in the present turn */
-	bool look;                     /* its state may have changed: has it the socket that it needs? */
-	bool stopped;                  /* IPSP_OUT_STOPPED was seen */
+	struct ipspd_udp *udp; /* NULL while the mode opens no socket */
+	int lease_fd;	       /* -1: not open */
+	uint64_t told_seq;     /* the last IPSP_EV_FLUSHED */
+	uint64_t noted;	       /* the last note of the node that was logged */
+	bool was_stored;       /* the store had records of it */
+	bool started;	       /* ipsp_node_start was called */
+	bool stepped;	       /* in the present turn */
+	bool look;	       /* its state may have changed: has it the socket that it needs? */
+	bool stopped;	       /* IPSP_OUT_STOPPED was seen */
 };
 
 /* NULL: no memory. Made from @conf (copied), with a node that has nothing replayed yet. */
 struct ipspd_ctx *ipspd_ctx_new(struct ipspd *daemon, const struct ipsp_context_conf *conf);
 void ipspd_ctx_free(struct ipspd_ctx *ctx);
 int ipspd_ctx_renew_node(struct ipspd_ctx *ctx); /* drops what was replayed; 0, or IPSP_ERR_NOMEM */
-bool ipspd_ctx_add(struct ipspd *daemon, struct ipspd_ctx *ctx); /* to the daemon's list; false: no memory */
+bool ipspd_ctx_add(struct ipspd *daemon,
+		   struct ipspd_ctx *ctx); /* to the daemon's list; false: no memory */
 /* Both sides own dynamic addresses, or some are on their way. */
 bool ipspd_ctx_shared_out(const struct ipspd_ctx *ctx);
 
@@ -78,44 +81,48 @@ struct ipspd {
 	const char *config_path;
 	const char *socket_path;     /* of -s, or NULL: then what the configuration says */
 	struct ipspd_config *config; /* in force */
-	struct ipspd_ctx **ctxs;     /* n_ctxs; each stays where it is until it is removed by a reload */
+	struct ipspd_ctx *
+		*ctxs; /* n_ctxs; each stays where it is until it is removed by a reload */
 	size_t n_ctxs;
 	struct ipspd_store *store;
-	struct ipspd_ctl *ctl;   /* these may be NULL: not configured, or not yet there */
+	struct ipspd_ctl *ctl; /* these may be NULL: not configured, or not yet there */
 	struct ipspd_snmp *snmp;
 	struct ipspd_http *http;
 	struct ipspd_hooks *hooks;
 	struct ipspd_notify *notify;
 	struct ipspd_loop *loop;
-	uint64_t started_ms;     /* ipspd_now() of the start */
-	bool stopping;           /* SIGTERM was taken: no new client is worth accepting */
-	bool failed;             /* memory, a write or a flush failed: nothing more is told, the loop ends */
+	uint64_t started_ms; /* ipspd_now() of the start */
+	bool stopping;	     /* SIGTERM was taken: no new client is worth accepting */
+	bool failed; /* memory, a write or a flush failed: nothing more is told, the loop ends */
 };
 
 /* The context of that name; NULL or "": the only one. NULL: none of that name, or not only one. */
 struct ipspd_ctx *ipspd_ctx_find(struct ipspd *daemon, const char *name);
 
 /*
- * Copies @ev, with every text, byte and configuration it points to, into the inbox of the next turn and
- * makes sure that a turn comes. Events of one context keep their order. When memory runs out the daemon
- * stops, as for a failed write: nothing was told. Callable from any callback, also within a turn (then
- * for the turn after it).
+ * Copies @ev, with every text, byte and configuration it points to, into the inbox of the next turn
+ * and makes sure that a turn comes. Events of one context keep their order. When memory runs out
+ * the daemon stops, as for a failed write: nothing was told. Callable from any callback, also
+ * within a turn (then for the turn after it).
  */
 void ipspd_post(struct ipspd_ctx *ctx, const struct ipsp_event *ev);
 
-/* Makes sure that a turn comes, and with it ipspd_ctl_flush(), though nothing was posted (a show was asked for). */
+/* Makes sure that a turn comes, and with it ipspd_ctl_flush(), though nothing was posted (a show
+ * was asked for). */
 void ipspd_wake(struct ipspd *daemon);
 
 /* CLOCK_BOOTTIME in milliseconds: the only clock that rules go by. */
 ipsp_ms ipspd_now(void);
 
 /*
- * Reads the file again: all of it is taken, or none of it. Returns 0, or an error of ipsp.h (IPSP_ERR_INVALID,
- * IPSP_ERR_SHARED_OUT, IPSP_ERR_STILL_USED) with every reason in @why, a line each, NUL-terminated.
+ * Reads the file again: all of it is taken, or none of it. Returns 0, or an error of ipsp.h
+ * (IPSP_ERR_INVALID, IPSP_ERR_SHARED_OUT, IPSP_ERR_STILL_USED) with every reason in @why, a line
+ * each, NUL-terminated.
  */
 int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why);
 
-/* Writes the running configuration to the file it was read from (aside, flushed, renamed). 0 or IPSP_ERR_IO, with @why. */
+/* Writes the running configuration to the file it was read from (aside, flushed, renamed). 0 or
+ * IPSP_ERR_IO, with @why. */
 int ipspd_save(struct ipspd *daemon, char *why, size_t n_why);
 
 /*
@@ -123,11 +130,10 @@ int ipspd_save(struct ipspd *daemon, char *why, size_t n_why);
  * read in one place):
  *
  * ctl.h
- *   struct ipspd_ctl *ipspd_ctl_new(struct ipspd *d, const char *path, const char *group, char *why, size_t n_why);
- *   void ipspd_ctl_free(struct ipspd_ctl *ctl);
- *   void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act,
- *                      const struct ipsp_out *out);
- *        for ANSWER, DONE, RELEASE, CANCELLED and STATE; in the order of the node; buffers only
+ *   struct ipspd_ctl *ipspd_ctl_new(struct ipspd *d, const char *path, const char *group, char
+ * *why, size_t n_why); void ipspd_ctl_free(struct ipspd_ctl *ctl); void ipspd_ctl_out(struct
+ * ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act, const struct ipsp_out
+ * *out); for ANSWER, DONE, RELEASE, CANCELLED and STATE; in the order of the node; buffers only
  *   void ipspd_ctl_flush(struct ipspd_ctl *ctl);
  *        once at the end of a turn: one write for each client that has something
  *        (and what shows, reload and save were asked for: these run in there, so a reload does too)
@@ -136,15 +142,12 @@ int ipspd_save(struct ipspd *daemon, char *why, size_t n_why);
  * snmp.h
  *   struct ipspd_snmp *ipspd_snmp_new(struct ipspd *d, char *why, size_t n_why);   reads d->config
  *   void ipspd_snmp_free(struct ipspd_snmp *snmp);
- *   void ipspd_snmp_trap(struct ipspd_snmp *snmp, const char *context, const char *interface,
- *                        enum ipsp_trap trap, const struct ipsp_out *out);
- * http.h
- *   struct ipspd_http *ipspd_http_new(struct ipspd *d, const char *listen, char *why, size_t n_why);
- *   void ipspd_http_free(struct ipspd_http *http);
- * config.h
- *   int ipspd_config_read(const char *path, struct ipspd_config *out, ipspd_config_fault_fn *fault, void *arg);
- *   int ipspd_config_write(const char *path, const struct ipspd_config *config, char *why, size_t n_why);
- *   void ipspd_config_fini(struct ipspd_config *config);
+ *   void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struct ipsp_out
+ * *out); http.h struct ipspd_http *ipspd_http_new(struct ipspd *d, const char *listen, char *why,
+ * size_t n_why); void ipspd_http_free(struct ipspd_http *http); config.h int
+ * ipspd_config_read(const char *path, struct ipspd_config *out, ipspd_config_fault_fn *fault, void
+ * *arg); int ipspd_config_write(const char *path, const struct ipspd_config *config, char *why,
+ * size_t n_why); void ipspd_config_fini(struct ipspd_config *config);
  */
 
 #endif

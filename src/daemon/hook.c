@@ -16,8 +16,8 @@ extern char **environ;
 
 #define LIMIT_MS   30000
 #define QUEUED_MAX 256
-#define VARS       10
-#define VAR_MAX    128
+#define VARS	   10
+#define VAR_MAX	   128
 
 struct ipspd_hook_call { /* one call: waiting, or running */
 	struct ipspd_hook_call *next;
@@ -35,7 +35,7 @@ struct ipspd_hooks {
 	struct event *child;
 	struct ipspd_hook_call *running; /* checks in any number, at most one other */
 	struct ipspd_hook_call *waiting, **waiting_end;
-	size_t n_waiting;
+	size_t n_waiting, left_out; /* .left_out: since the queue was full */
 	uint32_t limit_ms;
 };
 
@@ -83,10 +83,12 @@ static void fill_vars(struct ipspd_hook_call *call, const struct ipsp_out *out)
 		set_addr(call, "IPSP_DUPLICATE", out->addr);
 }
 
-/* The daemon's own environment without what belongs to its supervisor or to an outer hook, then the call's. */
+/* The daemon's own environment without what belongs to its supervisor or to an outer hook, then the
+ * call's. */
 static char **make_environment(struct ipspd_hook_call *call)
 {
-	static const char *const ours[] = {"IPSP_", "NOTIFY_SOCKET=", "WATCHDOG_", "JOURNAL_STREAM="};
+	static const char *const ours[] = {"IPSP_", "NOTIFY_SOCKET=", "WATCHDOG_",
+					   "JOURNAL_STREAM="};
 	size_t n = 0, kept = 0;
 
 	while (environ && environ[n])
@@ -108,7 +110,8 @@ static char **make_environment(struct ipspd_hook_call *call)
 
 /* ---------------------------------------------------------------- running */
 
-/* Standard input is empty, output goes where ours goes; every signal is as at the start of a program. */
+/* Standard input is empty, output goes where ours goes; every signal is as at the start of a
+ * program. */
 static int spawn(const char *path, char **env, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
@@ -267,11 +270,17 @@ void ipspd_hooks_run(struct ipspd_hooks *hooks, struct ipspd_ctx *ctx, const str
 	if (check || hooks->n_waiting < QUEUED_MAX)
 		call = calloc(1, sizeof(*call));
 	if (!call) {
-		ipspd_log(IPSP_LOG_ERROR, "%s: too many hooks wait; one is left out (%s)", ctx->name,
-			  words[out->hook]);
 		if (check)
 			answer(ctx, false);
+		else if (hooks->left_out++ == 0)
+			ipspd_log(IPSP_LOG_ERROR,
+				  "%zu hooks wait, so the next are left out, from %s of %s on",
+				  hooks->n_waiting, words[out->hook], ctx->name);
 		return;
+	}
+	if (!check && hooks->left_out > 0) {
+		ipspd_log(IPSP_LOG_ERROR, "%zu hooks were left out", hooks->left_out);
+		hooks->left_out = 0;
 	}
 	call->hooks = hooks;
 	call->ctx = ctx;

@@ -1,9 +1,9 @@
 /*
  * hook - the operator's executable, called with what happened in its environment.
  *
- * The daemon never waits for it. What only tells is run one call after the other, so that calls come in
- * the order of what happened; one that runs longer than 30 s is killed. A takeover-check runs at
- * once, beside the others, and always ends in an answer: yes for exit code 0, else no.
+ * The daemon never waits for it. What only tells is run one call after the other, so that calls
+ * come in the order of what happened; one that runs longer than 30 s is killed. A takeover-check
+ * runs at once, beside the others, and always ends in an answer: yes for exit code 0, else no.
  */
 #ifndef IPSPD_HOOK_H
 #define IPSPD_HOOK_H
@@ -17,7 +17,8 @@ struct ipspd_hooks *ipspd_hooks_new(struct ipspd *daemon);
 void ipspd_hooks_limit(struct ipspd_hooks *hooks, uint32_t limit_ms); /* instead of the 30 s */
 void ipspd_hooks_free(struct ipspd_hooks *hooks); /* running ones are left alone; NULL is fine */
 
-/* For IPSP_OUT_HOOK. Without a hook in the configuration a takeover-check is answered with yes in the next turn. */
+/* For IPSP_OUT_HOOK. Without a hook in the configuration a takeover-check is answered with yes in
+ * the next turn. */
 void ipspd_hooks_run(struct ipspd_hooks *hooks, struct ipspd_ctx *ctx, const struct ipsp_out *out);
 void ipspd_hooks_forget(struct ipspd_hooks *hooks, const struct ipspd_ctx *ctx); /* it is removed */
 

@@ -12,7 +12,8 @@
  * 106  4  peer_dead_ms
  * 110 14  zeros
  * 124  4  CRC32C of the 124 bytes before
- * A file that is not exactly this is as good as none: the daemon then waits longer, and loses nothing.
+ * A file that is not exactly this is as good as none: the daemon then waits longer, and loses
+ * nothing.
  */
 #include "daemon/lease.h"
 #include <errno.h>
@@ -74,7 +75,8 @@ static void put_u64(uint8_t **p, uint64_t v, int n)
 		*(*p)++ = (uint8_t)(v >> shift);
 }
 
-static void encode(uint8_t bytes[LEASE_LEN], const char *context, const struct ipsp_lease_note *note)
+static void encode(uint8_t bytes[LEASE_LEN], const char *context,
+		   const struct ipsp_lease_note *note)
 {
 	const size_t n = strnlen(context, IPSP_NAME_MAX - 1);
 	uint8_t *p = bytes + 8;
@@ -96,7 +98,8 @@ static void encode(uint8_t bytes[LEASE_LEN], const char *context, const struct i
 	put_u64(&p, ipsp_crc32c(0, bytes, LEASE_LEN - 4), 4);
 }
 
-/* lease.NAME, with every byte but letters, digits, '-' and '_' as %XX: a name may hold a slash or be "..". */
+/* lease.NAME, with every byte but letters, digits, '-' and '_' as %XX: a name may hold a slash or
+ * be "..". */
 static int path_of(char *path, size_t cap, const char *dir, const char *context)
 {
 	int n = snprintf(path, cap, "%s/lease.", dir);
@@ -104,13 +107,14 @@ static int path_of(char *path, size_t cap, const char *dir, const char *context)
 	for (const char *c = context; *c && n > 0 && (size_t)n + 4 < cap; c++) {
 		const bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
 				   (*c >= '0' && *c <= '9') || *c == '-' || *c == '_';
-		n += snprintf(path + n, cap - (size_t)n, plain ? "%c" : "%%%02X", (unsigned char)*c);
+		n += snprintf(path + n, cap - (size_t)n, plain ? "%c" : "%%%02X",
+			      (unsigned char)*c);
 	}
 	return n > 0 && (size_t)n + 4 < cap ? 0 : -1;
 }
 
-int ipspd_lease_open(const char *dir, const char *context, struct ipsp_lease_note *note, bool *found,
-		     bool *same_boot)
+int ipspd_lease_open(const char *dir, const char *context, struct ipsp_lease_note *note,
+		     bool *found, bool *same_boot)
 {
 	uint8_t bytes[LEASE_LEN];
 	char path[PATH_MAX];

@@ -1,8 +1,9 @@
 /*
  * lease - the small file that tells a restarted daemon how far its lease went.
  *
- * Overwritten in place, never flushed: it is worth something only as long as the host runs, and as long as the
- * host runs what was written is there. Named after the context; 128 bytes with a CRC32C.
+ * Overwritten in place, never flushed: it is worth something only as long as the host runs, and as
+ * long as the host runs what was written is there. Named after the context; 128 bytes with a
+ * CRC32C.
  */
 #ifndef IPSPD_LEASE_H
 #define IPSPD_LEASE_H
@@ -10,11 +11,13 @@
 #include "core/node.h"
 
 /*
- * Opens (makes) the file of @context in @dir. What it holds goes to @note; *found: it was there and whole; *same_boot:
- * it was written since the host was started. Returns the descriptor for _write, or -1 with errno.
+ * Opens (makes) the file of @context in @dir. What it holds goes to @note; *found: it was there and
+ * whole; *same_boot: it was written since the host was started. Returns the descriptor for _write,
+ * or -1 with errno.
  */
-int ipspd_lease_open(const char *dir, const char *context, struct ipsp_lease_note *note, bool *found,
-		     bool *same_boot);
-int ipspd_lease_write(int fd, const char *context, const struct ipsp_lease_note *note); /* 0, or IPSP_ERR_IO with errno */
+int ipspd_lease_open(const char *dir, const char *context, struct ipsp_lease_note *note,
+		     bool *found, bool *same_boot);
+int ipspd_lease_write(int fd, const char *context,
+		      const struct ipsp_lease_note *note); /* 0, or IPSP_ERR_IO with errno */
 
 #endif

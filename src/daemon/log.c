@@ -12,8 +12,8 @@ static const struct {
 	int syslog;
 	const char *word;
 } levels[] = {
-	[IPSP_LOG_ERROR] = {LOG_ERR, "error"},	       [IPSP_LOG_WARNING] = {LOG_WARNING, "warning"},
-	[IPSP_LOG_NOTICE] = {LOG_NOTICE, "notice"},    [IPSP_LOG_INFO] = {LOG_INFO, "info"},
+	[IPSP_LOG_ERROR] = {LOG_ERR, "error"},	    [IPSP_LOG_WARNING] = {LOG_WARNING, "warning"},
+	[IPSP_LOG_NOTICE] = {LOG_NOTICE, "notice"}, [IPSP_LOG_INFO] = {LOG_INFO, "info"},
 	[IPSP_LOG_DEBUG] = {LOG_DEBUG, "debug"},
 };
 
@@ -25,7 +25,8 @@ void ipspd_log_open(enum ipspd_log_to where, enum ipsp_level level)
 		openlog("ipspd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
 
-/* One write a line, so that lines of several processes don't mix. A line that can't be written is lost. */
+/* One write a line, so that lines of several processes don't mix. A line that can't be written is
+ * lost. */
 static void to_stderr(enum ipsp_level level, const char *text)
 {
 	char line[1400], when[32];
@@ -57,7 +58,8 @@ void ipspd_vlog(enum ipsp_level level, const char *format, va_list args)
 	if (level > up_to)
 		return;
 	vsnprintf(text, sizeof(text), format, args);
-	for (char *p = text; *p; p++) /* names of subscribers and words of a peer must not forge lines */
+	for (char *p = text; *p;
+	     p++) /* names of subscribers and words of a peer must not forge lines */
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';
 	if (to == IPSPD_LOG_SYSLOG)

@@ -19,16 +19,16 @@
 
 struct ipspd_loop {
 	struct ipspd *daemon;
-	struct event *due;      /* the first of the nodes' times */
-	struct event *lazy;     /* what nobody waits for is flushed within a second */
-	struct event *flushed;  /* news from the store */
+	struct event *due;	/* the first of the nodes' times */
+	struct event *lazy;	/* what nobody waits for is flushed within a second */
+	struct event *flushed;	/* news from the store */
 	struct event *stop_now; /* a graceful stop has taken too long */
 	struct event *term, *interrupt, *hup;
-	ipsp_ms armed;    /* what .due is set for */
-	bool again;       /* the next turn is not to wait for an event */
+	ipsp_ms armed; /* what .due is set for */
+	bool again;    /* the next turn is not to wait for an event */
 	bool lazy_armed;
 	bool ended;
-	bool full;         /* what the nodes were told about the disk */
+	bool full;	    /* what the nodes were told about the disk */
 	bool state_changed; /* the line for systemd is out of date */
 	struct ipspd_ctx **removed;
 	size_t n_removed;
@@ -59,7 +59,8 @@ void ipspd_wake(struct ipspd *daemon)
 void ipspd_post(struct ipspd_ctx *ctx, const struct ipsp_event *ev)
 {
 	if (!ipspd_inbox_put(&ctx->inbox, ev))
-		ipspd_fail(ctx->daemon, "memory ran out: stopping, as nothing can be promised any more");
+		ipspd_fail(ctx->daemon,
+			   "memory ran out: stopping, as nothing can be promised any more");
 	ipspd_wake(ctx->daemon);
 }
 
@@ -125,8 +126,8 @@ static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
 	struct ipsp_start start = {.now = now};
 	bool found;
 
-	ctx->lease_fd = ipspd_lease_open(ctx->daemon->config->state_directory, ctx->name, &note, &found,
-					 &start.same_boot);
+	ctx->lease_fd = ipspd_lease_open(ctx->daemon->config->state_directory, ctx->name, &note,
+					 &found, &start.same_boot);
 	if (ctx->lease_fd < 0) {
 		ipspd_fail(ctx->daemon, "%s: its lease file in %s: %s", ctx->name,
 			   ctx->daemon->config->state_directory, strerror(errno));
@@ -175,7 +176,8 @@ static void step_ctx(struct ipspd_ctx *ctx, ipsp_ms now)
 	}
 }
 
-/* The end comes for every context after all of them were stepped, with a fresh look at the clock. */
+/* The end comes for every context after all of them were stepped, with a fresh look at the clock.
+ */
 static void end_ctx(struct ipspd_ctx *ctx)
 {
 	const struct ipsp_event end = {.type = IPSP_EV_END};
@@ -184,7 +186,8 @@ static void end_ctx(struct ipspd_ctx *ctx)
 		return;
 	ipsp_node_step(ctx->node, &end, ipspd_now(), &ctx->act);
 	if (ctx->act.failed || ctx->act.recs.failed || ctx->act.bytes.failed)
-		ipspd_fail(ctx->daemon, "%s: memory ran out: stopping, as nothing can be promised any more",
+		ipspd_fail(ctx->daemon,
+			   "%s: memory ran out: stopping, as nothing can be promised any more",
 			   ctx->name);
 }
 
@@ -212,7 +215,8 @@ static void write_turn(struct ipspd *daemon)
 		/* a promise that a restart would not know of must not be made */
 		if (ctx->act.lease_set &&
 		    ipspd_lease_write(ctx->lease_fd, ctx->name, &ctx->act.lease) != 0)
-			ipspd_fail(daemon, "%s: writing its lease file: %s", ctx->name, strerror(errno));
+			ipspd_fail(daemon, "%s: writing its lease file: %s", ctx->name,
+				   strerror(errno));
 		ipspd_store_put(store, ctx->store_number, ctx->act.recs.data, ctx->act.recs.len,
 				ctx->act.rec_seq);
 		flush = flush || ctx->act.want_flush;
@@ -236,14 +240,6 @@ static void write_turn(struct ipspd *daemon)
 
 /* ---------------------------------------------------------------- the turn: 3. tell */
 
-static void trap(struct ipspd_ctx *ctx, const struct ipsp_out *out)
-{
-	struct ipsp_status status;
-
-	ipsp_node_status(ctx->node, ipspd_now(), &status);
-	ipspd_snmp_trap(ctx->daemon->snmp, ctx->name, status.conf->psp.interface, out->trap, out);
-}
-
 static void carry_out(struct ipspd_ctx *ctx, const struct ipsp_out *out)
 {
 	struct ipspd *daemon = ctx->daemon;
@@ -255,7 +251,7 @@ static void carry_out(struct ipspd_ctx *ctx, const struct ipsp_out *out)
 		return;
 	case IPSP_OUT_TRAP:
 		if (daemon->snmp)
-			trap(ctx, out);
+			ipspd_snmp_trap(daemon->snmp, ctx, out);
 		return;
 	case IPSP_OUT_HOOK:
 		ipspd_hooks_run(daemon->hooks, ctx, out);
@@ -267,10 +263,13 @@ static void carry_out(struct ipspd_ctx *ctx, const struct ipsp_out *out)
 		daemon->loop->state_changed = true;
 		break;
 	case IPSP_OUT_DONE:
-		if (out->token == 0 && out->id == 0) { /* a stop, a reload: asked for by the daemon itself */
+		if (out->token == 0 &&
+		    out->id == 0) { /* a stop, a reload: asked for by the daemon itself */
 			if (out->err)
-				ipspd_log(IPSP_LOG_WARNING, "%s: %s%s%s", ctx->name, ipsp_err_text(out->err),
-					  out->text && *out->text ? ": " : "", out->text ? out->text : "");
+				ipspd_log(IPSP_LOG_WARNING, "%s: %s%s%s", ctx->name,
+					  ipsp_err_text(out->err),
+					  out->text && *out->text ? ": " : "",
+					  out->text ? out->text : "");
 			return;
 		}
 		break;
@@ -288,6 +287,11 @@ static void tell_ctx(struct ipspd_ctx *ctx)
 {
 	if (!ctx->stepped)
 		return;
+	ipsp_node_late(ctx->node, ipspd_now(), &ctx->act);
+	if (ctx->act.failed) {
+		ipspd_fail(ctx->daemon, "%s: memory ran out", ctx->name);
+		return;
+	}
 	for (size_t i = 0; i < ctx->act.n_outs && !ctx->look; i++)
 		ctx->look = ctx->act.outs[i].type == IPSP_OUT_STATE;
 	open_socket(ctx);
@@ -437,8 +441,9 @@ static void on_flushed(evutil_socket_t fd, short what, void *arg)
 	const struct ipsp_event ev = {.type = IPSP_EV_DISK, .full = loop->full};
 	post_all(daemon, &ev);
 	ipspd_log(loop->full ? IPSP_LOG_ERROR : IPSP_LOG_NOTICE,
-		  loop->full ? "%s: the disk is full: no new addresses are given until there is room"
-			     : "%s: the disk has room again",
+		  loop->full
+			  ? "%s: the disk is full: no new addresses are given until there is room"
+			  : "%s: the disk has room again",
 		  daemon->config->state_directory);
 }
 
@@ -449,9 +454,9 @@ static void on_stop_now(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	loop->ended = true;
-	ipspd_log(IPSP_LOG_WARNING,
-		  "stopping before the peer has acknowledged everything; it takes over what is unused when "
-		  "the dead interval has run out");
+	ipspd_log(IPSP_LOG_WARNING, "stopping before the peer has acknowledged everything; it "
+				    "takes over what is unused when "
+				    "the dead interval has run out");
 }
 
 static void on_stop(evutil_socket_t sig, short what, void *arg)
@@ -554,7 +559,8 @@ struct ipspd_loop *ipspd_loop_new(struct ipspd *daemon)
 	loop->flushed = event_new(daemon->base, ipspd_store_event_fd(daemon->store),
 				  EV_READ | EV_PERSIST, on_flushed, loop);
 	if (loop->due && loop->lazy && loop->stop_now && loop->flushed &&
-	    event_add(loop->flushed, NULL) == 0 && add_signal(loop, &loop->term, SIGTERM, on_stop) &&
+	    event_add(loop->flushed, NULL) == 0 &&
+	    add_signal(loop, &loop->term, SIGTERM, on_stop) &&
 	    add_signal(loop, &loop->interrupt, SIGINT, on_stop) &&
 	    add_signal(loop, &loop->hup, SIGHUP, on_hup))
 		return loop;
@@ -566,7 +572,7 @@ void ipspd_loop_free(struct ipspd_loop *loop)
 {
 	if (!loop)
 		return;
-	struct event *const events[] = {loop->due,  loop->lazy,      loop->stop_now, loop->flushed,
+	struct event *const events[] = {loop->due,  loop->lazy,	     loop->stop_now, loop->flushed,
 					loop->term, loop->interrupt, loop->hup};
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])

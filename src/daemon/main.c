@@ -1,8 +1,8 @@
 /*
  * ipspd - the daemon's command line.
  *
- * Exit codes: 0 stopped as asked (or -t: the configuration is good), 1 it could not start or go on, 2 bad
- * usage or configuration.
+ * Exit codes: 0 stopped as asked (or -t: the configuration is good), 1 it could not start or go on,
+ * 2 bad usage or configuration.
  */
 #define _GNU_SOURCE /* asprintf */
 #include "daemon/config.h"
@@ -89,7 +89,8 @@ static void say_fault(void *arg, bool warning, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
-/* @path as it must be once the working directory is "/"; NULL: no memory, or there is no such directory. */
+/* @path as it must be once the working directory is "/"; NULL: no memory, or there is no such
+ * directory. */
 static char *absolute(const char *path)
 {
 	char here[PATH_MAX], *text = NULL;
@@ -109,8 +110,9 @@ static bool under_systemd(void)
 }
 
 /*
- * The first process stays until the daemon is ready, and ends with its exit code if it never is: whoever
- * started it sees every error on standard error. Returns, in the daemon, where to tell that it is ready.
+ * The first process stays until the daemon is ready, and ends with its exit code if it never is:
+ * whoever started it sees every error on standard error. Returns, in the daemon, where to tell that
+ * it is ready.
  */
 static int into_background(void)
 {
@@ -211,7 +213,8 @@ int main(int argc, char **argv)
 	} else if (!o.foreground && !under_systemd() && (ready = into_background()) < 0) {
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));
 	} else {
-		ipspd_log_open(getenv("JOURNAL_STREAM") ? IPSPD_LOG_JOURNAL : IPSPD_LOG_STDERR, level);
+		ipspd_log_open(getenv("JOURNAL_STREAM") ? IPSPD_LOG_JOURNAL : IPSPD_LOG_STDERR,
+			       level);
 		code = run(&daemon, ready, level);
 	}
 	ipspd_config_fini(&config);

@@ -9,7 +9,8 @@
 struct event_base;
 struct ipspd_notify;
 
-/* Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; pets the watchdog from @base's loop. NULL: no memory. */
+/* Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; pets the watchdog from @base's loop. NULL:
+ * no memory. */
 struct ipspd_notify *ipspd_notify_new(struct event_base *base);
 void ipspd_notify_free(struct ipspd_notify *notify); /* NULL is fine */
 

@@ -1,17 +1,19 @@
 /*
  * reload - a new configuration: looked at in full first, then taken in full, or not at all.
  *
- * What may change while addresses are shared out is conf.h's rule for a context. Where the daemon has its state
- * and its control socket can't change while it runs.
+ * What may change while addresses are shared out is conf.h's rule for a context. Where the daemon
+ * has its state and its control socket can't change while it runs.
  */
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
-#include "daemon/http.h"
 #include "daemon/loop.h"
 #include "daemon/snmp.h"
 #include "daemon/start.h"
 #include "daemon/store.h"
+#if IPSPD_HAS_HTTP
+#include "daemon/http.h"
+#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,11 +72,14 @@ static void check_daemon(struct reload *r)
 	const struct ipspd_config *now = r->daemon->config, *next = &r->next;
 
 	if (strcmp(now->state_directory, next->state_directory) != 0)
-		refuse(r, IPSP_ERR_INVALID, "state-directory: can't change while the daemon runs: restart it");
+		refuse(r, IPSP_ERR_INVALID,
+		       "state-directory: can't change while the daemon runs: restart it");
 	if (!r->daemon->socket_path && strcmp(now->control_socket, next->control_socket) != 0)
-		refuse(r, IPSP_ERR_INVALID, "control.socket: can't change while the daemon runs: restart it");
+		refuse(r, IPSP_ERR_INVALID,
+		       "control.socket: can't change while the daemon runs: restart it");
 	if (strcmp(now->control_group, next->control_group) != 0)
-		refuse(r, IPSP_ERR_INVALID, "control.group: can't change while the daemon runs: restart it");
+		refuse(r, IPSP_ERR_INVALID,
+		       "control.group: can't change while the daemon runs: restart it");
 }
 
 static bool has_sessions(const struct ipspd_ctx *ctx)
@@ -94,21 +99,23 @@ static void check_ctx(struct reload *r, const struct ipspd_ctx *ctx)
 
 	if (!next) {
 		if (shared_out)
-			refuse(r, IPSP_ERR_SHARED_OUT, "%s: can't be removed: its addresses are shared out",
-			       ctx->name);
+			refuse(r, IPSP_ERR_SHARED_OUT,
+			       "%s: can't be removed: its addresses are shared out", ctx->name);
 		else if (has_sessions(ctx))
-			refuse(r, IPSP_ERR_STILL_USED, "%s: can't be removed: it has sessions", ctx->name);
+			refuse(r, IPSP_ERR_STILL_USED, "%s: can't be removed: it has sessions",
+			       ctx->name);
 		return;
 	}
 	if (!shared_out)
 		return; /* what else stands in the way the node knows, and says */
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	if (ipsp_conf_may_change(status.conf, next, key) != 0)
-		refuse(r, IPSP_ERR_SHARED_OUT, "%s: %s: can't change while addresses are shared out",
-		       ctx->name, key);
-	else if (!next->psp.enabled || (status.mode == IPSP_MODE_ACTIVE && next->psp.mode != status.mode))
-		refuse(r, IPSP_ERR_SHARED_OUT, "%s: mode: can't leave active while addresses are shared out",
-		       ctx->name);
+		refuse(r, IPSP_ERR_SHARED_OUT,
+		       "%s: %s: can't change while addresses are shared out", ctx->name, key);
+	else if (!next->psp.enabled ||
+		 (status.mode == IPSP_MODE_ACTIVE && next->psp.mode != status.mode))
+		refuse(r, IPSP_ERR_SHARED_OUT,
+		       "%s: mode: can't leave active while addresses are shared out", ctx->name);
 }
 
 /* ---------------------------------------------------------------- making ready */
@@ -131,28 +138,33 @@ static void make_fresh(struct reload *r)
 	}
 }
 
-/* The new ones are opened with the new configuration in place; on failure the old ones stay. */
-static void reopen_doors(struct reload *r, struct ipspd_config *old)
+/* Opened anew with the new configuration in place. Where that fails the daemon goes on without, and
+ * says so. */
+static void reopen_snmp(struct ipspd *daemon)
 {
-	struct ipspd *daemon = r->daemon;
-	const struct ipspd_config *now = daemon->config;
-	const bool wants_snmp = now->n_sinks > 0 || now->agentx;
+	const bool wanted = daemon->config->n_sinks > 0 || daemon->config->agentx;
 	char why[400] = "";
 
-	if (wants_snmp || daemon->snmp) {
-		ipspd_snmp_free(daemon->snmp); /* one process has one agent */
-		daemon->snmp = wants_snmp ? ipspd_snmp_new(daemon, why, sizeof(why)) : NULL;
-		if (wants_snmp && !daemon->snmp)
-			ipspd_log(IPSP_LOG_ERROR, "snmp: %s", why);
-	}
-	if (strcmp(old->http_listen, now->http_listen) == 0 && daemon->http)
-		return;
-	struct ipspd_http *http = NULL;
-	if (now->http_listen[0] && !(http = ipspd_http_new(daemon, now->http_listen, why, sizeof(why))))
-		ipspd_log(IPSP_LOG_ERROR, "http: %s", why);
-	ipspd_http_free(daemon->http);
-	daemon->http = http;
+	ipspd_snmp_free(daemon->snmp); /* one process has one agent */
+	daemon->snmp = wanted ? ipspd_snmp_new(daemon, why, sizeof(why)) : NULL;
+	if (wanted && !daemon->snmp)
+		ipspd_log(IPSP_LOG_ERROR, "snmp: %s", why);
 }
+
+#if IPSPD_HAS_HTTP
+static void reopen_http(struct ipspd *daemon, const struct ipspd_config *old)
+{
+	const char *listen = daemon->config->http_listen;
+	char why[400] = "";
+
+	if (strcmp(old->http_listen, listen) == 0)
+		return;
+	ipspd_http_free(daemon->http);
+	daemon->http = listen[0] ? ipspd_http_new(daemon, listen, why, sizeof(why)) : NULL;
+	if (listen[0] && !daemon->http)
+		ipspd_log(IPSP_LOG_ERROR, "http: %s", why);
+}
+#endif
 
 /* ---------------------------------------------------------------- taking */
 
@@ -209,7 +221,10 @@ static void take(struct reload *r)
 	for (size_t i = 0; i < r->n_fresh; i++)
 		add_ctx(daemon, r->fresh[i]);
 	r->n_fresh = 0;
-	reopen_doors(r, &old);
+	reopen_snmp(daemon);
+#if IPSPD_HAS_HTTP
+	reopen_http(daemon, &old);
+#endif
 	ipspd_config_fini(&old);
 	ipspd_log(IPSP_LOG_NOTICE, "%s was read again", daemon->config_path);
 }
@@ -223,7 +238,8 @@ int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why)
 	int err = ipspd_config_read(daemon->config_path, &r.next, on_fault, &r);
 	if (err) {
 		if (!r.err)
-			refuse(&r, IPSP_ERR_INVALID, "%s: %s", daemon->config_path, ipsp_err_text(err));
+			refuse(&r, IPSP_ERR_INVALID, "%s: %s", daemon->config_path,
+			       ipsp_err_text(err));
 		return r.err;
 	}
 	check_daemon(&r);

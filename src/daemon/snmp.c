@@ -175,6 +175,13 @@ static void put_starent(struct variables *vars, const struct ipspd_snmp_trap *tr
 	put(vars, enterprise, OID_LENGTH(enterprise), ASN_OBJECT_ID, traps, sizeof(traps));
 }
 
+/* Numbers of the MIB, which the order of our own enums must not change. */
+_Static_assert(IPSP_ROLE_NONE == 0 && IPSP_ROLE_PRIMARY == 1 && IPSP_ROLE_SECONDARY == 2,
+	       "ipspdRole");
+_Static_assert(IPSP_PEER_UNKNOWN == 0 && IPSP_PEER_UP == 1 && IPSP_PEER_LOST == 2 &&
+		       IPSP_PEER_DOWN == 3,
+	       "ipspdPeerState");
+
 static void put_ipspd(struct variables *vars, const struct ipspd_snmp_trap *trap)
 {
 	long role = trap->role, peer_state = trap->peer_state;

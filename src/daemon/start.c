@@ -2,17 +2,20 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
-#include "daemon/http.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
 #include "daemon/store.h"
+#if IPSPD_HAS_HTTP
+#include "daemon/http.h"
+#endif
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------- between the store and the nodes */
+/* ---------------------------------------------------------------- between the store and the nodes
+ */
 
 static void *on_context(void *arg, const char *name, uint32_t number)
 {
@@ -51,7 +54,8 @@ static void say_unknown(void *arg, const char *name)
 {
 	(void)arg;
 	ipspd_log(IPSP_LOG_WARNING,
-		  "%s: the state directory knows this context, the configuration doesn't: what it owns is kept "
+		  "%s: the state directory knows this context, the configuration doesn't: what it "
+		  "owns is kept "
 		  "until it is configured again",
 		  name);
 }
@@ -68,7 +72,8 @@ static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 		ipspd_log(IPSP_LOG_NOTICE, "%s: a new store was made", dir);
 	if (ipspd_store_cut(daemon->store) > 0)
 		ipspd_log(IPSP_LOG_WARNING,
-			  "%s: the last write was cut short by a stop; its %llu bytes, which nobody was told of, "
+			  "%s: the last write was cut short by a stop; its %llu bytes, which "
+			  "nobody was told of, "
 			  "are cut off",
 			  dir, (unsigned long long)ipspd_store_cut(daemon->store));
 	ipspd_store_unknown(daemon->store, say_unknown, NULL);
@@ -111,11 +116,13 @@ static int open_doors(struct ipspd *daemon, char *why, size_t n_why)
 		if (!daemon->snmp)
 			return IPSP_ERR_IO;
 	}
+#if IPSPD_HAS_HTTP
 	if (config->http_listen[0]) {
 		daemon->http = ipspd_http_new(daemon, config->http_listen, why, n_why);
 		if (!daemon->http)
 			return IPSP_ERR_IO;
 	}
+#endif
 	daemon->ctl = ipspd_ctl_new(daemon, path, config->control_group, why, n_why);
 	return daemon->ctl ? 0 : IPSP_ERR_IO;
 }
@@ -154,7 +161,9 @@ int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 void ipspd_stop(struct ipspd *daemon)
 {
 	ipspd_ctl_free(daemon->ctl);
+#if IPSPD_HAS_HTTP
 	ipspd_http_free(daemon->http);
+#endif
 	ipspd_snmp_free(daemon->snmp);
 	ipspd_loop_free(daemon->loop);
 	ipspd_store_close(daemon->store);

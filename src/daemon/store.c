@@ -88,8 +88,8 @@ static void put_frame(struct ipspd_store *s, enum store_frame_type type, uint32_
 		s->recs_end = s->log.end + s->out.len;
 	if (s->stage == STORE_REST)
 		return;
-	/* The aside file gets a context's records once its snapshot has begun to be taken: until then the
-	   snapshot will bring them. Names and ends of contexts it gets at once. */
+	/* The aside file gets a context's records once its snapshot has begun to be taken: until
+	   then the snapshot will bring them. Names and ends of contexts it gets at once. */
 	if (type == STORE_RECS && !s->contexts[context - 1].copied)
 		return;
 	frame.flushed = s->aside.flushed;
@@ -126,7 +126,8 @@ uint32_t ipspd_store_context(struct ipspd_store *s, const char *name, void *user
 	uint32_t number = context_new(s, name, user);
 	if (number == 0)
 		return 0;
-	/* made while compacting: there is nothing older to snapshot, all of it goes to both files */
+	/* made while compacting: there is nothing older to snapshot, all of it goes to both files
+	 */
 	s->contexts[number - 1].copied = true;
 	put_frame(s, STORE_CONTEXT, number, name, strlen(name));
 	return number;
@@ -232,7 +233,8 @@ static int replay_name(struct ipspd_store *s, const struct store_frame *frame)
 {
 	char name[IPSP_NAME_MAX];
 
-	/* numbers are given one after the other; a log that was compacted leaves out those that are gone */
+	/* numbers are given one after the other; a log that was compacted leaves out those that are
+	 * gone */
 	if (frame->len == 0 || frame->len >= sizeof(name) || frame->context <= s->n_contexts ||
 	    frame->context > s->n_contexts + 65536)
 		return IPSP_ERR_FORMAT;
@@ -315,8 +317,10 @@ static int read_log(struct ipspd_store *s, struct store_reader *rd, const char *
 			return refuse(why, n_why, err, "%s: memory ran out while reading it", path);
 		if (err)
 			return refuse(why, n_why, err,
-				      "%s: what stands at byte %llu is whole but means nothing to this ipspd "
-				      "(%s): it was made by a newer one; run that, or move the file away and let "
+				      "%s: what stands at byte %llu is whole but means nothing to "
+				      "this ipspd "
+				      "(%s): it was made by a newer one; run that, or move the "
+				      "file away and let "
 				      "the peer give back what it knows",
 				      path, (unsigned long long)at, ipsp_err_text(err));
 		at += store_frame_size(frame.len);
@@ -328,8 +332,10 @@ static int read_log(struct ipspd_store *s, struct store_reader *rd, const char *
 			       &garbage);
 	if (err == IPSP_ERR_DAMAGED)
 		return refuse(why, n_why, err,
-			      "%s is damaged at byte %llu, and whole again behind it, so this is no write that a "
-			      "stop cut short: move the file away and start again, and the peer gives back "
+			      "%s is damaged at byte %llu, and whole again behind it, so this is "
+			      "no write that a "
+			      "stop cut short: move the file away and start again, and the peer "
+			      "gives back "
 			      "what it knows",
 			      path, (unsigned long long)at);
 	if (err)
@@ -374,11 +380,13 @@ static int lock_dir(struct ipspd_store *s, char *why, size_t n_why)
 		return refuse(why, n_why, IPSP_ERR_IO, "%s/lock: %s", s->dir, strerror(errno));
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK)
-			return refuse(why, n_why, IPSP_ERR_IO, "%s/lock: %s", s->dir, strerror(errno));
+			return refuse(why, n_why, IPSP_ERR_IO, "%s/lock: %s", s->dir,
+				      strerror(errno));
 		ssize_t n = pread(s->lock_fd, holder, sizeof(holder) - 1, 0);
 		holder[n > 0 ? strcspn(holder, "\n") : 0] = '\0';
 		return refuse(why, n_why, IPSP_ERR_BUSY,
-			      "state-directory %s is in use by another ipspd (process %s): stop that one, "
+			      "state-directory %s is in use by another ipspd (process %s): stop "
+			      "that one, "
 			      "or give this one a state-directory of its own",
 			      s->dir, holder[0] ? holder : "unknown");
 	}
@@ -399,8 +407,9 @@ static int create_log(struct ipspd_store *s)
 		return errno;
 	store_header_put(&buf);
 	int error = buf.failed ? ENOMEM : write_all(fd, buf.data, buf.len, 0);
-	if (!error && (fsync(fd) != 0 || renameat(s->dir_fd, "store.new", s->dir_fd, "store") != 0 ||
-		       fsync(s->dir_fd) != 0))
+	if (!error &&
+	    (fsync(fd) != 0 || renameat(s->dir_fd, "store.new", s->dir_fd, "store") != 0 ||
+	     fsync(s->dir_fd) != 0))
 		error = errno;
 	ipsp_buf_fini(&buf);
 	s->log = (struct store_file){fd, STORE_HEADER_LEN, STORE_HEADER_LEN, 0};
@@ -444,7 +453,7 @@ static int open_log(struct ipspd_store *s, char *why, size_t n_why)
 static void store_free(struct ipspd_store *s)
 {
 	const int fds[] = {s->event_fd, s->closing_fd, s->aside.fd,
-			   s->log.fd,   s->lock_fd,    s->dir_fd};
+			   s->log.fd,	s->lock_fd,    s->dir_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -461,8 +470,8 @@ static void store_free(struct ipspd_store *s)
 	free(s);
 }
 
-int ipspd_store_open(const char *dir, const struct ipspd_store_user *ops, struct ipspd_store **store,
-		     char *why, size_t n_why)
+int ipspd_store_open(const char *dir, const struct ipspd_store_user *ops,
+		     struct ipspd_store **store, char *why, size_t n_why)
 {
 	pthread_condattr_t clock;
 	struct ipspd_store *s = calloc(1, sizeof(*s));

@@ -5,9 +5,9 @@
  * run in a thread of the store's own and share themselves out over as many turns as came
  * meanwhile. What was written survives the process; what was flushed survives the host.
  *
- * Files in the state directory: `store` (store_frame.c spells its format out), `store.new` while it is being
- * compacted, `lock`. Only the flusher thread blocks on the disk; a turn waits for it only where it
- * would overtake the room that is being made, 256 KiB at a time.
+ * Files in the state directory: `store` (store_frame.c spells its format out), `store.new` while it
+ * is being compacted, `lock`. Only the flusher thread blocks on the disk; a turn waits for it only
+ * where it would overtake the room that is being made, 256 KiB at a time.
  *
  * Errors are negative (err.h); ipspd_store_why() has the words. After IPSP_ERR_IO or
  * IPSP_ERR_NOMEM nothing more may be told: the daemon stops.
@@ -23,57 +23,70 @@
 
 struct ipspd_store;
 
+#define IPSPD_STORE_VOID UINT64_MAX
+
 /* Where the records of each context go to, and come from. @user is what .context gave. */
 struct ipspd_store_user {
 	void *arg;
-	/* A context is named in the log. NULL: nobody here knows it; its records are kept as they are. */
+	/* A context is named in the log. NULL: nobody here knows it; its records are kept as they
+	 * are. */
 	void *(*context)(void *arg, const char *name, uint32_t number);
 	/* One record, in order. Not 0: the store cannot be used, open fails with that. */
 	int (*record)(void *user, const uint8_t *rec, size_t n);
-	/* All that came for this one so far is void (the context was removed, and its name used again). */
+	/* All that came for this one so far is void (the context was removed, and its name used
+	 * again). */
 	void (*forget)(void *user);
-	/* Everything durable of @user in slices, as ipsp_node_snapshot. */
+	/* Everything durable of @user in slices, as ipsp_node_snapshot; IPSPD_STORE_VOID is its end
+	 * in vain. */
 	bool (*snapshot)(void *user, uint64_t *cursor, size_t max, struct ipsp_buf *recs);
 };
 
 /*
- * Makes @dir where there is none, locks it, reads the log through @ops (copied) and starts the flusher. All that
- * was read is durable when this returns. 0, or with a sentence in @why that says what to do: IPSP_ERR_BUSY (another
- * daemon has the directory), IPSP_ERR_DAMAGED, IPSP_ERR_VERSION (made by a newer one), IPSP_ERR_IO,
- * IPSP_ERR_NOMEM, or what .record returned.
+ * Makes @dir where there is none, locks it, reads the log through @ops (copied) and starts the
+ * flusher. All that was read is durable when this returns. 0, or with a sentence in @why that says
+ * what to do: IPSP_ERR_BUSY (another daemon has the directory), IPSP_ERR_DAMAGED, IPSP_ERR_VERSION
+ * (made by a newer one), IPSP_ERR_IO, IPSP_ERR_NOMEM, or what .record returned.
  */
-int ipspd_store_open(const char *dir, const struct ipspd_store_user *ops, struct ipspd_store **store,
-		     char *why, size_t n_why);
+int ipspd_store_open(const char *dir, const struct ipspd_store_user *ops,
+		     struct ipspd_store **store, char *why, size_t n_why);
 void ipspd_store_close(struct ipspd_store *store); /* flushes what was written; NULL is fine */
 
-bool ipspd_store_is_new(const struct ipspd_store *store);     /* there was no log before this start */
-uint64_t ipspd_store_cut(const struct ipspd_store *store);    /* bytes of a torn end that were cut off at open */
-uint64_t ipspd_store_size(const struct ipspd_store *store);   /* of the log, without the room kept back */
+bool ipspd_store_is_new(const struct ipspd_store *store); /* there was no log before this start */
+uint64_t ipspd_store_cut(
+	const struct ipspd_store *store); /* bytes of a torn end that were cut off at open */
+uint64_t
+ipspd_store_size(const struct ipspd_store *store); /* of the log, without the room kept back */
 const char *ipspd_store_why(const struct ipspd_store *store); /* the last error in words, or "" */
 
 /*
- * The number of a context for _put; a new one is named in the log with the next write. One that the log has but
- * that nobody knew so far is read into @user now. 0: it could not be read, or no memory.
+ * The number of a context for _put; a new one is named in the log with the next write. One that the
+ * log has but that nobody knew so far is read into @user now. 0: it could not be read, or no
+ * memory.
  */
 uint32_t ipspd_store_context(struct ipspd_store *store, const char *name, void *user);
-void ipspd_store_forget(struct ipspd_store *store, uint32_t number); /* removed from the configuration */
+void ipspd_store_forget(struct ipspd_store *store,
+			uint32_t number); /* removed from the configuration */
 /* Calls @each for every context of the log that has no user (its records are kept). */
 void ipspd_store_unknown(const struct ipspd_store *store, void (*each)(void *arg, const char *name),
 			 void *arg);
 
-/* The records of one turn of one context (act->recs) and the number of the last of them (act->rec_seq). */
+/* The records of one turn of one context (act->recs) and the number of the last of them
+ * (act->rec_seq). */
 void ipspd_store_put(struct ipspd_store *store, uint32_t number, const void *recs, size_t n,
 		     uint64_t seq);
 int ipspd_store_write(struct ipspd_store *store); /* all that was put, at once */
 
 /* A flush of all that is written begins now, or when the one that runs has ended. */
 void ipspd_store_flush(struct ipspd_store *store);
-bool ipspd_store_dirty(const struct ipspd_store *store); /* records are written that no flush was asked for */
+bool ipspd_store_dirty(
+	const struct ipspd_store *store); /* records are written that no flush was asked for */
 /* Readable when a flush has ended or the state of the disk has changed: then call _collect. */
 int ipspd_store_event_fd(const struct ipspd_store *store);
-int ipspd_store_collect(struct ipspd_store *store);                          /* 0, or IPSP_ERR_IO */
-uint64_t ipspd_store_flushed(const struct ipspd_store *store, uint32_t number); /* the last seq that is durable */
-bool ipspd_store_full(const struct ipspd_store *store); /* room is kept back for what must go on, and for no more */
+int ipspd_store_collect(struct ipspd_store *store); /* 0, or IPSP_ERR_IO */
+uint64_t ipspd_store_flushed(const struct ipspd_store *store,
+			     uint32_t number); /* the last seq that is durable */
+bool ipspd_store_full(const struct ipspd_store
+			      *store); /* room is kept back for what must go on, and for no more */
 /* Once a second or so: flushes what is dirty, and else marks in the log how far it is durable. */
 int ipspd_store_tick(struct ipspd_store *store);
 
@@ -83,6 +96,7 @@ int ipspd_store_tick(struct ipspd_store *store);
  * attempt without harm. 0, or IPSP_ERR_IO.
  */
 int ipspd_store_compact(struct ipspd_store *store, bool *again);
-void ipspd_store_compact_at(struct ipspd_store *store, uint64_t growth); /* bytes grown beyond twice the last size; 8 MiB */
+void ipspd_store_compact_at(struct ipspd_store *store,
+			    uint64_t growth); /* bytes grown beyond twice the last size; 8 MiB */
 
 #endif

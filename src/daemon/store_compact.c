@@ -1,9 +1,10 @@
 /*
- * Compaction: the present state is written aside in slices, one a turn, while turns go on. From the moment
- * that a context's slices have begun, its records go to both files (the log is what counts until the
- * end), so that the file aside, read from its beginning, gives the present state at every moment after. Then the
- * flusher makes room behind it, flushes it, renames it over the log and flushes the directory; meanwhile
- * no other flush ends, so nothing is told that only one of the two files has.
+ * Compaction: the present state is written aside in slices, one a turn, while turns go on. From the
+ * moment that a context's slices have begun, its records go to both files (the log is what counts
+ * until the end), so that the file aside, read from its beginning, gives the present state at every
+ * moment after. Then the flusher makes room behind it, flushes it, renames it over the log and
+ * flushes the directory; meanwhile no other flush ends, so nothing is told that only one of the two
+ * files has.
  */
 #include "base/err.h"
 #include "daemon/store_int.h"
@@ -98,7 +99,8 @@ static void begin(struct ipspd_store *s)
 	write_aside(s);
 }
 
-/* Contexts that nobody here knows have no snapshot: their frames are copied from the log as they are. */
+/* Contexts that nobody here knows have no snapshot: their frames are copied from the log as they
+ * are. */
 static bool copy_orphans(struct ipspd_store *s)
 {
 	const uint64_t until = s->cursor + ORPHAN_BYTES;
@@ -134,7 +136,7 @@ static bool take_slice(struct ipspd_store *s)
 			c->copied = true;
 			ipsp_buf_clear(&s->slice);
 			more = s->ops.snapshot(c->user, &s->cursor, SLICE_BYTES, &s->slice);
-			if (s->slice.failed) {
+			if (s->slice.failed || (!more && s->cursor == IPSPD_STORE_VOID)) {
 				store_compact_abort(s);
 				return false;
 			}

@@ -1,7 +1,8 @@
 /*
- * The flusher: the one thread that waits for the disk. It carries out one job at a time (a flush, or
- * the switch to a compacted file), and between jobs writes zeros ahead of the log, a slice at a time,
- * so that flushes overwrite blocks which exist already, and so that there is room when the disk is full.
+ * The flusher: the one thread that waits for the disk. It carries out one job at a time (a flush,
+ * or the switch to a compacted file), and between jobs writes zeros ahead of the log, a slice at a
+ * time, so that flushes overwrite blocks which exist already, and so that there is room when the
+ * disk is full.
  */
 #define _GNU_SOURCE /* sync_file_range */
 #include "base/err.h"
@@ -131,7 +132,8 @@ static void wait_for_work(struct ipspd_store *s)
 		pthread_cond_wait(&s->work, &s->lock);
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &until); /* a full disk may have room again: look each second */
+	clock_gettime(CLOCK_MONOTONIC,
+		      &until); /* a full disk may have room again: look each second */
 	until.tv_sec++;
 	if (pthread_cond_timedwait(&s->work, &s->lock, &until) != ETIMEDOUT)
 		return;
@@ -202,8 +204,9 @@ void store_job_begin(struct ipspd_store *s, enum store_job job)
 	s->job = job;
 	s->job_log_end = s->log.end;
 	s->job_aside_end = s->aside.end;
-	pthread_cond_signal(&s->work);
 	pthread_mutex_unlock(&s->lock);
+	pthread_cond_signal(
+		&s->work); /* after the unlock: the flusher does not wake up only to wait for it */
 }
 
 void ipspd_store_flush(struct ipspd_store *s)

@@ -16,11 +16,11 @@
  *     24  8  flushed: when this frame was written, everything before that place was durable
  *     32     data: START: boot_id of the host, as text; CONTEXT: the name; RECS: records, each
  *            u16 length | bytes; MARK and FORGET: nothing
- *   then zeros to the end of the file: room that makes flushes cheap (blocks that exist already need no
- *   journal of the file system) and that is kept back for the time when the disk is full.
+ *   then zeros to the end of the file: room that makes flushes cheap (blocks that exist already
+ * need no journal of the file system) and that is kept back for the time when the disk is full.
  *
- * The log ends at the first frame that is not whole. Whether that is a write torn by a stop, or damage,
- * is told by the frames behind it:
+ * The log ends at the first frame that is not whole. Whether that is a write torn by a stop, or
+ * damage, is told by the frames behind it:
  *   - one whose .flushed lies beyond: that place was whole on the disk, so it was damaged since;
  *   - any at all, when the host was not restarted since: a process that is killed leaves a
  *     beginning of its last write and nothing after it, so again damage;
@@ -60,7 +60,8 @@ static void set_u32(uint8_t *p, uint32_t v)
 		p[i] = (uint8_t)(v >> (24 - 8 * i));
 }
 
-/* ---------------------------------------------------------------- reading a file through a window */
+/* ---------------------------------------------------------------- reading a file through a window
+ */
 
 int store_reader_open(struct store_reader *rd, int fd)
 {
@@ -102,7 +103,8 @@ const uint8_t *store_reader_at(struct store_reader *rd, uint64_t at, size_t n)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {
-			rd->error = got < 0 ? errno : EIO; /* the file became shorter under our lock */
+			rd->error =
+				got < 0 ? errno : EIO; /* the file became shorter under our lock */
 			return NULL;
 		}
 		rd->buf.len += (size_t)got;
@@ -134,7 +136,8 @@ int store_header_check(struct store_reader *rd, const char *path, char *why, siz
 	}
 	if (!p || memcmp(p, magic, sizeof(magic)) != 0) {
 		snprintf(why, n_why,
-			 "%s is no store of ipspd, or its beginning is damaged: move it away and start "
+			 "%s is no store of ipspd, or its beginning is damaged: move it away and "
+			 "start "
 			 "again, and the peer gives back what it knows",
 			 path);
 		return IPSP_ERR_DAMAGED;
@@ -142,14 +145,16 @@ int store_header_check(struct store_reader *rd, const char *path, char *why, siz
 	unsigned version = (unsigned)p[8] << 8 | p[9];
 	if (get_u32(p + STORE_HEADER_LEN - 4) != ipsp_crc32c(0, p, STORE_HEADER_LEN - 4)) {
 		snprintf(why, n_why,
-			 "%s is damaged in its header: move it away and start again, and the peer gives "
+			 "%s is damaged in its header: move it away and start again, and the peer "
+			 "gives "
 			 "back what it knows",
 			 path);
 		return IPSP_ERR_DAMAGED;
 	}
 	if (version != STORE_VERSION) {
 		snprintf(why, n_why,
-			 "%s is of format %u, made by a newer ipspd; this one knows format %d: run the newer "
+			 "%s is of format %u, made by a newer ipspd; this one knows format %d: run "
+			 "the newer "
 			 "one, or move the file away and let the peer give back what it knows",
 			 path, version, STORE_VERSION);
 		return IPSP_ERR_VERSION;
@@ -224,7 +229,8 @@ int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, uint6
 
 	*garbage = at;
 	for (uint64_t block = at; block < rd->size; block += READ_WINDOW) {
-		size_t n = rd->size - block < READ_WINDOW ? (size_t)(rd->size - block) : READ_WINDOW;
+		size_t n =
+			rd->size - block < READ_WINDOW ? (size_t)(rd->size - block) : READ_WINDOW;
 		const uint8_t *p = store_reader_at(rd, block, n);
 		if (!p)
 			return IPSP_ERR_IO;
@@ -243,7 +249,8 @@ int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, uint6
 	return rd->error ? IPSP_ERR_IO : 0;
 }
 
-/* ---------------------------------------------------------------- which boot of the host this is */
+/* ---------------------------------------------------------------- which boot of the host this is
+ */
 
 void store_boot_id(char boot[STORE_BOOT_LEN + 1])
 {

@@ -10,15 +10,15 @@
 /* ---------------------------------------------------------------- the format (store_frame.c) */
 
 #define STORE_HEADER_LEN 32
-#define STORE_FRAME_LEN  32
-#define STORE_VERSION    1
-#define STORE_BOOT_LEN   36
+#define STORE_FRAME_LEN	 32
+#define STORE_VERSION	 1
+#define STORE_BOOT_LEN	 36
 
 enum store_frame_type {
 	STORE_START = 1,   /* a daemon began to write: boot_id of the host */
 	STORE_CONTEXT = 2, /* .context is the context of this name */
-	STORE_RECS = 3,    /* records of one turn */
-	STORE_MARK = 4,    /* nothing; says .flushed */
+	STORE_RECS = 3,	   /* records of one turn */
+	STORE_MARK = 4,	   /* nothing; says .flushed */
 	STORE_FORGET = 5,  /* .context is no more */
 	STORE_FRAME_TYPES
 };
@@ -49,8 +49,10 @@ void store_reader_fini(struct store_reader *rd);
 const uint8_t *store_reader_at(struct store_reader *rd, uint64_t at, size_t n);
 
 /*
- * The log from its first bad frame @at on. Returns IPSP_ERR_DAMAGED when a frame behind it shows that
- * @at was written whole once; else 0 and in *garbage one more than the last byte that is not zero (or
+ * The log from its first bad frame @at on. Returns IPSP_ERR_DAMAGED when a frame behind it shows
+ * that
+ * @at was written whole once; else 0 and in *garbage one more than the last byte that is not zero
+ * (or
  * @at). @same_boot: no power was lost since @at was written.
  */
 int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, uint64_t *garbage);
@@ -64,7 +66,7 @@ enum store_stage { STORE_REST, STORE_ORPHANS, STORE_SLICES, STORE_ROOM, STORE_SW
 
 struct store_file {
 	int fd;
-	uint64_t end;     /* what is written ends here; only the loop moves it */
+	uint64_t end;	  /* what is written ends here; only the loop moves it */
 	uint64_t zeroed;  /* zeros are written up to here (>= end); under the lock */
 	uint64_t flushed; /* everything before it is durable */
 };
@@ -72,7 +74,8 @@ struct store_file {
 struct store_context { /* number is the place in the list plus 1 */
 	char name[IPSP_NAME_MAX];
 	void *user;
-	bool gone, copied; /* forgotten; .copied: its slices have begun: what is put goes aside as well */
+	bool gone, copied; /* forgotten; .copied: its slices have begun: what is put goes aside as
+			      well */
 	uint64_t written, flushing, flushed; /* seq of records */
 };
 
@@ -85,13 +88,15 @@ struct ipspd_store {
 	struct store_file log, aside;
 	struct ipsp_buf out, aside_out; /* put, not yet written */
 	bool is_new, dirty, flush_wanted;
-	uint64_t cut, recs_end, marked; /* end of the last frame that is no mark; what the newest frame says of .flushed */
-	int failed;                     /* once not 0 it stays */
+	uint64_t cut, recs_end, marked; /* end of the last frame that is no mark; what the newest
+					   frame says of .flushed */
+	int failed;			/* once not 0 it stays */
 	char why[400];
 
 	/* compaction, the loop's side */
 	enum store_stage stage;
-	uint64_t growth, compact_at; /* begins when the log ends there: at twice the last size and .growth */
+	uint64_t growth,
+		compact_at; /* begins when the log ends there: at twice the last size and .growth */
 	uint64_t cursor, orphans_end;
 	uint32_t slicing; /* number of the context */
 	struct ipsp_buf slice;
@@ -107,7 +112,7 @@ struct ipspd_store {
 	const struct store_file *making; /* whose room is being made, or NULL */
 	bool want_aside, want_aside_room, full, aside_full, nudging, quit;
 	uint64_t nudged; /* how far the aside file was told to go to the disk */
-	int closing_fd;  /* the log of before a switch, or -1 */
+	int closing_fd;	 /* the log of before a switch, or -1 */
 	int room_errno;
 	bool running;
 };

@@ -14,10 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH         64
-#define ROUNDS        4 /* batches a wake-up: the rest waits for the next, after the others had their turn */
+#define BATCH 64
+#define ROUNDS                                                                                     \
+	4 /* batches a wake-up: the rest waits for the next, after the others had their turn */
 #define SOCKET_BUFFER (4 << 20)
-#define TTL           255
+#define TTL	      255
 #define SAY_EVERY_S   10
 
 union sockaddr_any {
@@ -38,7 +39,7 @@ struct ipspd_udp {
 	void *arg;
 	union sockaddr_any local, peer;
 	socklen_t addr_len;
-	int fd;         /* -1: not bound */
+	int fd;		/* -1: not bound */
 	int said_errno; /* the last trouble that was logged; 0: all is well */
 	time_t said_drop_s;
 	struct ipspd_udp_stats stats;
@@ -248,7 +249,8 @@ void ipspd_udp_flush(struct ipspd_udp *udp)
 
 static void set_int(int fd, int level, int name, int value)
 {
-	/* what can't be set shows itself: without the TTL nothing would pass the check on either side */
+	/* what can't be set shows itself: without the TTL nothing would pass the check on either
+	 * side */
 	setsockopt(fd, level, name, &value, sizeof(value));
 }
 
@@ -277,7 +279,8 @@ static bool try_open(struct ipspd_udp *udp)
 	if (fd >= 0) {
 		set_options(fd, family);
 		if (bind(fd, &udp->local.any, udp->addr_len) == 0)
-			udp->readable = event_new(udp->base, fd, EV_READ | EV_PERSIST, on_readable, udp);
+			udp->readable =
+				event_new(udp->base, fd, EV_READ | EV_PERSIST, on_readable, udp);
 		if (udp->readable && event_add(udp->readable, NULL) == 0) {
 			udp->fd = fd;
 			all_well(udp, "bound to");

@@ -1,10 +1,10 @@
 /*
  * udp - the one socket of a context towards its peer.
  *
- * Bound to the interface's own address and the port; datagrams go to the peer's address and the same
- * port with TTL (hop limit) 255, and only such as come from there with 255 are passed on (GTSM, RFC 5082): a
- * sender behind a router is not the peer. A missing interface or address is no error: the socket
- * is tried again every second, and that is said once.
+ * Bound to the interface's own address and the port; datagrams go to the peer's address and the
+ * same port with TTL (hop limit) 255, and only such as come from there with 255 are passed on
+ * (GTSM, RFC 5082): a sender behind a router is not the peer. A missing interface or address is no
+ * error: the socket is tried again every second, and that is said once.
  */
 #ifndef IPSPD_UDP_H
 #define IPSPD_UDP_H
@@ -18,13 +18,13 @@ struct event_base;
 struct ipspd_udp;
 
 #define IPSPD_UDP_STATS(X)                                                                         \
-	X(received, "datagrams-received", "datagrams passed on to the protocol")                  \
-	X(sent, "datagrams-sent", "datagrams handed to the network")                              \
-	X(drop_source, "drop-source", "datagrams dropped: not from the peer's address and port")  \
-	X(drop_ttl, "drop-ttl", "datagrams dropped: TTL or hop limit was not 255")                \
-	X(drop_long, "drop-long", "datagrams dropped: longer than any of ours")                   \
-	X(send_errors, "send-errors", "datagrams that the system refused to send")                \
-	X(receive_errors, "receive-errors", "errors on reception")                                \
+	X(received, "datagrams-received", "datagrams passed on to the protocol")                   \
+	X(sent, "datagrams-sent", "datagrams handed to the network")                               \
+	X(drop_source, "drop-source", "datagrams dropped: not from the peer's address and port")   \
+	X(drop_ttl, "drop-ttl", "datagrams dropped: TTL or hop limit was not 255")                 \
+	X(drop_long, "drop-long", "datagrams dropped: longer than any of ours")                    \
+	X(send_errors, "send-errors", "datagrams that the system refused to send")                 \
+	X(receive_errors, "receive-errors", "errors on reception")                                 \
 	X(bind_errors, "bind-errors", "times that the socket could not be opened or bound")
 
 struct ipspd_udp_stats {
@@ -47,7 +47,8 @@ struct ipspd_udp *ipspd_udp_new(struct event_base *base, const struct ipspd_udp_
 				ipspd_udp_receive_fn *receive, void *arg);
 void ipspd_udp_free(struct ipspd_udp *udp); /* NULL is fine */
 
-/* Collects @bytes (borrowed until the flush); the flush sends all of them. What can't be sent is dropped and counted. */
+/* Collects @bytes (borrowed until the flush); the flush sends all of them. What can't be sent is
+ * dropped and counted. */
 void ipspd_udp_send(struct ipspd_udp *udp, const uint8_t *bytes, size_t n);
 void ipspd_udp_flush(struct ipspd_udp *udp);
 

@@ -135,8 +135,8 @@ static int wait_some(struct ipsp_call *call, const struct deadline *deadline)
 }
 
 /*
- * 1, or an error; IPSP_ERR_TIMEOUT when the time ran out. What is queued is written only when there is
- * nothing left to pull: so all that a caller asks in return for one read goes out in one write.
+ * 1, or an error; IPSP_ERR_TIMEOUT when the time ran out. What is queued is written only when there
+ * is nothing left to pull: so all that a caller asks in return for one read goes out in one write.
  */
 static int next_until(struct ipsp_call *call, struct ipsp_conn_msg *msg,
 		      const struct deadline *deadline)

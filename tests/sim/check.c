@@ -1,5 +1,6 @@
 #include "check.h"
 #include "world.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -492,6 +493,27 @@ static const char *rest_of_ha(const struct ha *ha)
 			return "an HA waits to recover a session";
 	}
 	return NULL;
+}
+
+const char *check_words(const struct host *h)
+{
+	static char words[2][160];
+	struct ipsp_status st;
+	const char *waiting;
+
+	if (!h->node)
+		return "no process";
+	ipsp_node_status(h->node, host_ms(h), &st);
+	waiting = ipsp_waiting_word(st.waiting);
+	snprintf(words[h->side], sizeof(words[h->side]),
+		 "%c %s %s, peer %s, epoch %llu, sent %llu acked %llu applied %llu%s%s%s%s",
+		 h->letter, ipsp_role_word(st.role), ipsp_state_word(st.state),
+		 ipsp_peer_state_word(st.peer_state), (unsigned long long)st.epoch,
+		 (unsigned long long)st.sent, (unsigned long long)st.acked,
+		 (unsigned long long)st.applied, st.serving ? ", serves" : "",
+		 waiting ? ", waits for " : "", waiting ? waiting : "",
+		 st.draining ? ", drains" : "");
+	return words[h->side];
 }
 
 const char *check_rest(struct world *w)

@@ -67,5 +67,6 @@ void check_replay(struct host *h);
 void check_snapshot(struct host *h);
 /* All is as it should be when nothing disturbs: NULL, or what is missing (static text). */
 const char *check_rest(struct world *w);
+const char *check_words(const struct host *h); /* where a side stands, in a few words; static text of each side */
 
 #endif

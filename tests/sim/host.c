@@ -163,6 +163,7 @@ void host_cont(struct host *h)
 		return;
 	world_trace(h->w, TRACE_FAULT, "%c SIGCONT", h->letter);
 	h->stopped = false;
+	h->turn_at = SIM_NEVER; /* the one that was due has passed it by */
 	if (h->phase != TURN_NONE)
 		go_on(h, 0);
 	else

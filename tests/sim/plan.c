@@ -367,6 +367,7 @@ static void repair_host(struct plan *plan, struct host *h, bool all)
 			if (h->disk.lease_boot != 0 && rand_chance(&plan->rand, 60)) {
 				world_hit(w, FAULT_LEASE_TORN);
 				h->disk.lease_boot = 0;
+				check_died(h, true); /* nobody can know that it is the same boot */
 			}
 			if (!h->powered)
 				host_boot(h);
@@ -518,7 +519,8 @@ static void settle(struct plan *plan)
 				ha_detach(&w->has[i]);
 		}
 	}
-	world_fail(w, "not at rest after %.1f s of quiet: %s", (double)bound / 1e6, why);
+	world_fail(w, "not at rest after %.1f s of quiet: %s; %s; %s", (double)bound / 1e6, why,
+		   check_words(&w->hosts[0]), check_words(&w->hosts[1]));
 }
 
 /* Is there an address that this side could give, or be given? */

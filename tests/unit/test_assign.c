@@ -15,7 +15,7 @@
 #define POOL_SIZE 4
 
 /* Numbers are places by name: the order of this list. */
-enum { ALPHA, BRAVO, CHARLIE, DELTA, ECHO, FOXTROT, GOLF, POOLS };
+enum { ALPHA, BRAVO, CHARLIE, DELTA, ECHO, FOXTROT, GOLF, HOTEL, POOLS };
 
 static const struct ipsp_pool_conf pool_confs[POOLS] = {
 	[ALPHA] = {.name = "alpha", .group = "g1", .type = IPSP_POOL_PRIVATE, .priority = 1},
@@ -25,6 +25,7 @@ static const struct ipsp_pool_conf pool_confs[POOLS] = {
 	[ECHO] = {.name = "echo", .group = "g1", .type = IPSP_POOL_STATIC},
 	[FOXTROT] = {.name = "foxtrot", .group = "g2", .type = IPSP_POOL_STATIC},
 	[GOLF] = {.name = "golf", .group = "g1", .type = IPSP_POOL_PRIVATE, .priority = 0},
+	[HOTEL] = {.name = "hotel", .group = "g1", .type = IPSP_POOL_STATIC},
 };
 
 struct world {
@@ -190,6 +191,10 @@ static void test_order(void **state)
 	expect_order(w, NULL, NULL, "delta bravo charlie ");
 	expect_order(w, NULL, "g1", "golf alpha charlie ");
 	expect_order(w, "golf", NULL, "golf ");
+	/* from the peer may come what no name resolves to: a group that the pool doesn't have */
+	struct ipsp_ask ask = {IPSP_SEL_GROUP, BRAVO, IPSP_NO_POOL, 0};
+	uint32_t cursor = 0;
+	assert_int_equal(ipsp_order_next(w->order, &ask, &cursor), IPSP_NO_POOL);
 	w->pool_confs[DELTA].busyout = w->pool_confs[GOLF].busyout = true;
 	ipsp_order_free(w->order);
 	w->order = ipsp_order_new(&w->conf);

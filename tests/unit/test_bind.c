@@ -46,7 +46,7 @@ struct model_bind {
 
 struct model {
 	struct model_bind *binds;
-	size_t n, cap;
+	size_t n, cap, peak;
 };
 
 static bool same(const char *a, size_t n_a, const char *b, size_t n_b)
@@ -233,6 +233,8 @@ static void add_one(struct ipsp_binds *binds, struct model *m, const struct ipsp
 	assert_int_not_equal(number, IPSP_NO_BIND);
 	assert_null(model_number(m, number));
 	model_add(m, number, &bind);
+	m->peak = m->n > m->peak ? m->n : m->peak;
+	assert_true(number < m->peak); /* what was deleted is used again */
 }
 
 static void del_one(struct ipsp_binds *binds, struct model *m)
@@ -343,6 +345,41 @@ static void test_growth(void **state)
 	ipsp_binds_free(binds);
 }
 
+static void expect_from(const struct ipsp_binds *binds, uint32_t first, uint32_t n)
+{
+	struct name name;
+
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(ipsp_binds_session(binds, numbered(&name, i)),
+				 i < first ? IPSP_NO_BIND : i);
+}
+
+/* Full, under many keys: long runs, some of them around the end of the table. */
+static void test_full(void **state)
+{
+	enum { FULL = 405 }; /* one more, and it grows: 64 * 1.5^5 * 5 / 6 */
+	struct name name;
+	uint8_t key[16] = {0};
+
+	(void)state;
+	for (uint32_t round = 0; round < 500; round++) {
+		memcpy(key, &round, sizeof(round));
+		struct ipsp_binds *binds = ipsp_binds_new(key);
+
+		for (uint32_t i = 0; i < FULL; i++) {
+			struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION,
+						 .ident = *numbered(&name, i)};
+
+			assert_int_equal(ipsp_binds_add(binds, &bind), i);
+		}
+		expect_from(binds, 0, FULL);
+		for (uint32_t i = 0; i < FULL / 4; i++)
+			ipsp_binds_del(binds, i);
+		expect_from(binds, FULL / 4, FULL);
+		ipsp_binds_free(binds);
+	}
+}
+
 /* Tens of thousands kept for one subscriber slow nobody down: a chain, not a run in the index. */
 static void test_one_subscriber_with_many(void **state)
 {
@@ -441,6 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_one_subscriber_with_many),
 		cmocka_unit_test(test_texts_of_another_binding),
 		cmocka_unit_test(test_no_such_number),

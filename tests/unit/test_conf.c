@@ -393,9 +393,11 @@ static void test_a_range_cannot_wrap(void **state)
 	expect_no_range(&conf, v6_pool("pool-d", 0x8000000000000000, 1, 2));
 	expect_no_range(&conf, v6_pool("pool-d", UINT64_C(0x20010db800000001), 48,
 				       1)); /* not on a border */
-	pool = v6_pool("pool-d", 0, 64, 2); /* has ::ffff:0:0/96 in it, which is all of IPv4 */
-	pool.base.lo = 0;
+	pool = v6_pool("pool-d", 0, 96, 3); /* the second one would be all of IPv4 */
+	pool.base.lo = UINT64_C(0xfffe00000000);
 	expect_no_range(&conf, pool);
+	pool.size = 1;
+	expect_last(pool, (struct ipsp_addr){0, UINT64_C(0xfffeffffffff)});
 	pool = v6_pool("pool-d", 0, 128, 2);
 	pool.base.lo = UINT64_C(0xfffeffffffff); /* the second one would be 0.0.0.0 */
 	expect_no_range(&conf, pool);
@@ -621,6 +623,49 @@ static void test_decode_refuses(void **state)
 	ipsp_conf_fini(&conf);
 }
 
+static void test_decode_limits(void **state)
+{
+	struct ipsp_context_conf conf, back;
+	struct ipsp_buf buf = {0};
+	uint8_t *bytes;
+
+	(void)state;
+	ipsp_conf_init(&conf, "isp1");
+	conf.pools = (struct ipsp_pool_conf *)calloc(IPSP_POOLS_MAX + 1, sizeof(*conf.pools));
+	assert_non_null(conf.pools);
+	for (uint32_t i = 0; i <= IPSP_POOLS_MAX; i++) {
+		char name[IPSP_NAME_MAX];
+
+		snprintf(name, sizeof(name), "pool-%04u", i);
+		conf.pools[i] = v4_pool(name, 0x0a000000 + i, 1);
+	}
+	conf.n_pools = IPSP_POOLS_MAX;
+	expect_good(&conf);
+	encode(&conf, &buf);
+	assert_int_equal(decode(buf.data, buf.len, &back), 0);
+	ipsp_conf_fini(&back);
+	ipsp_buf_fini(&buf);
+	conf.n_pools++;
+	expect_fault(&conf, "pools", "up to 1024");
+	expect_refused(&conf);
+	/* a name of 31 bytes, and the same with one more in front */
+	memset(conf.pools[0].name, 'n', IPSP_NAME_MAX - 1);
+	conf.n_pools = 1;
+	encode(&conf, &buf);
+	assert_int_equal(decode(buf.data, buf.len, &back), 0);
+	ipsp_conf_fini(&back);
+	bytes = (uint8_t *)malloc(buf.len + 1);
+	assert_non_null(bytes);
+	memcpy(bytes, buf.data, 4);
+	bytes[3] = IPSP_NAME_MAX;
+	bytes[4] = 'n';
+	memcpy(bytes + 5, buf.data + 4, buf.len - 4);
+	assert_int_equal(decode(bytes, buf.len + 1, &back), IPSP_ERR_FORMAT);
+	free(bytes);
+	ipsp_buf_fini(&buf);
+	ipsp_conf_fini(&conf);
+}
+
 static void test_digest(void **state)
 {
 	struct ipsp_context_conf conf;
@@ -793,6 +838,7 @@ int main(void)
 		cmocka_unit_test(test_encoded_bytes),
 		cmocka_unit_test(test_decode_distrusts),
 		cmocka_unit_test(test_decode_refuses),
+		cmocka_unit_test(test_decode_limits),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_diff_of_missing_pools),

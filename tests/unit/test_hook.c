@@ -11,6 +11,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static char dir[64], script[96], output[96];
@@ -122,7 +123,8 @@ static void tells_what_happened(void **state)
 	(void)state;
 	setenv("IPSP_STALE", "of an outer hook", 1);
 	setenv("NOTIFY_SOCKET", "/nobody", 1);
-	write_script("{ env | grep -E '^(IPSP_|NOTIFY)' | sort; read x || echo no input; } >> $out");
+	write_script(
+		"{ env | grep -E '^(IPSP_|NOTIFY)' | sort; read x || echo no input; } >> $out");
 	call(IPSP_HOOK_DUPLICATE);
 	run(300);
 	const char *text = read_output();

@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static struct ipspd_inbox inbox;
@@ -30,7 +31,10 @@ static void copies_everything(void **state)
 		.ha_name = name,
 		.pool = pool,
 		.group = group,
-		.ident = {.subscriber = subscriber, .n_subscriber = 6, .session = subscriber, .n_session = 0},
+		.ident = {.subscriber = subscriber,
+			  .n_subscriber = 6,
+			  .session = subscriber,
+			  .n_session = 0},
 	};
 
 	(void)state;

@@ -11,6 +11,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define HERE 0x7f00002au /* 127.0.0.42 */
@@ -54,9 +55,8 @@ static int plain(uint32_t host, uint16_t from_port, int ttl)
 
 static void say(int fd, const void *bytes, size_t n)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET,
-				 .sin_port = htons(port),
-				 .sin_addr.s_addr = htonl(HERE)};
+	struct sockaddr_in sa = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(HERE)};
 
 	assert_int_equal(sendto(fd, bytes, n, 0, (struct sockaddr *)&sa, sizeof(sa)), (ssize_t)n);
 }
@@ -118,7 +118,8 @@ static void only_the_peer_is_heard(void **state)
 
 	(void)state;
 	struct ipspd_udp *udp = udp_at(HERE, PEER);
-	int stranger = plain(PEER + 1, port, 255), other_port = plain(PEER, (uint16_t)(port + 1), 255);
+	int stranger = plain(PEER + 1, port, 255),
+	    other_port = plain(PEER, (uint16_t)(port + 1), 255);
 	int far = plain(PEER, port, 254);
 
 	say(stranger, "x", 1);
@@ -217,8 +218,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(two_talk),		  T(only_the_peer_is_heard),
-		T(sends_with_255),	  T(waits_for_its_address),
+		T(two_talk), T(only_the_peer_is_heard), T(sends_with_255), T(waits_for_its_address),
 		T(ipv6),
 	};
 

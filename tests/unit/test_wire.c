@@ -187,6 +187,7 @@ static void test_request(void **state)
 	assert_memory_equal(got.u.request.ident.session, "s1", 2);
 	check_lengths(&msg);
 
+	ipsp_msg_put(buf, 0, sizeof(buf), &msg);
 	buf[19] = 3; /* a way to select that there is not */
 	assert_int_equal(ipsp_msg_next(&(struct ipsp_rd){buf, buf + n, false}, &got),
 			 IPSP_ERR_FORMAT);

@@ -17,9 +17,6 @@ class Loop:
     def add(self, file, events, callback):
         self._selector.register(file, events, callback)
 
-    def change(self, file, events, callback):
-        self._selector.modify(file, events, callback)
-
     def remove(self, file):
         self._selector.unregister(file)
 
@@ -69,6 +66,8 @@ class Agent:
             self._writing = True
 
     def _writable(self, _events):
+        if not self._open:
+            return  # the end came in the same turn
         try:
             sent = os.write(self._in.fileno(), self._unsent[:65536])
             del self._unsent[:sent]

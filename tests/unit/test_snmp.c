@@ -1,0 +1,702 @@
+/* test_snmp - notifications as managers get them: bytes on a socket, and a real snmptrapd. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/config.h"
+#include "daemon/ctx.h"
+#include "daemon/engine.h"
+#include "daemon/snmp.h"
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SNMPTRAPD "/usr/sbin/snmptrapd"
+
+static char dir[] = "/tmp/ipspd-snmp-XXXXXX";
+static struct event_base *base;
+static struct ipspd_config config;
+static struct ipspd daemon_;
+static struct ipspd_snmp *snmp;
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* ---------------------------------------------------------------- a manager that is only a socket */
+
+struct manager {
+	int fd;
+	uint16_t port;
+};
+
+static struct manager manager_new(void)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(addr);
+	struct manager m = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)};
+
+	assert_int_equal(bind(m.fd, (struct sockaddr *)&addr, n), 0);
+	assert_int_equal(getsockname(m.fd, (struct sockaddr *)&addr, &n), 0);
+	m.port = ntohs(addr.sin_port);
+	return m;
+}
+
+struct message { /* one datagram, and what it says, in text */
+	uint8_t bytes[2048];
+	size_t n, pdu; /* where the tag of the PDU is */
+	struct sockaddr_in from;
+	long reqid;
+	char text[4096]; /* "community tag\nOID type value\n..." */
+};
+
+struct ber {
+	const uint8_t *p, *end;
+};
+
+static uint8_t ber_next(struct ber *from, struct ber *value)
+{
+	uint8_t tag = *from->p++;
+	size_t n = *from->p++;
+
+	if (n & 0x80) {
+		size_t bytes = n & 0x7f;
+
+		for (n = 0; bytes > 0; bytes--)
+			n = n << 8 | *from->p++;
+	}
+	*value = (struct ber){from->p, from->p + n};
+	assert_true(value->end <= from->end);
+	from->p += n;
+	return tag;
+}
+
+static unsigned long long ber_number(struct ber value)
+{
+	unsigned long long v = 0;
+
+	while (value.p < value.end)
+		v = v << 8 | *value.p++;
+	return v;
+}
+
+static void say(struct message *m, const char *format, ...)
+{
+	size_t n = strlen(m->text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(m->text + n, sizeof(m->text) - n, format, args);
+	va_end(args);
+}
+
+static void say_oid(struct message *m, struct ber value)
+{
+	unsigned long v = 0;
+
+	say(m, "1.%u", *value.p++ - 40u);
+	for (; value.p < value.end; value.p++) {
+		v = v << 7 | (*value.p & 0x7f);
+		if (*value.p & 0x80)
+			continue;
+		say(m, ".%lu", v);
+		v = 0;
+	}
+}
+
+static void say_value(struct message *m, uint8_t tag, struct ber value)
+{
+	switch (tag) {
+	case 0x02:
+		say(m, " INTEGER %llu\n", ber_number(value));
+		return;
+	case 0x04:
+		say(m, " STRING %.*s\n", (int)(value.end - value.p), (const char *)value.p);
+		return;
+	case 0x06:
+		say(m, " OID ");
+		say_oid(m, value);
+		say(m, "\n");
+		return;
+	case 0x43: /* a time is not for exact comparison */
+		assert_true(ber_number(value) < 100000);
+		say(m, " TimeTicks\n");
+		return;
+	case 0x46:
+		say(m, " Counter64 %llu\n", ber_number(value));
+		return;
+	default:
+		say(m, " tag %02x\n", tag);
+	}
+}
+
+static void decode(struct message *m)
+{
+	struct ber all = {m->bytes, m->bytes + m->n}, msg, pdu, list, var, value;
+	uint8_t tag;
+
+	m->text[0] = '\0';
+	ber_next(&all, &msg);
+	ber_next(&msg, &value);
+	assert_int_equal(ber_number(value), 1); /* version 2c */
+	ber_next(&msg, &value);
+	m->pdu = (size_t)(msg.p - m->bytes);
+	tag = ber_next(&msg, &pdu);
+	say(m, "%.*s %s\n", (int)(value.end - value.p), (const char *)value.p,
+	    tag == 0xa6 ? "inform" : tag == 0xa7 ? "trap" : "?");
+	ber_next(&pdu, &value);
+	m->reqid = (long)ber_number(value);
+	ber_next(&pdu, &value);
+	ber_next(&pdu, &value);
+	ber_next(&pdu, &list);
+	while (list.p < list.end) {
+		ber_next(&list, &var);
+		ber_next(&var, &value);
+		say_oid(m, value);
+		tag = ber_next(&var, &value);
+		say_value(m, tag, value);
+	}
+}
+
+static void turn_loop(double seconds)
+{
+	struct timeval tv = {.tv_usec = 5000};
+	double end = now_s() + seconds;
+
+	do {
+		event_base_loopexit(base, &tv);
+		event_base_loop(base, 0);
+	} while (now_s() < end);
+}
+
+/* The next message within @seconds; false when none came. */
+static bool receive(struct manager *m, struct message *msg, double seconds)
+{
+	double end = now_s() + seconds;
+	socklen_t n_from = sizeof(msg->from);
+	ssize_t n;
+
+	do {
+		turn_loop(0);
+		n = recvfrom(m->fd, msg->bytes, sizeof(msg->bytes), 0, (struct sockaddr *)&msg->from,
+			     &n_from);
+	} while (n < 0 && now_s() < end);
+	if (n < 0)
+		return false;
+	msg->n = (size_t)n;
+	decode(msg);
+	return true;
+}
+
+/* A response is the same message with another tag. */
+static void acknowledge(struct manager *m, struct message *msg)
+{
+	msg->bytes[msg->pdu] = 0xa2;
+	assert_true(sendto(m->fd, msg->bytes, msg->n, 0, (struct sockaddr *)&msg->from,
+			   sizeof(msg->from)) == (ssize_t)msg->n);
+}
+
+/* ---------------------------------------------------------------- the daemon's side */
+
+static struct ipspd_sink *add_sink(const char *host, uint16_t port)
+{
+	struct ipspd_sink *sinks = realloc(config.sinks, (config.n_sinks + 1) * sizeof(*sinks));
+	struct ipspd_sink *sink;
+
+	assert_non_null(sinks);
+	config.sinks = sinks;
+	sink = &sinks[config.n_sinks++];
+	*sink = (struct ipspd_sink){.port = port, .community = "public"};
+	snprintf(sink->host, sizeof(sink->host), "%s", host);
+	return sink;
+}
+
+static void start(void)
+{
+	char why[256];
+
+	snprintf(config.state_directory, sizeof(config.state_directory), "%s", dir);
+	daemon_ = (struct ipspd){.base = base, .config = &config, .started_ms = ipspd_now()};
+	snmp = ipspd_snmp_new(&daemon_, why, sizeof(why));
+	if (!snmp)
+		fail_msg("%s", why);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	base = event_base_new();
+	return base ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	ipspd_snmp_free(snmp);
+	snmp = NULL;
+	ipspd_config_fini(&config);
+	event_base_free(base);
+	return 0;
+}
+
+static void send_all_free(const char *context)
+{
+	struct ipspd_snmp_trap trap = {.trap = IPSP_TRAP_ALL_ADDRS_FREE,
+				       .context = context,
+				       .interface = "ipsp-lan"};
+
+	ipspd_snmp_send(snmp, &trap);
+}
+
+static struct ipspd_snmp_counts counts(void)
+{
+	struct ipspd_snmp_counts c;
+
+	ipspd_snmp_counts(snmp, &c);
+	return c;
+}
+
+/* ---------------------------------------------------------------- stories */
+
+static void a_trap_in_the_manner_of_the_rfc(void **state)
+{
+	struct manager m = manager_new();
+	struct message msg;
+
+	(void)state;
+	add_sink("127.0.0.1", m.port);
+	start();
+	send_all_free("isp1");
+	assert_true(receive(&m, &msg, 2));
+	assert_string_equal(msg.text, "public trap\n"
+				      "1.3.6.1.2.1.1.3.0 TimeTicks\n"
+				      "1.3.6.1.6.3.1.1.4.1.0 OID 1.3.6.1.4.1.8164.2.86\n"
+				      "1.3.6.1.4.1.8164.1.31.5.0 STRING isp1\n"
+				      "1.3.6.1.4.1.8164.1.31.6.0 STRING ipsp-lan\n");
+	assert_false(receive(&m, &msg, 0.3));
+	assert_int_equal(counts().sent, 1);
+	assert_int_equal(counts().queued, 0);
+	close(m.fd);
+}
+
+static void a_trap_in_the_manner_of_staros(void **state)
+{
+	struct manager m = manager_new();
+	struct message msg;
+
+	(void)state;
+	add_sink("127.0.0.1", m.port);
+	config.trap_style = IPSPD_TRAP_STARENT;
+	start();
+	send_all_free("isp1");
+	assert_true(receive(&m, &msg, 2));
+	assert_string_equal(msg.text, "public trap\n"
+				      "1.3.6.1.2.1.1.3.0 TimeTicks\n"
+				      "1.3.6.1.6.3.1.1.4.1.0 OID 1.3.6.1.4.1.8164.2.86\n"
+				      "1.3.6.1.4.1.8164.1.31.5 STRING isp1\n"
+				      "1.3.6.1.4.1.8164.1.31.6 STRING ipsp-lan\n"
+				      "1.3.6.1.6.3.1.1.4.3.0 OID 1.3.6.1.4.1.8164.2\n");
+	close(m.fd);
+}
+
+static void our_own_notifications(void **state)
+{
+	struct manager m = manager_new();
+	struct message msg;
+	struct ipspd_snmp_trap trap = {.trap = IPSP_TRAP_ROLE_CHANGE,
+				       .context = "isp1",
+				       .interface = "ipsp-lan",
+				       .role = IPSP_ROLE_SECONDARY,
+				       .peer_state = IPSP_PEER_UP,
+				       .peer = ipsp_addr_v4(0xc0000202),
+				       .epoch = 0x100000003};
+
+	(void)state;
+	add_sink("127.0.0.1", m.port);
+	start();
+	ipspd_snmp_send(snmp, &trap);
+	assert_true(receive(&m, &msg, 2));
+	assert_string_equal(msg.text,
+			    "public trap\n"
+			    "1.3.6.1.2.1.1.3.0 TimeTicks\n"
+			    "1.3.6.1.6.3.1.1.4.1.0 OID 1.3.6.1.4.1.8072.9999.9999.4187.0.4\n"
+			    "1.3.6.1.4.1.8072.9999.9999.4187.1.1.0 STRING isp1\n"
+			    "1.3.6.1.4.1.8072.9999.9999.4187.1.2.0 STRING ipsp-lan\n"
+			    "1.3.6.1.4.1.8072.9999.9999.4187.1.3.0 INTEGER 2\n"
+			    "1.3.6.1.4.1.8072.9999.9999.4187.1.4.0 INTEGER 1\n"
+			    "1.3.6.1.4.1.8072.9999.9999.4187.1.5.0 STRING 192.0.2.2\n"
+			    "1.3.6.1.4.1.8072.9999.9999.4187.1.6.0 Counter64 4294967299\n");
+	trap.trap = IPSP_TRAP_DUPLICATE;
+	trap.address = ipsp_addr_v4(0x0a010005);
+	ipspd_snmp_send(snmp, &trap);
+	assert_true(receive(&m, &msg, 2));
+	assert_non_null(strstr(msg.text, " OID 1.3.6.1.4.1.8072.9999.9999.4187.0.6\n"));
+	assert_non_null(strstr(msg.text, "4187.1.7.0 STRING 10.1.0.5\n"));
+	close(m.fd);
+}
+
+static void an_inform_is_repeated_until_acknowledged(void **state)
+{
+	struct manager m = manager_new();
+	struct message msg, again;
+	double sent_at;
+
+	(void)state;
+	add_sink("127.0.0.1", m.port)->inform = true;
+	start();
+	send_all_free("one");
+	send_all_free("two");
+	assert_true(receive(&m, &msg, 2));
+	assert_non_null(strstr(msg.text, "public inform\n"));
+	assert_non_null(strstr(msg.text, "STRING one\n"));
+	sent_at = now_s();
+	assert_true(receive(&m, &again, 3)); /* the same one: the second waits its turn */
+	assert_true(now_s() - sent_at > 0.8);
+	assert_int_equal(again.reqid, msg.reqid);
+	assert_string_equal(again.text, msg.text);
+	assert_int_equal(counts().queued, 2);
+
+	acknowledge(&m, &again);
+	assert_true(receive(&m, &msg, 2));
+	assert_non_null(strstr(msg.text, "STRING two\n"));
+	acknowledge(&m, &msg);
+	assert_false(receive(&m, &msg, 1.5));
+	assert_int_equal(counts().acknowledged, 2);
+	assert_int_equal(counts().queued, 0);
+	close(m.fd);
+}
+
+static void a_dead_sink_delays_nobody_and_its_queue_is_limited(void **state)
+{
+	struct manager m = manager_new(), dead = manager_new();
+	struct message msg;
+	double begin = now_s();
+
+	(void)state;
+	close(dead.fd);
+	add_sink("127.0.0.1", dead.port)->inform = true;
+	add_sink("no-such-host.invalid", 162);
+	add_sink("127.0.0.1", m.port);
+	start();
+	for (int i = 0; i < 100; i++)
+		send_all_free("isp1");
+	assert_true(now_s() - begin < 0.5);
+	for (int i = 0; i < 100; i++)
+		assert_true(receive(&m, &msg, 1));
+	assert_true(now_s() - begin < 2);
+	assert_int_equal(counts().queued, 2 * IPSPD_SNMP_QUEUE);
+	assert_int_equal(counts().dropped, 2 * (100 - IPSPD_SNMP_QUEUE));
+	close(m.fd);
+}
+
+static void a_manager_that_comes_late_gets_what_waited(void **state)
+{
+	struct manager m = manager_new();
+	struct message msg;
+	int got = 0;
+
+	(void)state;
+	add_sink("127.0.0.1", m.port)->inform = true;
+	start();
+	for (int i = 0; i < IPSPD_SNMP_QUEUE; i++)
+		send_all_free("isp1");
+	turn_loop(1.2); /* one repetition at least */
+	while (recv(m.fd, msg.bytes, sizeof(msg.bytes), 0) > 0)
+		;
+	while (receive(&m, &msg, 4)) {
+		acknowledge(&m, &msg);
+		got++;
+	}
+	assert_int_equal(got, IPSPD_SNMP_QUEUE);
+	assert_int_equal(counts().acknowledged, IPSPD_SNMP_QUEUE);
+	close(m.fd);
+}
+
+static void a_name_is_resolved_beside_the_loop(void **state)
+{
+	struct manager m = manager_new();
+	struct message msg;
+
+	(void)state;
+	add_sink("localhost", m.port);
+	start();
+	send_all_free("isp1");
+	/* where localhost is ::1 first, the socket on 127.0.0.1 hears nothing */
+	if (receive(&m, &msg, 3))
+		assert_non_null(strstr(msg.text, "STRING isp1\n"));
+	assert_int_equal(counts().sent, 1);
+	close(m.fd);
+}
+
+/* ---------------------------------------------------------------- version 3, by a real receiver */
+
+struct trapd {
+	pid_t pid;
+	bool numbers; /* shows OIDs as numbers */
+	char out[128], conf[128];
+};
+
+static void put_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static char *get_file(const char *path)
+{
+	static char text[65536];
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	text[n] = '\0';
+	return text;
+}
+
+static uint16_t free_port(void)
+{
+	struct manager m = manager_new();
+
+	close(m.fd);
+	return m.port;
+}
+
+/* Our modules and the stand-ins for the IETF's: "TREE/tests/mibs:TREE/mibs". */
+static const char *mib_path(void)
+{
+	static char path[1024];
+	const char *unit = strstr(__FILE__, "unit/test_snmp.c");
+	int n = unit ? (int)(unit - __FILE__) : 0;
+
+	snprintf(path, sizeof(path), "%.*smibs:%.*s../mibs", n, __FILE__, n, __FILE__);
+	return path;
+}
+
+static void exec_trapd(const struct trapd *t, uint16_t port)
+{
+	char listen[64], log[160];
+
+	snprintf(listen, sizeof(listen), "udp:127.0.0.1:%u", port);
+	snprintf(log, sizeof(log), "-Lf%s", t->out);
+	setenv("SNMP_PERSISTENT_DIR", dir, 1);
+	setenv("MIBDIRS", mib_path(), 1);
+	setenv("MIBS", "IPSPD-MIB:IPSPD-STARENT-MIB", 1);
+	execl(SNMPTRAPD, SNMPTRAPD, "-f", "-C", "-c", t->conf, log, t->numbers ? "-On" : "-OS",
+	      listen, NULL);
+	_exit(127);
+}
+
+static struct trapd trapd_new(uint16_t port, bool numbers, const char *conf)
+{
+	struct trapd t = {.numbers = numbers};
+
+	snprintf(t.out, sizeof(t.out), "%s/trapd.out", dir);
+	snprintf(t.conf, sizeof(t.conf), "%s/trapd.conf", dir);
+	unlink(t.out);
+	put_file(t.conf, conf);
+	t.pid = fork();
+	assert_true(t.pid >= 0);
+	if (t.pid == 0)
+		exec_trapd(&t, port);
+	for (int i = 0; i < 200 && !strstr(get_file(t.out), "NET-SNMP version"); i++)
+		usleep(20000);
+	return t;
+}
+
+static void trapd_free(struct trapd *t)
+{
+	kill(t->pid, SIGKILL);
+	waitpid(t->pid, NULL, 0);
+	unlink(t->out);
+	unlink(t->conf);
+}
+
+static bool trapd_says(const struct trapd *t, const char *words, double seconds)
+{
+	double end = now_s() + seconds;
+
+	while (!strstr(get_file(t->out), words))
+		if (now_s() < end)
+			turn_loop(0.02);
+		else
+			return false;
+	return true;
+}
+
+static struct ipspd_sink *add_v3(uint16_t port)
+{
+	struct ipspd_sink *sink = add_sink("127.0.0.1", port);
+
+	sink->version = IPSPD_SNMP_V3;
+	strcpy(sink->user, "ops");
+	sink->auth = IPSPD_AUTH_SHA256;
+	sink->priv = IPSPD_PRIV_AES;
+	strcpy(sink->auth_passphrase, "auth passphrase");
+	strcpy(sink->priv_passphrase, "priv passphrase");
+	return sink;
+}
+
+static const char engine_conf[] = "createUser -e 0x%s ops SHA-256 \"auth passphrase\" AES \"priv passphrase\"\n"
+				  "authUser log ops authPriv\n";
+
+static void version_3_traps_survive_a_restart(void **state)
+{
+	char path[64], id[64] = "", conf[512];
+	uint16_t port = free_port();
+	struct trapd trapd;
+	unsigned boots = 0;
+
+	(void)state;
+	if (access(SNMPTRAPD, X_OK) != 0)
+		skip();
+	add_v3(port);
+	start();
+	snprintf(path, sizeof(path), "%s/snmp-engine", dir);
+	assert_int_equal(sscanf(get_file(path), "engine-id %63s boots %u", id, &boots), 2);
+	assert_int_equal(boots, 1);
+	snprintf(conf, sizeof(conf), engine_conf, id);
+	trapd = trapd_new(port, true, conf);
+
+	send_all_free("before");
+	assert_true(trapd_says(&trapd, ".1.3.6.1.4.1.8164.1.31.5.0 = STRING: \"before\"", 5));
+	ipspd_snmp_free(snmp);
+	start();
+	send_all_free("after");
+	assert_true(trapd_says(&trapd, "STRING: \"after\"", 5));
+	sscanf(get_file(path), "engine-id %*s boots %u", &boots);
+	assert_int_equal(boots, 2);
+	assert_non_null(strstr(get_file(path), id));
+	trapd_free(&trapd);
+	unlink(path);
+}
+
+static void version_3_informs_discover_the_receiver(void **state)
+{
+	uint16_t port = free_port();
+	struct trapd trapd;
+
+	(void)state;
+	if (access(SNMPTRAPD, X_OK) != 0)
+		skip();
+	add_v3(port)->inform = true;
+	start();
+	send_all_free("early"); /* nobody is there yet */
+	turn_loop(0.2);
+	trapd = trapd_new(port, true, "createUser ops SHA-256 \"auth passphrase\" AES \"priv passphrase\"\n"
+				"authUser log ops authPriv\n");
+	send_all_free("late");
+	assert_true(trapd_says(&trapd, "STRING: \"early\"", 10));
+	assert_true(trapd_says(&trapd, "STRING: \"late\"", 5));
+	turn_loop(0.2);
+	assert_int_equal(counts().acknowledged, 2);
+	assert_int_equal(counts().queued, 0);
+	trapd_free(&trapd);
+}
+
+static void a_receiver_with_our_mibs_shows_names(void **state)
+{
+	uint16_t port = free_port();
+	struct trapd trapd;
+	struct ipspd_snmp_trap trap = {.trap = IPSP_TRAP_DUPLICATE,
+				       .context = "isp1",
+				       .interface = "ipsp-lan",
+				       .role = IPSP_ROLE_SECONDARY,
+				       .peer_state = IPSP_PEER_UP,
+				       .peer = ipsp_addr_v4(0xc0000202),
+				       .address = ipsp_addr_v4(0x0a010005)};
+
+	(void)state;
+	if (access(SNMPTRAPD, X_OK) != 0)
+		skip();
+	trapd = trapd_new(port, false, "authCommunity log public\n");
+	assert_null(strstr(get_file(trapd.out), "Cannot"));
+	add_sink("127.0.0.1", port);
+	start();
+	send_all_free("isp1");
+	assert_true(trapd_says(&trapd, "IPSPD-STARENT-MIB::starInterfaceName.0 = STRING: ipsp-lan", 5));
+	assert_true(trapd_says(&trapd, "IPSPD-STARENT-MIB::starIPSPAllAddrsFree", 1));
+	assert_true(trapd_says(&trapd, "IPSPD-STARENT-MIB::starContextName.0 = STRING: isp1", 1));
+	ipspd_snmp_send(snmp, &trap);
+	assert_true(trapd_says(&trapd, "IPSPD-MIB::ipspdAddress.0 = STRING: 10.1.0.5", 5));
+	assert_true(trapd_says(&trapd, "IPSPD-MIB::ipspdDuplicateResolved", 1));
+	assert_true(trapd_says(&trapd, "IPSPD-MIB::ipspdRole.0 = INTEGER: secondary(2)", 1));
+	assert_true(trapd_says(&trapd, "IPSPD-MIB::ipspdPeerState.0 = INTEGER: up(1)", 1));
+	trapd_free(&trapd);
+}
+
+static void an_engine_file_that_is_damaged_gives_a_new_id(void **state)
+{
+	struct ipspd_engine a, b, c;
+	char path[64], why[256];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/snmp-engine", dir);
+	unlink(path);
+	assert_int_equal(ipspd_engine_load(dir, &a, why, sizeof(why)), 1);
+	assert_int_equal(ipspd_engine_load(dir, &b, why, sizeof(why)), 0);
+	assert_memory_equal(a.id, b.id, sizeof(a.id));
+	assert_int_equal(b.boots, 2);
+	put_file(path, "engine-id 80001f8805\nboots 7\n");
+	assert_int_equal(ipspd_engine_load(dir, &c, why, sizeof(why)), 1);
+	assert_memory_not_equal(a.id, c.id, sizeof(a.id));
+	assert_int_equal(c.boots, 1);
+	unlink(path);
+	assert_true(ipspd_engine_load("/nowhere", &c, why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "/nowhere/snmp-engine"));
+}
+
+static int make_dir(void **state)
+{
+	(void)state;
+	return sodium_init() >= 0 && mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	char command[64];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	return system(command);
+}
+
+#define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORY(a_trap_in_the_manner_of_the_rfc),
+		STORY(a_trap_in_the_manner_of_staros),
+		STORY(our_own_notifications),
+		STORY(an_inform_is_repeated_until_acknowledged),
+		STORY(a_dead_sink_delays_nobody_and_its_queue_is_limited),
+		STORY(a_manager_that_comes_late_gets_what_waited),
+		STORY(a_name_is_resolved_beside_the_loop),
+		STORY(version_3_traps_survive_a_restart),
+		STORY(version_3_informs_discover_the_receiver),
+		STORY(a_receiver_with_our_mibs_shows_names),
+		STORY(an_engine_file_that_is_damaged_gives_a_new_id),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
