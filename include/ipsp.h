@@ -14,7 +14,7 @@
  *   3. request an address for each session that begins, release it when the session has ended;
  *   4. at IPSP_CONN_RELEASE: end that session, then say released;
  *   5. when the connection ends: connect and begin at 1. An HA that was without its ipspd for a
- * dead interval ends its sessions, or accepts that their addresses may be in use elsewhere.
+ *      dead interval ends its sessions, or accepts that their addresses may be in use elsewhere.
  *
  * Conventions. Texts are UTF-8 and end with a NUL; what is passed in is copied, what comes out is
  * borrowed, as said there. Subscriber and session are up to 253 bytes without control characters.
@@ -84,14 +84,14 @@ const char *ipsp_err_text(int err); /* a sentence in English, without a full sto
 
 /* ---------------------------------------------------------------- addresses */
 
-struct ipsp_address {	   /* network byte order; IPv4 is ::ffff:a.b.c.d (RFC 4291, 2.5.5.2) */
-	uint8_t bytes[16]; /* all zero: no address */
+/* Network byte order; IPv4 is ::ffff:a.b.c.d (RFC 4291, 2.5.5.2); all zero is no address. */
+struct ipsp_address {
+	uint8_t bytes[16];
 };
 
 #define IPSP_ADDRESS_TEXT 48 /* bytes that any address needs as text, with the NUL */
 
-/* "10.1.0.5" or "2001:db8::1", the whole of @text. 0 or IPSP_ERR_INVALID (@address is left alone).
- */
+/* "10.1.0.5" or "2001:db8::1", the whole of @text. 0, or IPSP_ERR_INVALID: nothing was written. */
 int ipsp_address_parse(const char *text, struct ipsp_address *address);
 
 /* The text of RFC 5952, cut off at @size with the NUL; returns @text. */
@@ -102,11 +102,9 @@ const char *ipsp_address_text(const struct ipsp_address *address, char *text, si
 struct ipsp_conn;
 
 enum ipsp_conn_type {
-	IPSP_CONN_READY =
-		1, /* the daemon speaks a version that this library speaks: .text is its version */
-	IPSP_CONN_ANSWER, /* to _request: .id .err; if 0 .address .plen .pool */
-	IPSP_CONN_DONE,	  /* to _attach, _release, _list, _command, _show: .id .err, .text: words or
-			     "" */
+	IPSP_CONN_READY = 1, /* the daemon understands this library: .text is its version */
+	IPSP_CONN_ANSWER,    /* to _request: .id .err; if 0 .address .plen .pool */
+	IPSP_CONN_DONE,	     /* to every other call with an id: .id .err, .text: words or "" */
 	IPSP_CONN_SESSION,   /* one line of _list: .id .address .plen .pool .subscriber .session */
 	IPSP_CONN_JSON,	     /* a slice of the JSON text of _show or _command: .id .text .n_text */
 	IPSP_CONN_RELEASE,   /* end this session: .address .subscriber .session .reason */
@@ -116,11 +114,9 @@ enum ipsp_conn_type {
 };
 
 enum ipsp_release_reason {
-	IPSP_RELEASE_HANDOFF =
-		0, /* the subscriber goes on at the peer, which asked for the address */
-	IPSP_RELEASE_DUPLICATE =
-		1, /* the peer has another session on the address, and the better right */
-	IPSP_RELEASE_TERMINATE = 2 /* an operator ended the session */
+	IPSP_RELEASE_HANDOFF = 0,   /* the subscriber goes on at the peer, which asked for it */
+	IPSP_RELEASE_DUPLICATE = 1, /* the peer has another session there, and the better right */
+	IPSP_RELEASE_TERMINATE = 2  /* an operator ended the session */
 };
 const char *ipsp_release_word(int reason); /* "handoff"; "unknown" for a number that is none */
 
@@ -129,8 +125,7 @@ struct ipsp_conn_msg { /* what a type doesn't have is 0 or "", never NULL */
 	int err;
 	uint64_t id;
 	struct ipsp_address address;
-	int plen; /* how much the session gets: 32 or 128 is the address alone, less an IPv6 prefix
-		   */
+	int plen; /* what the session gets: 32 or 128 is the address alone, less an IPv6 prefix */
 	enum ipsp_release_reason reason;
 	/* borrowed until the next _next, _feed or _free of the connection */
 	const char *pool, *subscriber, *session, *context, *role, *state, *text;
@@ -139,8 +134,8 @@ struct ipsp_conn_msg { /* what a type doesn't have is 0 or "", never NULL */
 
 /*
  * A new connection, which has its first bytes to write already. @program names it in the daemon's
- * log
- * ("my-ha 2.1", NULL for none; cut off at 64 bytes). NULL: memory ran out. _free takes NULL too.
+ * log ("my-ha 2.1", NULL for none; cut off at 64 bytes). NULL: memory ran out. _free takes NULL
+ * too.
  */
 struct ipsp_conn *ipsp_conn_new(const char *program);
 void ipsp_conn_free(struct ipsp_conn *conn);
@@ -185,22 +180,27 @@ struct ipsp_conn_request {
 };
 
 /*
- * An address for a session. The same subscriber and session asked again get what they have. ANSWER:
- * 0 or locked           not now: no lease, healing, or lost state; ask again later no-primary the
- * peer that would have to be asked is not known or not up not-approved     a secondary that was not
- * given its first assignment yet config-mismatch  the pools of both sides differ exhausted no
- * address is free on either side in-use           the address asked for has another session, or is
- * kept for somebody else not-in-pool, unknown-pool, static-pool   what was asked for can't be
- *   draining, disabled                       no new sessions here
- *   timeout          no answer in time; it goes on when asked again
+ * An address for a session. The same subscriber and session asked again get what they have.
+ * ANSWER, 0 or
+ *   locked           not now: no lease, healing, or lost state; ask again later
+ *   no-primary       the peer that would have to be asked is not known or not up
+ *   not-approved     this is a secondary that was not given its first assignment yet
+ *   config-mismatch  the pools of both sides differ
+ *   exhausted        no address is free on either side
+ *   in-use           the address asked for has another session, or is kept for somebody else
+ *   not-in-pool      the address asked for is in none of the pools, or not in the one named
+ *   unknown-pool     there is no such pool or group
+ *   static-pool      a static pool gives only an address that is asked for
+ *   draining         no new sessions here: an operator moves them away
+ *   disabled         no new sessions here: IPSP is disabled, or was terminated
+ *   timeout          the peer did not answer in time; it goes on when asked again
  *   denied           the peer refused
  *   invalid          no sense: both pool and group; another pool or address than the session has
  *   overloaded       too many are open; ask again later
  */
 int ipsp_conn_request(struct ipsp_conn *conn, uint64_t id, const struct ipsp_conn_request *request);
 
-/* The session on @address has ended. DONE: 0, no-such-session, not-permitted (it is another HA's).
- */
+/* The session on @address has ended. DONE: 0, no-such-session, not-permitted (another HA's). */
 int ipsp_conn_release(struct ipsp_conn *conn, uint64_t id, const struct ipsp_address *address);
 
 /* The answer to IPSP_CONN_RELEASE: that session has ended. Nothing answers it. */
@@ -256,8 +256,8 @@ int ipsp_call_next(struct ipsp_call *call, struct ipsp_conn_msg *msg, int timeou
 
 /*
  * Messages that come while one of the calls below waits for its own answer go to @fn: release
- * events first of all. It may queue on ipsp_call_conn, and nothing else. Without one they are
- * dropped (for operators, who get none).
+ * events first of all. @fn may queue on ipsp_call_conn, and nothing else. Without one they are
+ * dropped: for operators, who get none.
  */
 typedef void ipsp_call_fn(void *arg, const struct ipsp_conn_msg *msg);
 void ipsp_call_on_message(struct ipsp_call *call, ipsp_call_fn *fn, void *arg);
@@ -277,8 +277,10 @@ int ipsp_call_release(struct ipsp_call *call, const struct ipsp_address *address
 		      struct ipsp_conn_msg *msg, int timeout_ms);
 /* @fn gets each SESSION */
 int ipsp_call_list(struct ipsp_call *call, ipsp_call_fn *fn, void *arg, int timeout_ms);
-/* *@json is one text with a NUL, "" where there was none; free() it. Set whatever is returned, NULL
- * for no memory. */
+/*
+ * *@json is one text, "" where there was none; free() it. It is set whatever is returned; NULL
+ * where memory ran out.
+ */
 int ipsp_call_command(struct ipsp_call *call, const char *context, const char *name,
 		      const char *argument, unsigned flags, char **json, struct ipsp_conn_msg *msg,
 		      int timeout_ms);

@@ -98,8 +98,7 @@ int ipsp_ctl_put(struct ipsp_buf *buf, const struct ipsp_ctl_msg *msg);
  */
 int ipsp_ctl_next(const uint8_t *bytes, size_t n, size_t *used, struct ipsp_ctl_msg *msg);
 
-/* The version that both speak, or IPSP_ERR_FORMAT (no HELLO of ours), IPSP_ERR_VERSION (none in
- * common). */
+/* The version that both speak; IPSP_ERR_FORMAT: no HELLO; IPSP_ERR_VERSION: none in common. */
 int ipsp_ctl_version(const struct ipsp_ctl_msg *hello);
 
 #endif

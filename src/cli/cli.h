@@ -18,7 +18,7 @@ enum cli_exit { /* a contract, see the manual page */
 		CLI_REFUSED = 1, /* by the daemon */
 		CLI_USAGE = 2,
 		CLI_UNREACHABLE = 3, /* no daemon, or it went away */
-		CLI_TIMEOUT = 4,
+		CLI_TIMEOUT = 4
 };
 
 struct cli {
@@ -45,8 +45,7 @@ int cli_failed(const struct cli *cli, int err, const struct ipsp_conn_msg *msg);
 /* The words did not make sense: says so, and returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The JSON text of a show: CLI_DONE and *text (free it), or what to exit with: the reason was said.
- */
+/* The JSON text of a show: CLI_DONE and *text (free it), or what to exit with. */
 int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filter *filter,
 		 char **text);
 /* A show, parsed: CLI_DONE and *root (json_decref it), or what to exit with. */
@@ -90,9 +89,9 @@ const char *cli_duration(json_int_t ms, char *text, size_t size);
 
 /* out_json.c: one line on standard output; takes over the reference */
 void cli_json_print(json_t *value);
-json_t *cli_json_failed(int err,
-			const char *text); /* {"ok":false,"error":"locked","message":"..."} */
-json_t *cli_json_answer(
-	const struct ipsp_conn_msg *answer); /* {"ok":true,"address":...,"pool":...}, or failed */
+/* {"ok":false,"error":"locked","message":"..."}; @text NULL or "": the sentence of the list */
+json_t *cli_json_failed(int err, const char *text);
+/* {"ok":true,"address":"10.1.0.5","pool":"pool-a"}, or as above */
+json_t *cli_json_answer(const struct ipsp_conn_msg *answer);
 
 #endif

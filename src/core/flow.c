@@ -483,18 +483,8 @@ void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
 /* Forget that anything was ever shared: new books, under which all is ours. */
 static void own_everything(struct ipsp_node *n)
 {
-	struct ipsp_side s = n->side;
-
-	ipsp_sync_clear(n);
+	ipsp_rec_alone(n);
 	ipsp_flow_rebuild(n, IPSP_OWN_OURS);
-	do
-		ipsp_rng_bytes(&n->rng, &s.books, sizeof s.books);
-	while (s.books == 0);
-	s.peer_books = 0;
-	s.sent = s.acked = s.applied = s.report = 0;
-	s.licence = s.lost = s.grounded = s.shared = s.loan = s.draining = s.terminated = false;
-	n->owed = 0;
-	ipsp_rec_side(n, &s, true);
 }
 
 /* no pool-share-protocol; on a reload that removed it, too. */
@@ -539,8 +529,8 @@ static void stop(struct ipsp_node *n, const struct ipsp_event *ev)
 	n->stopping = true;
 	if (!n->side.terminated && settled(n) && peer_takes(n))
 		begin_termination(n);
-	else if (!settled(n))
-		n->stop_at_once = true;
+	else if (!n->side.terminated)
+		n->stop_at_once = true; /* nobody is there to take over: the dead interval decides */
 	if (n->side.draining) { /* a clean stop ends a drain */
 		struct ipsp_side s = n->side;
 		s.draining = false;

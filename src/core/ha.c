@@ -96,6 +96,35 @@ static struct ipsp_asked *asked_open(struct ipsp_node *n, struct ipsp_place at)
 	return a;
 }
 
+/*
+ * An HA need not answer an event that was cancelled, or one for a session that it had ended itself.
+ * After this long it won't, and a later answer is for the next event.
+ */
+#define UNANSWERED_MS 30000
+
+static void purge_unanswered(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_asked *next;
+
+	for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a; a = next) {
+		next = a->next_same;
+		if (a->pool == at.pool && a->index == at.index && (a->gone || a->cancelled) &&
+		    n->now - a->made_at >= UNANSWERED_MS)
+			asked_del(n, a);
+	}
+}
+
+/*
+ * The session at @at was confirmed to its HA after an event for it had been cancelled. An answer to
+ * that event that is still on its way was given before this: it does not end the session.
+ */
+void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at)
+{
+	for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a; a = a->next_same)
+		if (a->pool == at.pool && a->index == at.index && a->cancelled)
+			a->gone = true;
+}
+
 static void set_releasing(struct ipsp_node *n, struct ipsp_place at, bool on)
 {
 	struct ipsp_bind b;
@@ -155,9 +184,11 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 			a->reason = reason;
 		return 0;
 	}
+	purge_unanswered(n, at);
 	a = asked_add(n, at);
 	if (!a)
 		return IPSP_ERR_OVERLOADED;
+	a->made_at = n->now;
 	a->ha = b.ha;
 	a->token = token;
 	a->bind = ipsp_pool_bind(n->pools[at.pool], at.index);
@@ -272,7 +303,7 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers)
 
 	if (!ipsp_place_used(n, at, &b))
 		return;
-	if (b.flags & IPSP_BIND_RELEASING)
+	if (n->has.n_asked > 0)
 		for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
 		     a = a->next_same)
 			if (a->pool == at.pool && a->index == at.index)
@@ -358,9 +389,11 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 		a = a->next_same;
 	if (!a)
 		return;
-	bool gone = a->gone;
-	uint64_t peer_id = a->cancelled ? 0 : a->peer_id;
+	bool gone = a->gone, cancelled = a->cancelled;
+	uint64_t for_peer = a->peer_id;
 	asked_del(n, a);
+	/* a newer event may be open for a newer request of the peer */
+	uint64_t peer_id = cancelled ? waiting_peer(n, at) : for_peer;
 	if (!gone)
 		end_for(n, at, peer_id);
 	ipsp_xact_wake(n, at);

@@ -170,9 +170,18 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (!s->shared) {
 		if (!peer_shared || knows_me || h->peer_books == 0) {
 			learn_books(n, h->books);
+			if (peer_shared && s->primary) { /* the other side took over by force */
+				struct ipsp_side mine = *s;
+				mine.shared = true;
+				ipsp_rec_side(n, &mine, true);
+			}
 			return;
 		}
 		i_am_lost(n, h); /* it has shared with this side, which does not know of it */
+		return;
+	}
+	if (s->peer_books == 0) { /* this side took over by force before it ever met a peer */
+		learn_books(n, h->books);
 		return;
 	}
 	if (known && h->peer_books == 0)
@@ -187,9 +196,14 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 		i_am_lost(n, h);
 		return;
 	}
-	if (!known && peer_shared && !peer_lost)
-		return; /* it finds by our hello that it is the one */
-	peer_is_lost(n, h);
+	/*
+	 * One that has lost its state finds it out by our hello, drops what it believes to own, and says so:
+	 * only then it is given anew. What it used meanwhile it reports.
+	 */
+	if (peer_lost)
+		peer_is_lost(n, h);
+	else
+		n->hello_soon = true;
 }
 
 /* --------------------------------------------------------------- epoch and roles */

@@ -134,6 +134,7 @@ struct ipsp_asked { /* a release event that its HA has not answered */
 	uint64_t token;     /* of the connection that it was sent on; 0: waits for an attach */
 	uint64_t peer_id;   /* the request it is for; 0: none (healing, duplicate, terminate) */
 	ipsp_ms deadline;   /* IPSP_NEVER: none */
+	ipsp_ms made_at;
 	enum ipsp_reason reason;
 	bool gone;          /* the session has ended meanwhile: the answer changes nothing */
 	bool cancelled;     /* the peer's request has ended: the answer is an ordinary release */
@@ -288,6 +289,7 @@ void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_
 void ipsp_rec_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_rec_conf(struct ipsp_node *n);
 void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books);
+void ipsp_rec_alone(struct ipsp_node *n);
 void ipsp_rec_lost(struct ipsp_node *n);
 void ipsp_clear_kept(struct ipsp_node *n, struct ipsp_place at); /* effect alone: HOLD, QUARANTINE -> FREE */
 void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t ms, const char *subscriber, size_t len); /* effect alone */
@@ -378,6 +380,7 @@ void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err);
 void ipsp_ha_tick(struct ipsp_node *n);
 void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers); /* the session there ends, its address kept back by the pool's timers or not */
 void ipsp_ha_start(struct ipsp_node *n);
+void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
 
 /* flow.c */

@@ -23,6 +23,7 @@
  *   ACKED  u64 number
  *   RESUPPLY u64 the peer's new books                   LOST u64 our new books
  *   SNAP_BEGIN, SNAP_END, SNAP_OUT item (no effect),
+ *   ALONE  u64 our new books                            nothing was ever shared, under these
  *   RUN    u16 pool | u32 start count | u8 own flags    these addresses are FREE, absolutely
  */
 #include "core/node_int.h"
@@ -49,6 +50,7 @@ enum {
 	REC_SNAP_END,
 	REC_SNAP_OUT,
 	REC_RUN,
+	REC_ALONE,
 };
 
 /* --------------------------------------------------------------- writing */
@@ -605,6 +607,35 @@ void ipsp_rec_lost(struct ipsp_node *n)
 	effect_lost(n, books);
 }
 
+/* By force of an operator: new books, under which nothing was ever shared. */
+static void effect_alone(struct ipsp_node *n, uint64_t books)
+{
+	struct ipsp_side *s = &n->side;
+
+	ipsp_sync_clear(n);
+	s->books = books;
+	s->peer_books = s->sent = s->acked = s->applied = s->report = 0;
+	s->licence = s->lost = s->grounded = s->shared = s->loan = s->draining = s->terminated = false;
+}
+
+void ipsp_rec_alone(struct ipsp_node *n)
+{
+	uint64_t books;
+	size_t start;
+
+	do
+		ipsp_rng_bytes(&n->rng, &books, sizeof books);
+	while (books == 0);
+	struct ipsp_buf *b = live(n, REC_ALONE, &start);
+	if (b) {
+		ipsp_buf_put_u64(b, books);
+		rec_made(n, start);
+		n->side_seq = n->seq;
+		n->act->want_flush = true;
+	}
+	effect_alone(n, books);
+}
+
 /* --------------------------------------------------------------- configuration */
 
 static void put_conf(struct ipsp_node *n, struct ipsp_buf *b, enum ipsp_own own)
@@ -693,11 +724,12 @@ static int replay_item(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 
 	if (!bytes || ipsp_item_parse(bytes, len, &item) != 0)
 		return IPSP_ERR_FORMAT;
-	if (type == REC_OUT)
+	/* what a snapshot has already may follow it once more */
+	if (type == REC_OUT && item.number > n->side.sent)
 		effect_out(n, &item, bytes, len);
-	else if (type == REC_IN)
+	else if (type == REC_IN && item.number > n->side.applied)
 		ipsp_rec_in(n, &item, bytes, len);
-	else
+	else if (type == REC_SNAP_OUT)
 		ipsp_sync_append(n, bytes, len, item.number);
 	return 0;
 }
@@ -796,10 +828,16 @@ int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
 	case REC_LOST:
 		effect_lost(n, ipsp_rd_u64(&rd));
 		break;
+	case REC_ALONE:
+		effect_alone(n, ipsp_rd_u64(&rd));
+		break;
 	case REC_RUN:
 		err = replay_run(n, &rd);
 		break;
-	case REC_SNAP_BEGIN:
+	case REC_SNAP_BEGIN: /* whatever stood before is in the snapshot */
+		ipsp_sync_clear(n);
+		memset(&n->side, 0, sizeof n->side);
+		break;
 	case REC_SNAP_END:
 		break;
 	default:
@@ -815,11 +853,11 @@ static void snap_head(const struct ipsp_node *n, struct ipsp_buf *recs)
 {
 	size_t at = recs->len;
 
-	ipsp_buf_put_u8(rec_begin(recs, REC_CONF), IPSP_OWN_PEER);
-	ipsp_conf_encode_pools(&n->conf, recs);
+	rec_begin(recs, REC_SNAP_BEGIN);
 	rec_end(recs, at);
 	at = recs->len;
-	rec_begin(recs, REC_SNAP_BEGIN);
+	ipsp_buf_put_u8(rec_begin(recs, REC_CONF), IPSP_OWN_PEER);
+	ipsp_conf_encode_pools(&n->conf, recs);
 	rec_end(recs, at);
 	at = recs->len;
 	put_side(rec_begin(recs, REC_SIDE), &n->side);

@@ -180,6 +180,8 @@ static int confirm(struct ipsp_node *n, uint32_t bind, uint16_t ha, const struct
 	if (ha != 0 && b.ha != ha)
 		ipsp_rec_ha(n, bind, ha);
 	*at = (struct ipsp_place){b.pool, b.index};
+	if (n->has.n_asked > 0)
+		ipsp_ha_confirmed(n, *at);
 	return 0;
 }
 

@@ -1,16 +1,18 @@
-/* confcontext - the stanza "contexts" of the configuration file: pools, interfaces, pool-share-protocol. */
+/* confcontext - the stanza "contexts" of the configuration file: pools, interfaces,
+ * pool-share-protocol. */
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define DEAD_S_MIN    25
-#define DEAD_S_MAX    259200
+#define DEAD_S_MIN 25
+#define DEAD_S_MAX 259200
 
 /* ---------------------------------------------------------------- pools */
 
-struct pool_in { /* a pool as it is read; where its addresses are is worked out once all keys are known */
+struct pool_in { /* a pool as it is read; where its addresses are is worked out once all keys are
+		    known */
 	struct ipsp_pool_conf conf;
 	bool nw_bcast;
 	uint32_t length;
@@ -42,8 +44,8 @@ static const struct ipspd_key pool_keys[] = {
 	IPSPD_INT("length", struct pool_in, length, 1, 128),
 	IPSPD_BOOL("include-nw-bcast", struct pool_in, nw_bcast),
 	IPSPD_INT("address-hold-timer", struct pool_in, conf.hold_s, 0, IPSP_HOLD_S_MAX),
-	IPSPD_INT("address-quarantine-timer", struct pool_in, conf.quarantine_s, IPSP_QUARANTINE_S_MIN,
-		  IPSP_QUARANTINE_S_MAX),
+	IPSPD_INT("address-quarantine-timer", struct pool_in, conf.quarantine_s,
+		  IPSP_QUARANTINE_S_MIN, IPSP_QUARANTINE_S_MAX),
 	IPSPD_BOOL("busyout", struct pool_in, conf.busyout),
 	IPSPD_KEYS_END,
 };
@@ -77,7 +79,8 @@ static bool set_size(struct ipspd_confread *rd, const struct ipspd_setting *sett
 {
 	if (bits > 26) {
 		ipspd_confread_fault(rd, setting,
-				     "has 2^%u entries; allowed are at most 2^26 in one pool", bits);
+				     "has 2^%u entries; allowed are at most 2^26 in one pool",
+				     bits);
 		return false;
 	}
 	conf->size = (1u << bits) - less;
@@ -276,9 +279,10 @@ static void read_dead_interval(struct ipspd_confread *rd, const struct ipspd_set
 	if (rd->huge_number &&
 	    ipspd_faults_has(&rd->faults, ipspd_setting_line(setting), "dead-interval"))
 		return;
-	ipspd_confread_fault(rd, setting,
-			     "allowed are 25 to 259200 seconds; 0 or \"no\" disables it: the peer is "
-			     "then down at once when it is lost");
+	ipspd_confread_fault(
+		rd, setting,
+		"allowed are 25 to 259200 seconds; 0 or \"no\" disables it: the peer is "
+		"then down at once when it is lost");
 }
 
 static void read_dead_interval_ms(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -289,8 +293,9 @@ static void read_dead_interval_ms(struct ipspd_confread *rd, const struct ipspd_
 
 	ipspd_setting_int(setting, &ms);
 	psp->dead_interval_ms = (uint32_t)ms;
-	ipspd_confread_warn(rd, setting, "for laboratories and tests only; in service use "
-					 "dead-interval, in seconds");
+	ipspd_confread_warn(rd, setting,
+			    "for laboratories and tests only; in service use "
+			    "dead-interval, in seconds");
 }
 
 static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -325,10 +330,11 @@ static void read_peer(struct ipspd_confread *rd, const struct ipspd_setting *set
 
 	psp->role = peer_primary ? IPSP_ROLE_SECONDARY : IPSP_ROLE_PRIMARY;
 	if (ipsp_addr_parse(text, &psp->peer) != 0)
-		ipspd_confread_fault(rd, setting,
-				     "\"%s\" is not the peer's address (a name is not taken: it could "
-				     "change)",
-				     text);
+		ipspd_confread_fault(
+			rd, setting,
+			"\"%s\" is not the peer's address (a name is not taken: it could "
+			"change)",
+			text);
 }
 
 static const struct ipspd_key psp_keys[] = {
@@ -338,18 +344,19 @@ static const struct ipspd_key psp_keys[] = {
 	IPSPD_READ("dead-interval", IPSPD_KEY_OTHER, false, read_dead_interval),
 	{"dead-interval-ms", IPSPD_KEY_INT, false, 1, IPSP_DEAD_MS_MAX, 0, 0,
 	 read_dead_interval_ms},
-	IPSPD_INT("reserved-free-percentage", struct ipsp_psp_conf, reserved_free_percentage, 0, 100),
+	IPSPD_INT("reserved-free-percentage", struct ipsp_psp_conf, reserved_free_percentage, 0,
+		  100),
 	IPSPD_INT("port", struct ipsp_psp_conf, port, 1, 65535),
 	IPSPD_READ("key-file", IPSPD_KEY_TEXT, false, read_key_file),
 	IPSPD_READ("auth", IPSPD_KEY_TEXT, false, read_auth),
 	IPSPD_INT("hello-interval-ms", struct ipsp_psp_conf, hello_interval_ms, IPSP_HELLO_MS_MIN,
 		  IPSP_HELLO_MS_MAX),
 	IPSPD_INT("block-size", struct ipsp_psp_conf, block_size, 0, IPSP_BLOCK_SIZE_MAX),
-	IPSPD_INT("request-timeout-ms", struct ipsp_psp_conf, request_timeout_ms, IPSP_TIMEOUT_MS_MIN,
-		  IPSP_TIMEOUT_MS_MAX),
+	IPSPD_INT("request-timeout-ms", struct ipsp_psp_conf, request_timeout_ms,
+		  IPSP_TIMEOUT_MS_MIN, IPSP_TIMEOUT_MS_MAX),
 	IPSPD_READ("durability", IPSPD_KEY_TEXT, false, read_durability),
-	IPSPD_INT("release-timeout-ms", struct ipsp_psp_conf, release_timeout_ms, IPSP_TIMEOUT_MS_MIN,
-		  IPSP_TIMEOUT_MS_MAX),
+	IPSPD_INT("release-timeout-ms", struct ipsp_psp_conf, release_timeout_ms,
+		  IPSP_TIMEOUT_MS_MIN, IPSP_TIMEOUT_MS_MAX),
 	IPSPD_KEYS_END,
 };
 
@@ -363,20 +370,23 @@ static void check_psp(struct ipspd_confread *rd, const struct ipspd_setting *gro
 	const struct ipspd_setting *dead_ms = ipspd_setting_member(group, "dead-interval-ms");
 
 	if (!primary && !secondary)
-		ipspd_confread_missing(rd, group, "primary",
-				       "exactly one of primary and secondary is needed, with the peer's "
-				       "address; the key word is the PEER's role, so it is secondary on "
-				       "the primary");
+		ipspd_confread_missing(
+			rd, group, "primary",
+			"exactly one of primary and secondary is needed, with the peer's "
+			"address; the key word is the PEER's role, so it is secondary on "
+			"the primary");
 	if (primary && secondary)
-		ipspd_confread_fault(rd, ipspd_setting_line(primary) > ipspd_setting_line(secondary)
-						 ? primary
-						 : secondary,
-				     "both primary and secondary are given; exactly one is allowed: the "
-				     "key word is the PEER's role");
+		ipspd_confread_fault(
+			rd,
+			ipspd_setting_line(primary) > ipspd_setting_line(secondary) ? primary
+										    : secondary,
+			"both primary and secondary are given; exactly one is allowed: the "
+			"key word is the PEER's role");
 	if (!key_file && !auth)
-		ipspd_confread_missing(rd, group, "key-file",
-				       "is missing; without a shared secret the pair runs only with "
-				       "auth = \"none\"");
+		ipspd_confread_missing(
+			rd, group, "key-file",
+			"is missing; without a shared secret the pair runs only with "
+			"auth = \"none\"");
 	if (key_file && auth)
 		ipspd_confread_fault(rd, auth, "contradicts key-file; only one of them is allowed");
 	if (dead_ms && ipspd_setting_member(group, "dead-interval"))
@@ -401,7 +411,8 @@ static void read_address(struct ipspd_confread *rd, const struct ipspd_setting *
 
 	if (ipsp_addr_parse_prefix(text, &in->address, &plen) != 0)
 		ipspd_confread_fault(rd, setting,
-				     "\"%s\" is not ADDRESS/LENGTH, such as \"192.0.2.1/24\"", text);
+				     "\"%s\" is not ADDRESS/LENGTH, such as \"192.0.2.1/24\"",
+				     text);
 	else
 		in->plen = (uint8_t)plen;
 }
@@ -422,9 +433,10 @@ static void read_interface(struct ipspd_confread *rd, const struct ipspd_setting
 	ipspd_confread_group(rd, group, interface_keys, &in);
 	if (psp && ipspd_setting_is_group(psp)) {
 		if (conf->psp.enabled) {
-			ipspd_confread_fault(rd, psp,
-					     "another interface of this context has it already; one "
-					     "IPSP interface is allowed in a context");
+			ipspd_confread_fault(
+				rd, psp,
+				"another interface of this context has it already; one "
+				"IPSP interface is allowed in a context");
 			return;
 		}
 		conf->psp.enabled = true;

@@ -149,8 +149,7 @@ static size_t edit_distance(const char *a, const char *b)
 		for (size_t j = 1; j <= n; j++) {
 			size_t above = row[j];
 
-			row[j] = least(row[j - 1] + 1, above + 1,
-				       corner + (a[i - 1] != b[j - 1]));
+			row[j] = least(row[j - 1] + 1, above + 1, corner + (a[i - 1] != b[j - 1]));
 			corner = above;
 		}
 	}
@@ -207,8 +206,8 @@ static bool read_int(struct ipspd_confread *rd, const struct ipspd_setting *sett
 	}
 	if (v < key->min || v > key->max) {
 		/* what libconfig made of a number that doesn't fit is worth no second fault */
-		if (!rd->huge_number || !ipspd_faults_has(&rd->faults, ipspd_setting_line(setting),
-							  key->name))
+		if (!rd->huge_number ||
+		    !ipspd_faults_has(&rd->faults, ipspd_setting_line(setting), key->name))
 			ipspd_confread_fault(rd, setting,
 					     "%lld is out of range; allowed are %lld to %lld", v,
 					     key->min, key->max);
@@ -235,9 +234,8 @@ static bool read_text(struct ipspd_confread *rd, const struct ipspd_setting *set
 	if (!text)
 		ipspd_confread_fault(rd, setting, "must be a text in double quotes");
 	else if (n < key->min || n > key->max)
-		ipspd_confread_fault(rd, setting,
-				     "has %lld characters; allowed are %lld to %lld", n, key->min,
-				     key->max);
+		ipspd_confread_fault(rd, setting, "has %lld characters; allowed are %lld to %lld",
+				     n, key->min, key->max);
 	else if (has_control(text))
 		ipspd_confread_fault(rd, setting, "must not have control characters");
 	else {
@@ -344,7 +342,8 @@ bool ipspd_confread_path(struct ipspd_confread *rd, const struct ipspd_setting *
 
 /* ---------------------------------------------------------------- the file's own keys */
 
-static void read_socket(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
+static void read_socket(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			void *object)
 {
 	struct ipspd_config *config = object;
 
@@ -420,7 +419,8 @@ static bool listen_ok(const char *text)
 	       ipsp_addr_parse(host, &addr) == 0;
 }
 
-static void read_listen(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
+static void read_listen(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			void *object)
 {
 	const struct ipspd_config *config = object;
 

@@ -12,12 +12,12 @@
 #include <stdint.h>
 
 /* Parts that this version may lack. To configure one that is missing is refused, never ignored. */
-#define IPSPD_HAS_HTTP   0
+#define IPSPD_HAS_HTTP	 0
 #define IPSPD_HAS_AGENTX 0
 
-#define IPSPD_PATH_MAX   1024
+#define IPSPD_PATH_MAX	 1024
 #define IPSPD_SOCKET_MAX 108 /* what sockaddr_un holds, with the NUL */
-#define IPSPD_SINKS_MAX  16
+#define IPSPD_SINKS_MAX	 16
 
 enum ipspd_snmp_version { IPSPD_SNMP_V2C, IPSPD_SNMP_V3 };
 enum ipspd_snmp_auth {
@@ -34,13 +34,13 @@ enum ipspd_trap_style { IPSPD_TRAP_RFC, IPSPD_TRAP_STARENT };
 
 #define IPSPD_PASSPHRASE_MAX 256
 
-struct ipspd_sink { /* where traps go */
+struct ipspd_sink {	/* where traps go */
 	char host[256]; /* an address or a name */
 	uint16_t port;
 	enum ipspd_snmp_version version;
-	bool inform;         /* repeated until acknowledged */
+	bool inform;	     /* repeated until acknowledged */
 	char community[256]; /* version 2c */
-	char user[33];       /* version 3, from here on */
+	char user[33];	     /* version 3, from here on */
 	enum ipspd_snmp_auth auth;
 	enum ipspd_snmp_priv priv;
 	char auth_passphrase[IPSPD_PASSPHRASE_MAX], priv_passphrase[IPSPD_PASSPHRASE_MAX];
@@ -51,13 +51,14 @@ struct ipspd_config {
 	char control_group[64]; /* "": the socket is for the daemon's user alone */
 	char state_directory[IPSPD_PATH_MAX];
 	char hook[IPSPD_PATH_MAX]; /* "": none */
-	char http_listen[128];     /* "": none; else ADDRESS:PORT or [ADDRESS]:PORT, checked */
+	char http_listen[128];	   /* "": none; else ADDRESS:PORT or [ADDRESS]:PORT, checked */
 	bool agentx;
 	char agentx_socket[IPSPD_SOCKET_MAX]; /* "": net-snmp's default */
 	enum ipspd_trap_style trap_style;
 	struct ipspd_sink *sinks; /* owned, n_sinks */
 	size_t n_sinks;
-	struct ipsp_context_conf *contexts; /* owned, n_contexts, pools sorted, in the order of the file */
+	struct ipsp_context_conf
+		*contexts; /* owned, n_contexts, pools sorted, in the order of the file */
 	size_t n_contexts;
 };
 

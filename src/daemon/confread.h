@@ -14,15 +14,22 @@ struct ipspd_confread { /* one reading */
 	struct ipspd_config *config;
 	struct ipspd_faults faults;
 	const struct ipspd_setting **context_settings; /* of config->contexts[i]; owned */
-	bool huge_number;                              /* some number did not fit, and was told */
+	bool huge_number;			       /* some number did not fit, and was told */
 };
 
-enum ipspd_key_kind { IPSPD_KEY_BOOL, IPSPD_KEY_INT, IPSPD_KEY_TEXT, IPSPD_KEY_GROUP, IPSPD_KEY_LIST, IPSPD_KEY_OTHER };
+enum ipspd_key_kind {
+	IPSPD_KEY_BOOL,
+	IPSPD_KEY_INT,
+	IPSPD_KEY_TEXT,
+	IPSPD_KEY_GROUP,
+	IPSPD_KEY_LIST,
+	IPSPD_KEY_OTHER
+};
 
 /*
- * A key that a group may have. The kind is checked, an INT to be @min..@max, a TEXT to have @min..@max
- * bytes without control characters; then the value goes to @offset of the object (@size 0: nowhere, it
- * is looked up later), or to @read, which checks what is left to check.
+ * A key that a group may have. The kind is checked, an INT to be @min..@max, a TEXT to have
+ * @min..@max bytes without control characters; then the value goes to @offset of the object (@size
+ * 0: nowhere, it is looked up later), or to @read, which checks what is left to check.
  */
 struct ipspd_key {
 	const char *name;
@@ -35,15 +42,26 @@ struct ipspd_key {
 
 #define IPSPD_KEY_FIELD(type, field) offsetof(type, field), sizeof(((type *)0)->field)
 #define IPSPD_BOOL(name, type, field)                                                              \
-	{ name, IPSPD_KEY_BOOL, false, 0, 0, IPSPD_KEY_FIELD(type, field), NULL }
+	{                                                                                          \
+		name, IPSPD_KEY_BOOL, false, 0, 0, IPSPD_KEY_FIELD(type, field), NULL              \
+	}
 #define IPSPD_INT(name, type, field, lo, hi)                                                       \
-	{ name, IPSPD_KEY_INT, false, lo, hi, IPSPD_KEY_FIELD(type, field), NULL }
+	{                                                                                          \
+		name, IPSPD_KEY_INT, false, lo, hi, IPSPD_KEY_FIELD(type, field), NULL             \
+	}
 #define IPSPD_TEXT(name, required, type, field, lo)                                                \
-	{ name, IPSPD_KEY_TEXT, required, lo, (long long)sizeof(((type *)0)->field) - 1,           \
-	  IPSPD_KEY_FIELD(type, field), NULL }
+	{                                                                                          \
+		name, IPSPD_KEY_TEXT, required, lo, (long long)sizeof(((type *)0)->field) - 1,     \
+			IPSPD_KEY_FIELD(type, field), NULL                                         \
+	}
 #define IPSPD_READ(name, kind, required, read)                                                     \
-	{ name, kind, required, 0, 4096, 0, 0, read }
-#define IPSPD_KEYS_END { NULL, IPSPD_KEY_OTHER, false, 0, 0, 0, 0, NULL }
+	{                                                                                          \
+		name, kind, required, 0, 4096, 0, 0, read                                          \
+	}
+#define IPSPD_KEYS_END                                                                             \
+	{                                                                                          \
+		NULL, IPSPD_KEY_OTHER, false, 0, 0, 0, 0, NULL                                     \
+	}
 
 /* Goes through a group, key by key; @object is what the offsets of @keys are of. */
 void ipspd_confread_group(struct ipspd_confread *rd, const struct ipspd_setting *group,
@@ -62,7 +80,8 @@ struct ipspd_word {
 	const char *word;
 	int value;
 };
-/* The text of @setting is one of @words (ends with a NULL): true, with its value; else a fault that lists them. */
+/* The text of @setting is one of @words (ends with a NULL): true, with its value; else a fault that
+ * lists them. */
 bool ipspd_confread_word(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			 const struct ipspd_word *words, int *value);
 /* An absolute path that fits into @path. */
@@ -70,7 +89,8 @@ bool ipspd_confread_path(struct ipspd_confread *rd, const struct ipspd_setting *
 			 size_t cap);
 
 unsigned ipspd_setting_line(const struct ipspd_setting *setting);
-const char *ipspd_setting_name(const struct ipspd_setting *setting); /* an element: that of its list */
+const char *
+ipspd_setting_name(const struct ipspd_setting *setting); /* an element: that of its list */
 const struct ipspd_setting *ipspd_setting_member(const struct ipspd_setting *group,
 						 const char *name); /* NULL: none */
 size_t ipspd_setting_count(const struct ipspd_setting *setting);
@@ -86,7 +106,8 @@ void ipspd_confread_contexts(struct ipspd_confread *rd, const struct ipspd_setti
 void ipspd_confread_snmp(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			 void *config); /* confsnmp.c */
 
-/* What can only be judged once all was read: ipsp_conf_check of each context, and the rules across contexts. */
+/* What can only be judged once all was read: ipsp_conf_check of each context, and the rules across
+ * contexts. */
 void ipspd_confrules(struct ipspd_confread *rd);
 
 #endif

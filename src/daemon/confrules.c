@@ -1,10 +1,12 @@
-/* confrules - what can only be judged once the whole configuration was read; each fault on its line. */
+/* confrules - what can only be judged once the whole configuration was read; each fault on its
+ * line. */
 #include "daemon/confread.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------- from a key of the core to a setting */
+/* ---------------------------------------------------------------- from a key of the core to a
+ * setting */
 
 static const char *name_of(const struct ipspd_setting *group)
 {
@@ -147,8 +149,7 @@ static void core_fault(void *arg, const char *key, const char *text)
 
 /* ---------------------------------------------------------------- across contexts */
 
-static const struct ipspd_setting *psp_setting(const struct ipspd_setting *context,
-					       const char *key)
+static const struct ipspd_setting *psp_setting(const struct ipspd_setting *context, const char *key)
 {
 	const struct ipspd_setting *interface = ipsp_interface(context);
 	const struct ipspd_setting *psp =
@@ -168,13 +169,12 @@ static void two_contexts(struct ipspd_confread *rd, size_t a, size_t b)
 				     y->name);
 	if (x->psp.enabled && y->psp.enabled && x->psp.port == y->psp.port &&
 	    !ipsp_addr_is_none(x->psp.address) && ipsp_addr_eq(x->psp.address, y->psp.address))
-		ipspd_faults_add(&rd->faults, false,
-				 ipspd_setting_line(psp_setting(rd->context_settings[b], "port")),
-				 "port",
-				 "context \"%s\" has address %s and port %u already; each context needs "
-				 "an address or a port of its own",
-				 x->name, ipsp_addr_text(y->psp.address, text, sizeof(text)),
-				 y->psp.port);
+		ipspd_faults_add(
+			&rd->faults, false,
+			ipspd_setting_line(psp_setting(rd->context_settings[b], "port")), "port",
+			"context \"%s\" has address %s and port %u already; each context needs "
+			"an address or a port of its own",
+			x->name, ipsp_addr_text(y->psp.address, text, sizeof(text)), y->psp.port);
 }
 
 /*
@@ -242,12 +242,13 @@ static void check_indexes(struct ipspd_confread *rd)
 		if (strcmp(a->text, b->text) != 0 ||
 		    strcmp(contexts[a->context].name, contexts[b->context].name) == 0)
 			continue; /* within one context ipsp_conf_check tells it */
-		ipspd_faults_add(&rd->faults, false, b->line, "name",
-				 "pool \"%s\" of context \"%s\" and pool \"%s\" of context \"%s\" have "
-				 "the same SNMP index \"%s\"; the first 8 characters of the context "
-				 "or the first 16 of the pool must differ",
-				 b->pool, contexts[b->context].name, a->pool,
-				 contexts[a->context].name, b->text);
+		ipspd_faults_add(
+			&rd->faults, false, b->line, "name",
+			"pool \"%s\" of context \"%s\" and pool \"%s\" of context \"%s\" have "
+			"the same SNMP index \"%s\"; the first 8 characters of the context "
+			"or the first 16 of the pool must differ",
+			b->pool, contexts[b->context].name, a->pool, contexts[a->context].name,
+			b->text);
 	}
 	free(list);
 }

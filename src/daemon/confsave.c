@@ -97,7 +97,8 @@ static int indent_of(const char *text, size_t at, const char **indent)
 	return (int)strspn(*indent, " \t");
 }
 
-/* A mode where none was written: behind the setting that names the peer, on a line of its own if that has one. */
+/* A mode where none was written: behind the setting that names the peer, on a line of its own if
+ * that has one. */
 static void insert_mode(struct save *sv, const struct ipspd_conftext_item *psp, const char *word)
 {
 	const struct ipspd_conftext_item *peer = ipspd_conftext_child(&sv->ct, psp, "primary", 0);
@@ -113,12 +114,14 @@ static void insert_mode(struct save *sv, const struct ipspd_conftext_item *psp, 
 	at = rest_of_line(sv->text, end);
 	n = indent_of(sv->text, peer->name, &indent);
 	if (end == peer->value_end) /* it ends without a ; */
-		snprintf(add_edit(sv, end, end)->put, sizeof(sv->edits->put), "; mode = \"%s\";", word);
+		snprintf(add_edit(sv, end, end)->put, sizeof(sv->edits->put), "; mode = \"%s\";",
+			 word);
 	else if (at > end || sv->text[end] == '\n')
 		snprintf(add_edit(sv, at, at)->put, sizeof(sv->edits->put), "\n%.*smode = \"%s\";",
 			 n < 64 ? n : 64, indent, word);
 	else
-		snprintf(add_edit(sv, end, end)->put, sizeof(sv->edits->put), " mode = \"%s\";", word);
+		snprintf(add_edit(sv, end, end)->put, sizeof(sv->edits->put), " mode = \"%s\";",
+			 word);
 }
 
 static void edit_mode(struct save *sv, const struct ipspd_conftext_item *psp, enum ipsp_mode mode)
@@ -132,7 +135,8 @@ static void edit_mode(struct save *sv, const struct ipspd_conftext_item *psp, en
 		insert_mode(sv, psp, mode_word(mode));
 }
 
-/* The setting goes, with the blanks before it and, where it had its lines to itself, the line ends and its comment. */
+/* The setting goes, with the blanks before it and, where it had its lines to itself, the line ends
+ * and its comment. */
 static void remove_setting(struct save *sv, const struct ipspd_conftext_item *item)
 {
 	const char *text = sv->text;
@@ -202,14 +206,16 @@ static int make_edits(struct save *sv, const struct ipspd_config *config)
 		const struct ipspd_conftext_item *psp = context ? find_psp(sv, context) : NULL;
 
 		if (!context)
-			return refuse(sv, IPSP_ERR_INVALID,
-				      "%s: context \"%s\" is not in the file any more; reload first",
-				      conf->name);
+			return refuse(
+				sv, IPSP_ERR_INVALID,
+				"%s: context \"%s\" is not in the file any more; reload first",
+				conf->name);
 		if (conf->psp.enabled && !psp)
-			return refuse(sv, IPSP_ERR_INVALID,
-				      "%s: context \"%s\" has no pool-share-protocol in the file any "
-				      "more; reload first",
-				      conf->name);
+			return refuse(
+				sv, IPSP_ERR_INVALID,
+				"%s: context \"%s\" has no pool-share-protocol in the file any "
+				"more; reload first",
+				conf->name);
 		if (!conf->psp.enabled && psp)
 			remove_setting(sv, psp);
 		else if (psp)
@@ -283,7 +289,8 @@ static int write_new(struct save *sv, const char *path, const void *bytes, size_
 		return refuse_io(sv);
 	if ((sv->st.st_uid != geteuid() || sv->st.st_gid != getegid()) &&
 	    fchown(fd, sv->st.st_uid, sv->st.st_gid) != 0)
-		err = refuse(sv, IPSP_ERR_IO, "%s: its owner can't be kept: %s; the file is as it was",
+		err = refuse(sv, IPSP_ERR_IO,
+			     "%s: its owner can't be kept: %s; the file is as it was",
 			     strerror(errno));
 	else if (fchmod(fd, sv->st.st_mode & 07777) != 0 || !write_all(fd, bytes, n) ||
 		 fsync(fd) != 0)
@@ -302,7 +309,8 @@ static void first_fault(void *arg, bool warning, const char *text)
 		snprintf(sv->why, sv->n_why, "%s; the file is as it was", text);
 }
 
-/* What would be written must be read again as what is meant; else the operator's own edits are in the way. */
+/* What would be written must be read again as what is meant; else the operator's own edits are in
+ * the way. */
 static int check_new(struct save *sv, const char *path, const struct ipspd_config *config)
 {
 	struct ipspd_config again;
@@ -380,7 +388,8 @@ static int save(struct save *sv, const struct ipspd_config *config)
 	if (err)
 		return err;
 	if (ipspd_conftext_parse(&sv->ct, sv->text) != 0)
-		return refuse(sv, IPSP_ERR_INVALID, "%s: %s", "is not a good configuration any more");
+		return refuse(sv, IPSP_ERR_INVALID, "%s: %s",
+			      "is not a good configuration any more");
 	err = make_edits(sv, config);
 	if (err == 0 && sv->n_edits > 0)
 		err = apply_edits(sv);

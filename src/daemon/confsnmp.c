@@ -7,7 +7,8 @@
 
 #define PASSPHRASE_MIN 8 /* RFC 3414, 11.2 */
 
-static void read_agentx(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
+static void read_agentx(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			void *object)
 {
 	struct ipspd_config *config = object;
 
@@ -18,7 +19,8 @@ static void read_agentx(struct ipspd_confread *rd, const struct ipspd_setting *s
 	else if (!ipspd_setting_bool(setting, &config->agentx))
 		ipspd_confread_fault(rd, setting, "must be true, false, or a socket's path");
 	if (config->agentx && !IPSPD_HAS_AGENTX)
-		ipspd_confread_fault(rd, setting, "this version has no AgentX part; allowed is false");
+		ipspd_confread_fault(rd, setting,
+				     "this version has no AgentX part; allowed is false");
 }
 
 static void read_trap_style(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -36,7 +38,8 @@ static void read_trap_style(struct ipspd_confread *rd, const struct ipspd_settin
 		config->trap_style = (enum ipspd_trap_style)value;
 }
 
-/* An address, or a name of letters, digits, "-", "_" and "."; net-snmp's own forms (udp:...) are not taken. */
+/* An address, or a name of letters, digits, "-", "_" and "."; net-snmp's own forms (udp:...) are
+ * not taken. */
 static void read_host(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
 {
 	const struct ipspd_sink *sink = object;
@@ -71,9 +74,12 @@ static void read_version(struct ipspd_confread *rd, const struct ipspd_setting *
 static void read_auth(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
 {
 	static const struct ipspd_word words[] = {
-		{"MD5", IPSPD_AUTH_MD5},         {"SHA", IPSPD_AUTH_SHA},
-		{"SHA-224", IPSPD_AUTH_SHA224}, {"SHA-256", IPSPD_AUTH_SHA256},
-		{"SHA-384", IPSPD_AUTH_SHA384}, {"SHA-512", IPSPD_AUTH_SHA512},
+		{"MD5", IPSPD_AUTH_MD5},
+		{"SHA", IPSPD_AUTH_SHA},
+		{"SHA-224", IPSPD_AUTH_SHA224},
+		{"SHA-256", IPSPD_AUTH_SHA256},
+		{"SHA-384", IPSPD_AUTH_SHA384},
+		{"SHA-512", IPSPD_AUTH_SHA512},
 		{NULL, 0},
 	};
 	struct ipspd_sink *sink = object;
@@ -160,7 +166,8 @@ static void check_sink(struct ipspd_confread *rd, const struct ipspd_setting *gr
 	have = ipspd_setting_member(group, "community");
 	if (sink->version == IPSPD_SNMP_V2C) {
 		if (!have)
-			ipspd_confread_missing(rd, group, "community", "is missing: version 2c needs it");
+			ipspd_confread_missing(rd, group, "community",
+					       "is missing: version 2c needs it");
 		for (size_t i = 0; i < sizeof(v3) / sizeof(v3[0]); i++)
 			if ((have = ipspd_setting_member(group, v3[i])))
 				ipspd_confread_fault(rd, have, "is for version \"3\" only");

@@ -9,8 +9,8 @@
 
 /*
  * The tokens, as libconfig has them: a name [A-Za-z*][-A-Za-z0-9_*]*, which true and false are
- * too; an integer with an optional sign, decimal or 0x, L or LL behind it where it has 64 bits; a float;
- * a string in double quotes with backslash escapes; one of = : ; , { } ( ) [ ]. Comments go
+ * too; an integer with an optional sign, decimal or 0x, L or LL behind it where it has 64 bits; a
+ * float; a string in double quotes with backslash escapes; one of = : ; , { } ( ) [ ]. Comments go
  * from # or // to the end of the line, or from slash-star to star-slash.
  */
 enum token {
@@ -25,7 +25,7 @@ enum token {
 
 struct lexer {
 	const char *at; /* behind the last token */
-	unsigned line;  /* of the last token's end */
+	unsigned line;	/* of the last token's end */
 	const char *from;
 	size_t len;
 };
@@ -128,7 +128,7 @@ static enum token next(struct lexer *lx)
 	} else if (*p == '"') {
 		tok = string(p, &end);
 	} else if (strchr("=:;,{}()[]", *p)) {
-		tok = *p == ':' ? TOK_EQUALS : (enum token)*p;
+		tok = *p == ':' ? TOK_EQUALS : (enum token) * p;
 		end++;
 	}
 	if (end == p) /* nothing that is known: on by one, so that the rest can be looked at */
@@ -208,7 +208,7 @@ bool ipspd_conftext_check(const char *text, ipspd_conftext_fault_fn *fault, void
 struct parser {
 	struct ipspd_conftext *ct;
 	struct lexer lx;
-	enum token tok; /* looked at, not taken yet */
+	enum token tok;	 /* looked at, not taken yet */
 	size_t last_end; /* of the last token taken */
 	int depth;
 	int err;
@@ -294,7 +294,9 @@ static bool elements(struct parser *ps, size_t parent, enum token close)
 static bool aggregate(struct parser *ps, size_t item)
 {
 	enum token open = ps->tok;
-	enum token close = (enum token)(open == (enum token)'{' ? '}' : open == (enum token)'(' ? ')' : ']');
+	enum token close = (enum token)(open == (enum token)'{'	  ? '}'
+					: open == (enum token)'(' ? ')'
+								  : ']');
 	bool ok;
 
 	if (++ps->depth > IPSPD_CONFTEXT_DEPTH)

@@ -17,9 +17,9 @@
 
 #include "daemon/ctx.h"
 
-#define IPSPD_CTL_CLIENTS 1024 /* connected at once; more wait in the backlog */
-#define IPSPD_CTL_READ	  (256u << 10)
-#define IPSPD_CTL_UNREAD  (4u << 20)
+#define IPSPD_CTL_CLIENTS 1024	       /* connected at once; more wait in the backlog */
+#define IPSPD_CTL_READ	  (256u << 10) /* bytes */
+#define IPSPD_CTL_UNREAD  (4u << 20)   /* bytes */
 #define IPSPD_CTL_JOBS	  64   /* lists, shows, reloads open for one client; more: overloaded */
 #define IPSPD_CTL_OPS	  4096 /* commands and one-shot requests open for all operators */
 
@@ -32,16 +32,17 @@ struct ipspd_ctl;
  */
 struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const char *group,
 				char *why, size_t n_why);
-void ipspd_ctl_free(
-	struct ipspd_ctl *ctl); /* closes all clients, removes the socket; NULL is fine */
+/* Closes all clients and removes the socket; NULL is fine. */
+void ipspd_ctl_free(struct ipspd_ctl *ctl);
 
-/* Buffers what a client is to be told: ANSWER, DONE, RELEASE, CANCELLED, STATE; others are passed
- * over. */
+/* Buffers what clients are to be told: ANSWER, DONE, RELEASE, CANCELLED, STATE; no other out. */
 void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act,
 		   const struct ipsp_out *out);
 
-/* At the end of every turn: makes what lists and shows ask for, one write for each client that has
- * something. */
+/*
+ * At the end of every turn: makes what lists and shows ask for, and one write for each client that
+ * has something to read.
+ */
 void ipspd_ctl_flush(struct ipspd_ctl *ctl);
 
 /* Before a context is removed by a reload: its HAs are told and closed. */

@@ -45,8 +45,7 @@ struct ipspd_client {
 };
 
 struct ipspd_op {	/* what was asked of a node for an operator: to whom the answer goes */
-	uint64_t key;	/* the id that the node knows; 0: this place is free; key % IPSPD_CTL_OPS is
-			   the place */
+	uint64_t key;	/* the id that the node knows, its place is key % IPSPD_CTL_OPS; 0: free */
 	uint64_t token; /* the client, which may be gone */
 	uint64_t id;	/* the client's own */
 	const struct ipspd_ctx *ctx;
@@ -72,16 +71,15 @@ struct ipspd_ctl {
 };
 
 /* ctl.c */
-struct ipspd_client *ipspd_client_find(struct ipspd_ctl *ctl,
-				       uint64_t token); /* NULL: gone, or going */
+struct ipspd_client *ipspd_client_find(struct ipspd_ctl *ctl, uint64_t token); /* NULL: gone */
 void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *msg);
 void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const char *text);
-void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text,
-		       size_t n); /* in slices */
+/* A JSON text, in as many frames as it needs. */
+void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text, size_t n);
 /* Says why, and stops reading; the end of the turn closes it. */
 void ipspd_client_dismiss(struct ipspd_client *client, int err, const char *text);
-const char *
-ipspd_client_words(struct ipspd_client *client); /* for the log; good until the next call */
+/* Who it is, for the log; good until the next call. */
+const char *ipspd_client_words(struct ipspd_client *client);
 size_t ipspd_client_pending(const struct ipspd_client *client); /* bytes to be written */
 
 /* ctl_serve.c */

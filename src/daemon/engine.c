@@ -11,11 +11,11 @@
 #define BOOTS_MAX 2147483647u
 #define PATH_CAP  1200
 
-/* Enterprise 8072 (net-snmp's, whose playpen arc our MIB lives in) with the first bit set; 5: octets. */
+/* Enterprise 8072 (net-snmp's, whose playpen arc our MIB lives in) with the first bit set; 5:
+ * octets. */
 static const uint8_t id_head[5] = {0x80, 0x00, 0x1f, 0x88, 0x05};
 
-const char *ipspd_engine_text(const struct ipspd_engine *engine,
-			      char text[2 * IPSPD_ENGINE_ID + 1])
+const char *ipspd_engine_text(const struct ipspd_engine *engine, char text[2 * IPSPD_ENGINE_ID + 1])
 {
 	return sodium_bin2hex(text, 2 * IPSPD_ENGINE_ID + 1, engine->id, IPSPD_ENGINE_ID);
 }
@@ -56,8 +56,8 @@ static bool load(const char *path, struct ipspd_engine *engine)
 static bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
-		  fsync(fd) == 0;
+	bool ok =
+		fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fsync(fd) == 0;
 
 	if (fd >= 0)
 		close(fd);

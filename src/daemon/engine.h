@@ -1,6 +1,7 @@
 /*
  * engine - this daemon as an SNMPv3 engine (RFC 3411, 5; RFC 3414, 2.2): its id, which managers
- * know its users under, and how often it was started. Both live in a small file of the state directory.
+ * know its users under, and how often it was started. Both live in a small file of the state
+ * directory.
  */
 #ifndef IPSPD_ENGINE_H
 #define IPSPD_ENGINE_H
@@ -16,9 +17,10 @@ struct ipspd_engine {
 };
 
 /*
- * Loads @directory/snmp-engine, counts a boot, and writes it back durably. Without a file a new id is
- * made; so it is where the file can't be understood: keeping an id with boots that went back would make
- * managers refuse every message. Returns 0, 1 for a new id, or IPSP_ERR_IO with the reason in @why.
+ * Loads @directory/snmp-engine, counts a boot, and writes it back durably. Without a file a new id
+ * is made; so it is where the file can't be understood: keeping an id with boots that went back
+ * would make managers refuse every message. Returns 0, 1 for a new id, or IPSP_ERR_IO with the
+ * reason in @why.
  */
 int ipspd_engine_load(const char *directory, struct ipspd_engine *engine, char *why, size_t n_why);
 

@@ -83,7 +83,8 @@ static bool is_blank(uint8_t c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* UTF-8 without control characters but tab, CR and LF; looked at in pieces that ipsp_text_ok takes. */
+/* UTF-8 without control characters but tab, CR and LF; looked at in pieces that ipsp_text_ok takes.
+ */
 static bool is_text(const uint8_t *p, size_t n)
 {
 	while (n > 0) {
@@ -182,8 +183,9 @@ static int one_line(const struct secret_file *file, const char *path, size_t min
 	    next_line(&p, end, &more, &n_more))
 		return why_not(why, path, "must have one line of text");
 	if (n < min || n >= cap) {
-		snprintf(why, IPSPD_WHY_MAX, "%.120s: the passphrase has %zu bytes; allowed are %zu to %zu",
-			 path, n, min, cap - 1);
+		snprintf(why, IPSPD_WHY_MAX,
+			 "%.120s: the passphrase has %zu bytes; allowed are %zu to %zu", path, n,
+			 min, cap - 1);
 		return IPSP_ERR_INVALID;
 	}
 	memcpy(text, line, n);

@@ -11,7 +11,7 @@
 #include "core/conf.h"
 #include <stddef.h>
 
-#define IPSPD_WHY_MAX    256
+#define IPSPD_WHY_MAX	 256
 #define IPSPD_SECRET_MIN 16
 
 /*

@@ -106,14 +106,14 @@ static void check_ctx(struct reload *r, const struct ipspd_ctx *ctx)
 			       ctx->name);
 		return;
 	}
-	if (!shared_out)
-		return; /* what else stands in the way the node knows, and says */
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
-	if (ipsp_conf_may_change(status.conf, next, key) != 0)
-		refuse(r, IPSP_ERR_SHARED_OUT,
-		       "%s: %s: can't change while addresses are shared out", ctx->name, key);
-	else if (!next->psp.enabled ||
-		 (status.mode == IPSP_MODE_ACTIVE && next->psp.mode != status.mode))
+	const bool stays = status.conf->psp.enabled && next->psp.enabled;
+	if (stays && (shared_out || status.mode == IPSP_MODE_ACTIVE) &&
+	    ipsp_conf_may_change(status.conf, next, key) != 0)
+		refuse(r, IPSP_ERR_SHARED_OUT, "%s: %s: can't change while IPSP is active",
+		       ctx->name, key);
+	else if (shared_out && (!stays || (status.mode == IPSP_MODE_ACTIVE &&
+					   next->psp.mode != IPSP_MODE_ACTIVE)))
 		refuse(r, IPSP_ERR_SHARED_OUT,
 		       "%s: mode: can't leave active while addresses are shared out", ctx->name);
 }

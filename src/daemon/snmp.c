@@ -20,30 +20,31 @@
 #include <string.h>
 
 /*
- * Where the notifications of mibs/IPSPD-MIB.txt live: in net-snmp's playpen, until the project has a
- * number of its own. This is the one place to change, with the MIB's own line.
+ * Where the notifications of mibs/IPSPD-MIB.txt live: in net-snmp's playpen, until the project has
+ * a number of its own. This is the one place to change, with the MIB's own line.
  */
 #define IPSPD_MIB 1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 4187
 
-#define STARENT          1, 3, 6, 1, 4, 1, 8164
-#define FIRST_REPEAT_S   1
-#define LAST_REPEAT_S    60
-#define RESOLVE_AGAIN_S  30  /* after a name that could not be resolved */
-#define RESOLVED_FOR_MS  (300u * 1000u)
-#define FOR_EVER         UINT64_MAX
-#define FORGET_ENGINE_AT 3   /* after so many unanswered informs the address and the engine are looked up anew */
+#define STARENT		1, 3, 6, 1, 4, 1, 8164
+#define FIRST_REPEAT_S	1
+#define LAST_REPEAT_S	60
+#define RESOLVE_AGAIN_S 30 /* after a name that could not be resolved */
+#define RESOLVED_FOR_MS (300u * 1000u)
+#define FOR_EVER	UINT64_MAX
+#define FORGET_ENGINE_AT                                                                           \
+	3 /* after so many unanswered informs the address and the engine are looked up anew */
 
-struct notification { /* one that waits at one sink */
+struct notification {		     /* one that waits at one sink */
 	struct ipspd_snmp_trap trap; /* .context and .interface point into the two below */
 	char context[IPSP_NAME_MAX], interface[IPSP_NAME_MAX];
 	uint32_t uptime; /* sysUpTime when it happened: hundredths of a second */
-	long reqid;      /* the same for each repetition */
+	long reqid;	 /* the same for each repetition */
 };
 
 enum sink_state {
-	SINK_CLOSED,    /* no session; a timer may lead to the next try */
+	SINK_CLOSED,	/* no session; a timer may lead to the next try */
 	SINK_RESOLVING, /* its name is being looked up */
-	SINK_PROBING,   /* the receiver's engine is being discovered (informs of version 3) */
+	SINK_PROBING,	/* the receiver's engine is being discovered (informs of version 3) */
 	SINK_READY
 };
 
@@ -52,17 +53,17 @@ struct sink {
 	const struct ipspd_sink *conf; /* borrowed from the copy in snmp */
 	enum sink_state state;
 	char address[IPSP_ADDR_TEXT_MAX]; /* resolved; "" when not */
-	uint64_t resolved_ms;             /* when; FOR_EVER for one that needs no resolving */
-	void *session;               /* net-snmp's, NULL when closed */
-	struct event *readable;      /* of the session's socket */
-	struct event *timer;         /* the next thing to do: repeat, resolve, let net-snmp time out */
+	uint64_t resolved_ms;		  /* when; FOR_EVER for one that needs no resolving */
+	void *session;			  /* net-snmp's, NULL when closed */
+	struct event *readable;		  /* of the session's socket */
+	struct event *timer; /* the next thing to do: repeat, resolve, let net-snmp time out */
 	struct evdns_getaddrinfo_request *lookup;
 	struct notification *queue[IPSPD_SNMP_QUEUE]; /* owned; a ring */
 	size_t first, n;
 	unsigned unanswered; /* informs and probes, in a row */
-	bool in_flight;      /* the first of the queue was sent, its acknowledgement is awaited */
-	bool reset;          /* close the session once net-snmp's callback has returned */
-	bool dropping;       /* told once, until the queue has been empty again */
+	bool in_flight;	     /* the first of the queue was sent, its acknowledgement is awaited */
+	bool reset;	     /* close the session once net-snmp's callback has returned */
+	bool dropping;	     /* told once, until the queue has been empty again */
 };
 
 struct ipspd_snmp {
@@ -96,7 +97,8 @@ static int log_line(int major, int minor, void *message, void *arg)
 
 /*
  * Not init_snmp(): that reads snmp.conf and every MIB file, and snmp_shutdown() would write. Only
- * version 3 is set up; the callback makes its salts random and the user that engines are discovered with.
+ * version 3 is set up; the callback makes its salts random and the user that engines are discovered
+ * with.
  */
 static void init_library(void)
 {
@@ -158,7 +160,8 @@ static void put_addr(struct variables *vars, oid column, struct ipsp_addr addr)
 	put_own(vars, column, ASN_OCTET_STR, text, strlen(text));
 }
 
-/* As StarOS fills it: with trap style starent the variables have no .0, and the enterprise comes last. */
+/* As StarOS fills it: with trap style starent the variables have no .0, and the enterprise comes
+ * last. */
 static void put_starent(struct variables *vars, const struct ipspd_snmp_trap *trap, bool starent)
 {
 	static const oid context[] = {STARENT, 1, 31, 5};
@@ -200,7 +203,7 @@ static void put_ipspd(struct variables *vars, const struct ipspd_snmp_trap *trap
 
 /* The notifications of IPSPD-MIB: ipspdNotifications.N. */
 static const oid own_numbers[IPSP_TRAPS] = {
-	[IPSP_TRAP_PEER_UP] = 1,     [IPSP_TRAP_PEER_LOST] = 2,       [IPSP_TRAP_PEER_DOWN] = 3,
+	[IPSP_TRAP_PEER_UP] = 1,     [IPSP_TRAP_PEER_LOST] = 2,	      [IPSP_TRAP_PEER_DOWN] = 3,
 	[IPSP_TRAP_ROLE_CHANGE] = 4, [IPSP_TRAP_CONFIG_MISMATCH] = 5, [IPSP_TRAP_DUPLICATE] = 6,
 };
 
@@ -352,13 +355,13 @@ static bool set_key(const oid *auth, size_t auth_len, const char *passphrase, u_
 		    size_t *n_key)
 {
 	*n_key = USM_AUTH_KU_LEN;
-	return generate_Ku(auth, (u_int)auth_len, (const u_char *)passphrase, strlen(passphrase), key,
-			   n_key) == SNMPERR_SUCCESS;
+	return generate_Ku(auth, (u_int)auth_len, (const u_char *)passphrase, strlen(passphrase),
+			   key, n_key) == SNMPERR_SUCCESS;
 }
 
 static const char *const auth_words[] = {
-	[IPSPD_AUTH_NONE] = "noauth",    [IPSPD_AUTH_MD5] = "MD5",
-	[IPSPD_AUTH_SHA] = "SHA",        [IPSPD_AUTH_SHA224] = "SHA-224",
+	[IPSPD_AUTH_NONE] = "noauth",	 [IPSPD_AUTH_MD5] = "MD5",
+	[IPSPD_AUTH_SHA] = "SHA",	 [IPSPD_AUTH_SHA224] = "SHA-224",
 	[IPSPD_AUTH_SHA256] = "SHA-256", [IPSPD_AUTH_SHA384] = "SHA-384",
 	[IPSPD_AUTH_SHA512] = "SHA-512",
 };
@@ -379,7 +382,8 @@ static const oid *priv_oid(enum ipspd_snmp_priv priv, size_t *len)
 	return sc_get_priv_oid(usm_lookup_priv_type(priv_words[priv]), len);
 }
 
-/* Fills in user and keys; what points into @conf is borrowed until the session was opened (which copies). */
+/* Fills in user and keys; what points into @conf is borrowed until the session was opened (which
+ * copies). */
 static bool set_user(netsnmp_session *session, const struct ipspd_sink *conf)
 {
 	size_t auth_len = 0, priv_len = 0;
@@ -428,7 +432,8 @@ static void *open_session(struct sink *sink)
 		return snmp_sess_open(&session);
 	}
 	session.version = SNMP_VERSION_3;
-	if (!conf->inform) { /* the sender of a trap is its authoritative engine (RFC 3414, 1.5.1) */
+	if (!conf->inform) { /* the sender of a trap is its authoritative engine (RFC 3414, 1.5.1)
+			      */
 		session.securityEngineID = engine->id;
 		session.securityEngineIDLen = sizeof(engine->id);
 	}
@@ -453,13 +458,14 @@ static void on_resolved(int result, struct evutil_addrinfo *found, void *arg)
 		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)found->ai_addr)->sin_addr, text,
 			  sizeof(text));
 	else if (result == 0 && found->ai_family == AF_INET6)
-		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)(void *)found->ai_addr)->sin6_addr, text,
-			  sizeof(text));
+		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)(void *)found->ai_addr)->sin6_addr,
+			  text, sizeof(text));
 	if (found)
 		evutil_freeaddrinfo(found);
 	sink->resolved_ms = ipspd_now();
 	if (sink->session && (!text[0] || strcmp(text, sink->address) == 0))
-		return; /* looked up again while the old address serves: no news, or none to be had */
+		return; /* looked up again while the old address serves: no news, or none to be had
+			 */
 	close_session(sink);
 	snprintf(sink->address, sizeof(sink->address), "%s", text);
 	if (!text[0])
@@ -490,7 +496,8 @@ static void resolve(struct sink *sink)
 	if (!sink->session)
 		sink->state = SINK_RESOLVING;
 	if (dns)
-		sink->lookup = evdns_getaddrinfo(dns, sink->conf->host, NULL, &hints, on_resolved, sink);
+		sink->lookup =
+			evdns_getaddrinfo(dns, sink->conf->host, NULL, &hints, on_resolved, sink);
 	else
 		later(sink, RESOLVE_AGAIN_S);
 }
@@ -554,16 +561,17 @@ static void discovered(struct sink *sink, netsnmp_session *session)
 }
 
 /*
- * Called by net-snmp while it walks its own lists, so nothing is closed or sent here: work() follows.
- * A report instead of a response means that the receiver's engine is another one than it was.
+ * Called by net-snmp while it walks its own lists, so nothing is closed or sent here: work()
+ * follows. A report instead of a response means that the receiver's engine is another one than it
+ * was.
  */
 static int on_answer(int op, netsnmp_session *session, int reqid, netsnmp_pdu *pdu, void *arg)
 {
 	struct sink *sink = arg;
 
 	(void)reqid;
-	if (!sink->session || (op != NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE &&
-			       op != NETSNMP_CALLBACK_OP_TIMED_OUT))
+	if (!sink->session ||
+	    (op != NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE && op != NETSNMP_CALLBACK_OP_TIMED_OUT))
 		return 1;
 	sink->in_flight = false;
 	event_del(sink->timer);
@@ -591,7 +599,8 @@ static bool open_sink(struct sink *sink)
 		return false;
 	sink->session = open_session(sink);
 	if (!sink->session) {
-		ipspd_log(IPSP_LOG_INFO, "snmp: %s: %s", sink->conf->host, snmp_api_errstring(snmp_errno));
+		ipspd_log(IPSP_LOG_INFO, "snmp: %s: %s", sink->conf->host,
+			  snmp_api_errstring(snmp_errno));
 		later(sink, patience(sink));
 		sink->unanswered++;
 		return false;
@@ -718,8 +727,8 @@ static bool start_engine(struct ipspd_snmp *snmp, const char *directory, char *w
 	err = ipspd_engine_load(directory, &snmp->engine, why, n_why);
 	if (err < 0)
 		return false;
-	ipspd_log(err == 1 ? IPSP_LOG_NOTICE : IPSP_LOG_INFO,
-		  "snmp: our engine id is 0x%s%s", ipspd_engine_text(&snmp->engine, text),
+	ipspd_log(err == 1 ? IPSP_LOG_NOTICE : IPSP_LOG_INFO, "snmp: our engine id is 0x%s%s",
+		  ipspd_engine_text(&snmp->engine, text),
 		  err == 1 ? ", a new one: receivers of traps must be told" : "");
 	set_enginetime(snmp->engine.id, sizeof(snmp->engine.id), snmp->engine.boots, 0, TRUE);
 	return true;
@@ -771,7 +780,8 @@ struct ipspd_snmp *ipspd_snmp_new(struct ipspd *d, char *why, size_t n_why)
 	return NULL;
 }
 
-/* net-snmp keeps users by engine and name: after a reload a changed passphrase must not find the old keys. */
+/* net-snmp keeps users by engine and name: after a reload a changed passphrase must not find the
+ * old keys. */
 static void forget_users(void)
 {
 	struct usmUser *user = usm_get_userList();

@@ -3,9 +3,10 @@
  *
  * The only place that knows net-snmp, which here reads and writes no file of its own. Nothing in it
  * waits: names are resolved, engines discovered and informs repeated beside the loop's other work.
- * Every sink has a queue of its own, so that a dead one delays nobody; IPSPD_SNMP_QUEUE notifications
- * wait in it at most, then the oldest is dropped, counted and logged. A trap leaves the queue when
- * it was sent, an inform when it was acknowledged: until then it is repeated, after 1 s, 2 s, ... 60 s.
+ * Every sink has a queue of its own, so that a dead one delays nobody; IPSPD_SNMP_QUEUE
+ * notifications wait in it at most, then the oldest is dropped, counted and logged. A trap leaves
+ * the queue when it was sent, an inform when it was acknowledged: until then it is repeated, after
+ * 1 s, 2 s, ... 60 s.
  */
 #ifndef IPSPD_SNMP_H
 #define IPSPD_SNMP_H
@@ -30,15 +31,15 @@ void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struc
 struct ipspd_snmp_trap { /* what a notification says; texts are copied */
 	enum ipsp_trap trap;
 	const char *context, *interface;
-	enum ipsp_role role;             /* from here on: of IPSPD-MIB's own only */
+	enum ipsp_role role; /* from here on: of IPSPD-MIB's own only */
 	enum ipsp_peer_state peer_state;
-	struct ipsp_addr peer, address;  /* @address of a duplicate, else IPSP_ADDR_NONE */
+	struct ipsp_addr peer, address; /* @address of a duplicate, else IPSP_ADDR_NONE */
 	uint64_t epoch;
 };
 void ipspd_snmp_send(struct ipspd_snmp *snmp, const struct ipspd_snmp_trap *trap);
 
-struct ipspd_snmp_counts { /* of all sinks together */
-	uint64_t sent;         /* datagrams, repeated ones included */
+struct ipspd_snmp_counts {     /* of all sinks together */
+	uint64_t sent;	       /* datagrams, repeated ones included */
 	uint64_t acknowledged; /* informs */
 	uint64_t dropped;      /* notifications that a full queue lost */
 	size_t queued;

@@ -95,6 +95,8 @@ void check_look(struct host *h)
 		if (h->w->check.side[1 - h->side].licensed)
 			world_hit(h->w, FAULT_SAW_BOTH_OVER);
 	}
+	if (licensed || cs->licensed)
+		cs->licensed_at = h->w->now;
 	cs->licensed = licensed;
 	cs->status = st;
 	cs->status.conf = NULL;
@@ -105,14 +107,14 @@ static void check_lease(struct host *h)
 {
 	struct world *w = h->w;
 
-	if (w->check.forced)
+	if (w->check.forced || w->check.books_lost)
 		return;
 	for (unsigned i = 0; i < 2; i++) {
 		struct host *o = &w->hosts[1 - i];
 		struct ipsp_status st;
 
 		if (!w->check.side[i].licensed || w->check.side[1 - i].licensed ||
-		    !w->hosts[i].node || !o->node)
+		    !w->hosts[i].node || !o->node || o->phase != TURN_NONE)
 			continue;
 		ipsp_node_status(o->node, host_ms(o), &st);
 		if (st.serving && st.state != IPSP_ST_PEER_DOWN)
@@ -323,6 +325,17 @@ void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess,
 			   h->letter, world_addr_text(h->w, gaddr), sub);
 }
 
+/*
+ * A session that outlived its host, whose daemon was away while the other side took over: the daemon
+ * has only kept the address, and that came to nothing (the second of the declared exceptions).
+ */
+static bool outlived(const struct world *w, const struct check_hold *hold)
+{
+	unsigned side = hold->ha->side;
+
+	return hold->unsure && w->check.side[1 - side].licensed_at >= w->check.side[side].boot_at;
+}
+
 static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold *here,
 		       const struct check_hold *there)
 {
@@ -333,7 +346,7 @@ static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold 
 		    world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,
 		    there->ha->name);
 	if (!later->licensed && !w->check.forced && !here->orphan && !there->orphan &&
-	    !(same && (here->unsure || there->unsure)))
+	    !(same && (here->unsure || there->unsure)) && !outlived(w, here) && !outlived(w, there))
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s", world_addr_text(w, gaddr),
 			   here->sub, here->ha->name, there->sub, there->ha->name);
 	world_hit(w, same ? FAULT_SAW_SAME : FAULT_SAW_DUPLICATE);

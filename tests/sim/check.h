@@ -32,6 +32,7 @@ struct check_side {
 	struct ipsp_status status; /* after the last turn; .conf is not to be used */
 	bool licensed, up_once;
 	sim_us boot_at, lost_at; /* answers from before are of another boot, or of a lost state */
+	sim_us licensed_at;      /* when it last had a licence */
 };
 
 struct check {

@@ -202,7 +202,9 @@ static void answer_event(struct ha *ha, struct ha_thought *t)
 	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
 		struct ha_request *r = &ha->requests[i];
 
-		if (r->id != 0 && r->sub == t->sub && r->sess == t->sess)
+		/* the requests that wait behind the event */
+		if (r->id != 0 &&
+		    ((r->sub == t->sub && r->sess == t->sess) || r->gaddr == t->gaddr))
 			r->released = true;
 	}
 	push(ha, IPC_RELEASED, (struct ipc){.gaddr = t->gaddr});

@@ -63,7 +63,7 @@ struct ha_request {
 	enum ha_purpose purpose;
 	uint32_t sub, sess, gaddr;
 	bool known;    /* the node had the session when it read the request */
-	bool released; /* the HA has answered a release event for the session since it asked */
+	bool released; /* the HA has answered a release event for the session, or the address, since it asked */
 	bool doubtful; /* ... and then that event was cancelled: which of the two came first is open */
 };
 

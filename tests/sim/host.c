@@ -157,6 +157,12 @@ static void go_on(struct host *h, sim_us delay)
 						   .gen = h->life});
 }
 
+void host_hurry(struct host *h)
+{
+	if (h->phase != TURN_NONE)
+		go_on(h, 0);
+}
+
 void host_cont(struct host *h)
 {
 	if (!h->stopped)
@@ -726,7 +732,6 @@ void host_start(struct host *h)
 	h->turn_at = SIM_NEVER;
 	h->notes_shown = 0;
 	note_restart(h, same_boot);
-	disk_opened(&h->disk, h->w->now);
 	world_trace(h->w, TRACE_FAULT, "%c starts", h->letter);
 	h->node = disk_replay(h, &h->disk.log, &h->rand);
 	ipsp_actions_clear(&h->act);
@@ -734,5 +739,6 @@ void host_start(struct host *h)
 	if (h->disk_full)
 		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK, .full = true});
 	check_started(h, same_boot);
+	disk_opened(&h->disk, h->w->now);
 	end_and_write(h);
 }

@@ -75,6 +75,7 @@ void host_kill(struct host *h);
 void host_power_off(struct host *h, bool ha_lives);
 void host_stop(struct host *h); /* SIGSTOP */
 void host_cont(struct host *h);
+void host_hurry(struct host *h); /* a slow turn that runs is over now */
 
 void host_receive(struct host *h, struct dgram *d); /* takes it */
 void host_ipc(struct host *h, struct ipc *m);       /* takes it */

@@ -45,6 +45,16 @@ static void begin(struct plan *plan, uint32_t sub)
 	ha_request(any_ha(plan, side), HA_NEW, sub, ++w->next_sess, gaddr, pool, group);
 }
 
+/* An old session of that name that was left behind there has its own address, maybe on another HA. */
+static bool left_there(struct world *w, unsigned side, uint32_t sub, uint32_t sess)
+{
+	for (unsigned i = 0; i < w->n_has; i++) {
+		if (w->has[i].side == side && ha_find(&w->has[i], sub, sess))
+			return true;
+	}
+	return false;
+}
+
 static void move(struct plan *plan, uint32_t sub)
 {
 	struct world *w = plan->w;
@@ -52,7 +62,7 @@ static void move(struct plan *plan, uint32_t sub)
 	uint32_t sess = rand_chance(&plan->load_rand, 500) ? mn->sess : ++w->next_sess;
 	struct ha *to = any_ha(plan, 1 - mn->at->side);
 
-	if (ha_find(to, sub, sess)) /* an old one that was left there: it has its own address */
+	if (left_there(w, to->side, sub, sess))
 		sess = ++w->next_sess;
 	world_hit(w, FAULT_MN_HANDOFF);
 	ha_request(to, HA_HANDOFF, sub, sess, mn->gaddr, -1, -1);

@@ -35,6 +35,8 @@ static void test_handoff(void **state)
 	struct world *w = story_begin();
 
 	(void)state;
+	story_take(w, HA1, "mn-1", NULL); /* stays: the last one to go would change the roles */
+	story_forget(w);
 	story_take(w, HA1, "mn-7", "10.1.0.7");
 	story_take(w, HA2, "mn-7", "10.1.0.7");
 	story_expect(w, "HA1 take 10.1.0.7: mn-7\n"
@@ -207,7 +209,7 @@ static void test_secondary_dies(void **state)
 	(void)state;
 	story_take(w, HA2, "mn-2", NULL);
 	host_power_off(&w->hosts[S], false);
-	story_run(w, 5000);
+	story_run(w, 12000); /* lost by now */
 	story_forget(w);
 	story_take(w, HA1, "mn-3", NULL);
 	story_take(w, HA1, "mn-4", "10.1.0.1"); /* S has it, and S may be alive */
@@ -515,6 +517,7 @@ static void test_power_loss_holds(void **state)
 	story_run(w, 2000);
 	story_start(w, P);
 	story_expect_rest(w, 30000);
+	story_watch(w, TRACE_HA);
 	story_forget(w);
 	story_take(w, HA1, "mn-2", "10.1.0.1");
 	story_take(w, HA1, "mn-1", "10.1.0.1");
@@ -595,6 +598,7 @@ static void test_ha_doesnt_answer(void **state)
 	(void)state;
 	story_take(w, HA1, "mn-1", "10.1.0.1");
 	ha_hang(&w->has[HA1], w->now + SIM_MS(60000));
+	story_watch(w, TRACE_HA);
 	story_forget(w);
 	story_take(w, HA2, "mn-1", "10.1.0.1");
 	story_run(w, 5000);
@@ -603,6 +607,7 @@ static void test_ha_doesnt_answer(void **state)
 	story_run(w, 60000);
 	story_expect(w, "HA1 release mn-1: handoff\n"
 			"HA1 cancelled 10.1.0.1\n");
+	assert_null(ha_find(&w->has[HA1], 1, 1)); /* its late answer is an ordinary release */
 	story_end(w);
 }
 
@@ -613,9 +618,14 @@ static void test_ha_crashes(void **state)
 
 	(void)state;
 	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA1, "mn-2", "10.1.0.2");
 	ha_crash(&w->has[HA1]);
+	story_run(w, 200);
+	story_expect_pool(w, P, 2, 6, 0); /* nobody has said that they have ended */
 	story_run(w, 5000);
-	story_expect_pool(w, P, 0, 8, 0);
+	story_expect_rest(w, 0);
+	story_expect_side(w, S, "primary", "active", true); /* nobody was left on P */
+	story_expect_pool(w, S, 0, 8, 0);
 	story_end(w);
 }
 
@@ -652,7 +662,7 @@ static void test_graceful_stop(void **state)
 	host_command(&w->hosts[P], IPSP_CMD_STOP, false, IPSP_MODE_ACTIVE);
 	story_run(w, 2000);
 	assert_null(w->hosts[P].node);
-	story_expect_side(w, S, "primary", "peer-down", true);
+	story_expect_side(w, S, "primary", "active", true);
 	story_expect_pool(w, S, 0, 7, 1);
 	story_start(w, P);
 	story_expect_rest(w, 10000);

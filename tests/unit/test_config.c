@@ -1,4 +1,5 @@
-/* test_config - the configuration file: each fault on its line, each value in its place, and back. */
+/* test_config - the configuration file: each fault on its line, each value in its place, and back.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 static char dir[] = "/tmp/ipspd-config-XXXXXX"; /* of this run, removed at its end */
-static char said[16384];                         /* every fault: "LINE: key: text" */
+static char said[16384];			/* every fault: "LINE: key: text" */
 
 static const char *path_of(const char *name)
 {
@@ -84,7 +85,8 @@ static int read_conf(struct ipspd_config *config)
 	return ipspd_config_read(path_of("conf"), config, hear, NULL);
 }
 
-/* @text gives exactly these faults: each line of @want is "LINE: key: " and words that the text has. */
+/* @text gives exactly these faults: each line of @want is "LINE: key: " and words that the text
+ * has. */
 static void expect(const char *text, const char *want)
 {
 	struct ipspd_config config;
@@ -104,7 +106,8 @@ static void expect(const char *text, const char *want)
 			fail_msg("not told: %.*s\nall that was:\n%s", (int)n, want, said);
 		snprintf(line, sizeof(line), "%.*s", (int)(end - rest), rest);
 		if (strncmp(line, want, n_key) != 0 || !strstr(line, words))
-			fail_msg("told: %s\nwanted: %.*s\nall that was:\n%s", line, (int)n, want, said);
+			fail_msg("told: %s\nwanted: %.*s\nall that was:\n%s", line, (int)n, want,
+				 said);
 		rest = end + 1;
 		want += n + (want[n] == '\n');
 	}
@@ -112,7 +115,8 @@ static void expect(const char *text, const char *want)
 		fail_msg("told beside: %s", rest);
 }
 
-/* One context with these pools and this pool-share-protocol; pools begin on line 2, the keys on line 6. */
+/* One context with these pools and this pool-share-protocol; pools begin on line 2, the keys on
+ * line 6. */
 static void expect_in(const char *pools, const char *psp, const char *want)
 {
 	char text[8192];
@@ -143,8 +147,10 @@ static void the_page_of_the_manual_is_read(void **state)
 		 "snmp = {\n"
 		 "  agentx = false; trap-style = \"starent\";\n"
 		 "  sinks = (\n"
-		 "    { host = \"192.0.2.50\"; port = 1162; version = \"2c\"; community = \"public\"; inform = true; },\n"
-		 "    { host = \"nms.example\"; version = \"3\"; user = \"ops\"; auth-protocol = \"SHA-256\";\n"
+		 "    { host = \"192.0.2.50\"; port = 1162; version = \"2c\"; community = "
+		 "\"public\"; inform = true; },\n"
+		 "    { host = \"nms.example\"; version = \"3\"; user = \"ops\"; auth-protocol = "
+		 "\"SHA-256\";\n"
 		 "      auth-passphrase-file = \"%D/pass\"; priv-protocol = \"AES\";\n"
 		 "      priv-passphrase-file = \"%D/pass\"; }\n"
 		 "  );\n"
@@ -152,20 +158,26 @@ static void the_page_of_the_manual_is_read(void **state)
 		 "contexts = (\n"
 		 "  { name = \"isp1\";\n"
 		 "    pools = (\n"
-		 "      { name = \"pool-b\"; range = [ \"10.2.0.1\", \"10.2.0.254\" ]; type = \"private\"; priority = 3;\n"
+		 "      { name = \"pool-b\"; range = [ \"10.2.0.1\", \"10.2.0.254\" ]; type = "
+		 "\"private\"; priority = 3;\n"
 		 "        address-quarantine-timer = 60; },\n"
-		 "      { name = \"pool-a\"; network = \"10.1.0.0/16\"; type = \"public\"; priority = 0; group = \"dyn\";\n"
+		 "      { name = \"pool-a\"; network = \"10.1.0.0/16\"; type = \"public\"; "
+		 "priority = 0; group = \"dyn\";\n"
 		 "        address-hold-timer = 0; busyout = false; },\n"
-		 "      { name = \"pool-c\"; network = \"10.3.0.0/24\"; include-nw-bcast = true; },\n"
+		 "      { name = \"pool-c\"; network = \"10.3.0.0/24\"; include-nw-bcast = true; "
+		 "},\n"
 		 "      { name = \"pool-d\"; network = \"10.4.0.0/31\"; },\n"
 		 "      { name = \"v6\"; prefix = \"2001:db8::/40\"; length = 64; }\n"
 		 "    );\n"
 		 "    interfaces = (\n"
 		 "      { name = \"other\"; address = \"198.51.100.1/24\"; },\n"
 		 "      { name = \"ipsp-lan\"; address = \"192.0.2.1/24\";\n"
-		 "        pool-share-protocol = { secondary = \"192.0.2.2\"; mode = \"inactive\"; dead-interval = \"no\";\n"
-		 "          reserved-free-percentage = 10; port = 5000; key-file = \"%D/key\"; hello-interval-ms = 500;\n"
-		 "          block-size = 1; request-timeout-ms = 4000; durability = \"power\"; release-timeout-ms = 1500; };\n"
+		 "        pool-share-protocol = { secondary = \"192.0.2.2\"; mode = \"inactive\"; "
+		 "dead-interval = \"no\";\n"
+		 "          reserved-free-percentage = 10; port = 5000; key-file = \"%D/key\"; "
+		 "hello-interval-ms = 500;\n"
+		 "          block-size = 1; request-timeout-ms = 4000; durability = \"power\"; "
+		 "release-timeout-ms = 1500; };\n"
 		 "      } );\n"
 		 "  } );\n");
 	assert_int_equal(read_conf(&config), 0);
@@ -228,7 +240,8 @@ static void what_is_left_out_has_its_default(void **state)
 	struct ipspd_config config;
 
 	(void)state;
-	put_conf("contexts = ( { name = \"c\"; pools = (" POOL "); interfaces = ( { name = \"lan\";\n"
+	put_conf("contexts = ( { name = \"c\"; pools = (" POOL
+		 "); interfaces = ( { name = \"lan\";\n"
 		 "address = \"192.0.2.2/24\"; pool-share-protocol = { primary = \"192.0.2.1\";\n"
 		 "auth = \"none\"; } } ) } );\n");
 	assert_int_equal(read_conf(&config), 0);
@@ -266,7 +279,8 @@ static void each_line_of_a_key_file_is_a_key(void **state)
 
 	(void)state;
 	put("key2", 0600, "\n  the new secret, long \r\nthe old secret, long\n\n", 48);
-	put_conf("contexts = ( { name = \"c\"; pools = (" POOL "); interfaces = ( { name = \"lan\";\n"
+	put_conf("contexts = ( { name = \"c\"; pools = (" POOL
+		 "); interfaces = ( { name = \"lan\";\n"
 		 "address = \"192.0.2.2/24\"; pool-share-protocol = { primary = \"192.0.2.1\";\n"
 		 "key-file = \"%D/key2\"; } } ) } );\n");
 	assert_int_equal(read_conf(&config), 0);
@@ -340,11 +354,13 @@ static void parts_that_are_missing_are_refused_not_ignored(void **state)
 {
 	(void)state;
 	if (!IPSPD_HAS_HTTP)
-		expect("http = {\nlisten = \"127.0.0.1:9618\"; };\ncontexts = ( { name = \"c\"; pools = (); } );",
+		expect("http = {\nlisten = \"127.0.0.1:9618\"; };\ncontexts = ( { name = \"c\"; "
+		       "pools = (); } );",
 		       "1: http: no HTTP part\n");
 	expect("http = {\nlisten = \"127.0.0.1\"; };\n",
-	       IPSPD_HAS_HTTP ? "0: contexts: missing\n2: listen: ADDRESS:PORT\n"
-			      : "0: contexts: missing\n1: http: no HTTP part\n2: listen: ADDRESS:PORT\n");
+	       IPSPD_HAS_HTTP
+		       ? "0: contexts: missing\n2: listen: ADDRESS:PORT\n"
+		       : "0: contexts: missing\n1: http: no HTTP part\n2: listen: ADDRESS:PORT\n");
 	if (!IPSPD_HAS_AGENTX)
 		expect("snmp = { agentx = true; };\ncontexts = ( { name = \"c\"; pools = (); } );",
 		       "1: agentx: no AgentX part\n");
@@ -358,10 +374,12 @@ static void numbers_that_do_not_fit_are_refused(void **state)
 	expect_in(POOL, PSP "\ndead-interval = 0x100000019;", "7: dead-interval: too large\n");
 	expect_in(POOL, PSP "\ndead-interval = 4294967321L;", "7: dead-interval: 25 to 259200\n");
 	expect_in(POOL, PSP "\nport = 4294967296;", "7: port: too large\n");
-	expect_in(POOL, PSP "\nport = 65536;", "7: port: 65536 is out of range; allowed are 1 to 65535\n");
+	expect_in(POOL, PSP "\nport = 65536;",
+		  "7: port: 65536 is out of range; allowed are 1 to 65535\n");
 	expect_in(POOL, PSP "\nport = 4187.5;", "7: port: whole number\n");
 	expect_in(POOL, PSP "\nport = -1;", "7: port: -1 is out of range\n");
-	expect_in(POOL, PSP "\nreserved-free-percentage = 101;", "7: reserved-free-percentage: 0 to 100\n");
+	expect_in(POOL, PSP "\nreserved-free-percentage = 101;",
+		  "7: reserved-free-percentage: 0 to 100\n");
 	expect_in(POOL, PSP "\ndead-interval = 259201;", "7: dead-interval: 25 to 259200\n");
 	expect_in(POOL, PSP "\ndead-interval = -1;", "7: dead-interval: 25 to 259200\n");
 	expect_in(POOL, PSP "\ndead-interval = \"off\";", "7: dead-interval: \"no\"\n");
@@ -372,36 +390,47 @@ static void pools_are_checked(void **state)
 	(void)state;
 	expect_in("{ network = \"10.1.0.0/24\"; }", PSP, "2: name: missing\n");
 	expect_in("{ name = \"\"; network = \"10.1.0.0/24\"; }", PSP, "2: name: 1 to 31\n");
-	expect_in("{ name = \"12345678901234567890123456789012\"; network = \"10.1.0.0/24\"; }", PSP,
-		  "2: name: 1 to 31\n");
+	expect_in("{ name = \"12345678901234567890123456789012\"; network = \"10.1.0.0/24\"; }",
+		  PSP, "2: name: 1 to 31\n");
 	expect_in("{ name = \"a\"; }", PSP, "2: network: exactly one\n");
-	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\nrange = [\"10.1.0.1\", \"10.1.0.2\"]; }", PSP,
-		  "2: network: exactly one\n");
-	expect_in("{ name = \"a\"; network = \"10.1.0.7/24\"; }", PSP, "2: network: \"10.1.0.0/24\"\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\nrange = [\"10.1.0.1\", "
+		  "\"10.1.0.2\"]; }",
+		  PSP, "2: network: exactly one\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.7/24\"; }", PSP,
+		  "2: network: \"10.1.0.0/24\"\n");
 	expect_in("{ name = \"a\"; network = \"10.1.0.0\"; }", PSP, "2: network: ADDRESS/LENGTH\n");
-	expect_in("{ name = \"a\"; network = \"10.1.0.0/33\"; }", PSP, "2: network: ADDRESS/LENGTH\n");
-	expect_in("{ name = \"a\"; network = \"10.0.0.0/5\"; }", PSP, "2: network: bits set behind\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/33\"; }", PSP,
+		  "2: network: ADDRESS/LENGTH\n");
+	expect_in("{ name = \"a\"; network = \"10.0.0.0/5\"; }", PSP,
+		  "2: network: bits set behind\n");
 	expect_in("{ name = \"a\"; network = \"8.0.0.0/5\"; }", PSP, "2: network: 2^26\n");
-	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"10.1.0.1\"]; }", PSP, "2: range: above\n");
-	expect_in("{ name = \"a\"; range = [\"10.1.0.2\"]; }", PSP, "2: range: first and the last\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"10.1.0.1\"]; }", PSP,
+		  "2: range: above\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.2\"]; }", PSP,
+		  "2: range: first and the last\n");
 	expect_in("{ name = \"a\"; range = \"10.1.0.2\"; }", PSP, "2: range: first and the last\n");
 	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"x\"]; }", PSP, "2: range: \"x\"\n");
-	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"2001:db8::1\"]; }", PSP, "2: range: family\n");
-	expect_in("{ name = \"a\"; range = [\"2001:db8::1\", \"2001:db8:1::1\"]; }", PSP, "2: range: 2^26\n");
+	expect_in("{ name = \"a\"; range = [\"10.1.0.2\", \"2001:db8::1\"]; }", PSP,
+		  "2: range: family\n");
+	expect_in("{ name = \"a\"; range = [\"2001:db8::1\", \"2001:db8:1::1\"]; }", PSP,
+		  "2: range: 2^26\n");
 	expect_in("{ name = \"a\"; prefix = \"2001:db8::/32\"; }", PSP, "2: prefix: 2^32\n");
-	expect_in("{ name = \"a\"; prefix = \"2001:db8::/48\"; length = 40; }", PSP, "2: prefix: 48 to 128\n");
+	expect_in("{ name = \"a\"; prefix = \"2001:db8::/48\"; length = 40; }", PSP,
+		  "2: prefix: 48 to 128\n");
 	expect_in("{ name = \"a\"; prefix = \"10.0.0.0/8\"; }", PSP, "2: prefix: IPv6\n");
-	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; length = 64; }", PSP, "2: length: prefix only\n");
-	expect_in("{ name = \"a\"; range = [\"10.1.0.1\", \"10.1.0.2\"]; include-nw-bcast = true; }", PSP,
-		  "2: include-nw-bcast: network only\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; length = 64; }", PSP,
+		  "2: length: prefix only\n");
+	expect_in(
+		"{ name = \"a\"; range = [\"10.1.0.1\", \"10.1.0.2\"]; include-nw-bcast = true; }",
+		PSP, "2: include-nw-bcast: network only\n");
 	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; type = \"dynamic\"; }", PSP,
 		  "2: type: \"public\", \"private\", \"static\"\n");
 	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\npriority = 11; }", PSP,
 		  "3: priority: 11 is out of range; allowed are 0 to 10\n");
-	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\naddress-hold-timer = 31556927; }", PSP,
-		  "3: address-hold-timer: 0 to 31556926\n");
-	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\naddress-quarantine-timer = 19; }", PSP,
-		  "3: address-quarantine-timer: 20 to 86400\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\naddress-hold-timer = 31556927; }",
+		  PSP, "3: address-hold-timer: 0 to 31556926\n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\naddress-quarantine-timer = 19; }",
+		  PSP, "3: address-quarantine-timer: 20 to 86400\n");
 	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; busyout = \"no\"; }", PSP,
 		  "2: busyout: true or false\n");
 }
@@ -410,9 +439,11 @@ static void pools_are_checked(void **state)
 static void faults_of_the_core_are_mapped_to_lines(void **state)
 {
 	(void)state;
-	expect_in(POOL ",\n{ name = \"b\";\nnetwork = \"10.1.0.128/25\"; }", PSP, "4: network: pool-a\n");
+	expect_in(POOL ",\n{ name = \"b\";\nnetwork = \"10.1.0.128/25\"; }", PSP,
+		  "4: network: pool-a\n");
 	expect_in(POOL ",\n{ name = \"pool-a\"; network = \"10.2.0.0/24\"; }", PSP, "3: name: \n");
-	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\nbusyout = true; }", PSP, "3: busyout: \n");
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\";\nbusyout = true; }", PSP,
+		  "3: busyout: \n");
 	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; address-hold-timer = 5;\n"
 		  "address-quarantine-timer = 60; }",
 		  PSP, "3: address-quarantine-timer: \n");
@@ -426,16 +457,20 @@ static void the_peer_and_its_role_are_checked(void **state)
 {
 	(void)state;
 	expect_in(POOL, "key-file = \"%D/key\";", "5: primary: PEER's role\n");
-	expect_in(POOL, "primary = \"192.0.2.2\";\nsecondary = \"192.0.2.2\"; key-file = \"%D/key\";",
+	expect_in(POOL,
+		  "primary = \"192.0.2.2\";\nsecondary = \"192.0.2.2\"; key-file = \"%D/key\";",
 		  "7: secondary: exactly one\n");
-	expect_in(POOL, "secondary = \"ha2.example\"; key-file = \"%D/key\";", "6: secondary: name\n");
-	expect_in(POOL, PSP "\nmode = \"on\";", "7: mode: \"active\", \"inactive\", \"check-config\"\n");
+	expect_in(POOL, "secondary = \"ha2.example\"; key-file = \"%D/key\";",
+		  "6: secondary: name\n");
+	expect_in(POOL, PSP "\nmode = \"on\";",
+		  "7: mode: \"active\", \"inactive\", \"check-config\"\n");
 	expect_in(POOL, PSP "\ndurability = \"none\";", "7: durability: \"crash\", \"power\"\n");
 	expect_in(POOL, PSP "\ndead-interval = 30;\ndead-interval-ms = 5000;",
 		  "8: dead-interval-ms: laboratories\n8: dead-interval-ms: only one\n");
 	expect("contexts = ( { name = \"c\"; pools = (); interfaces = (\n"
 	       "{ name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "} },\n"
-	       "{ name = \"b\"; address = \"192.0.2.9/24\"; pool-share-protocol = {" PSP "} } ); } );",
+	       "{ name = \"b\"; address = \"192.0.2.9/24\"; pool-share-protocol = {" PSP
+	       "} } ); } );",
 	       "3: pool-share-protocol: one IPSP interface\n");
 	expect("contexts = ( { name = \"c\"; pools = (); interfaces = (\n{ name = \"a\"; } ); } );",
 	       "2: address: missing\n");
@@ -445,46 +480,60 @@ static void keys_are_never_weak(void **state)
 {
 	(void)state;
 	put("k", 0600, "fifteen bytes..", 15);
-	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: 16 bytes\n");
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";",
+		  "7: key-file: 16 bytes\n");
 	put("k", 0600, "", 0);
 	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: empty\n");
 	put("k", 0600, "\n \n\t\n", 5);
-	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: no secret\n");
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";",
+		  "7: key-file: no secret\n");
 	put("k", 0604, "0123456789abcdef", 16);
 	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: 0604\n");
 	put("k", 0620, "0123456789abcdef", 16);
 	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: 0620\n");
 	put("k", 0600,
-	    "0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n", 85);
-	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: allowed are 4\n");
+	    "0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n0123456789abcdef\n0123456789abcd"
+	    "ef\n",
+	    85);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";",
+		  "7: key-file: allowed are 4\n");
 	unlink(path_of("k"));
-	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: No such file\n");
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";",
+		  "7: key-file: No such file\n");
 	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D\";", "7: key-file: regular\n");
 	assert_int_equal(mkfifo(path_of("k"), 0600), 0);
-	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";", "7: key-file: regular\n");
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";",
+		  "7: key-file: regular\n");
 	unlink(path_of("k"));
 	expect_in(POOL, "secondary = \"192.0.2.2\";", "5: key-file: auth = \"none\"\n");
-	expect_in(POOL, PSP "\nauth = \"none\";", "7: auth: without authentication\n7: auth: contradicts\n");
+	expect_in(POOL, PSP "\nauth = \"none\";",
+		  "7: auth: without authentication\n7: auth: contradicts\n");
 	expect_in(POOL, "secondary = \"192.0.2.2\";\nauth = \"key\";", "7: auth: \"none\"\n");
 }
 
 static void sinks_are_checked(void **state)
 {
 	(void)state;
-	expect("contexts = ( { name = \"c\"; pools = (); } ); snmp = { trap-style = \"v1\"; sinks = (\n"
+	expect("contexts = ( { name = \"c\"; pools = (); } ); snmp = { trap-style = \"v1\"; sinks "
+	       "= (\n"
 	       "{ host = \"udp:h\"; version = \"2c\"; community = \"c\"; },\n"
 	       "{ version = \"2c\"; community = \"c\"; },\n"
 	       "{ host = \"h\"; version = \"2c\"; },\n"
 	       "{ host = \"h\"; version = \"1\"; community = \"c\"; },\n"
 	       "{ host = \"h\"; version = \"2c\"; community = \"c\"; user = \"u\"; },\n"
 	       "{ host = \"h\"; version = \"3\"; },\n"
-	       "{ host = \"h\"; version = \"3\"; user = \"a\"; auth-protocol = \"SHA-1\"; auth-passphrase-file = \"%D/pass\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"a\"; auth-protocol = \"SHA-1\"; "
+	       "auth-passphrase-file = \"%D/pass\"; },\n"
 	       "{ host = \"h\"; version = \"3\"; user = \"b\"; auth-protocol = \"SHA\"; },\n"
-	       "{ host = \"h\"; version = \"3\"; user = \"c\"; priv-protocol = \"AES\"; priv-passphrase-file = \"%D/pass\"; },\n"
-	       "{ host = \"h\"; version = \"3\"; user = \"u\"; auth-protocol = \"SHA\"; auth-passphrase-file = \"%D/short\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"c\"; priv-protocol = \"AES\"; "
+	       "priv-passphrase-file = \"%D/pass\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"u\"; auth-protocol = \"SHA\"; "
+	       "auth-passphrase-file = \"%D/short\"; },\n"
 	       "{ host = \"h\"; port = 0; version = \"2c\"; community = \"c\"; },\n"
-	       "{ host = \"h\"; version = \"3\"; user = \"x\"; auth-protocol = \"SHA\"; auth-passphrase-file = \"%D/pass\"; },\n"
-	       "{ host = \"h\"; version = \"3\"; user = \"x\"; auth-protocol = \"MD5\"; auth-passphrase-file = \"%D/pass\"; }\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"x\"; auth-protocol = \"SHA\"; "
+	       "auth-passphrase-file = \"%D/pass\"; },\n"
+	       "{ host = \"h\"; version = \"3\"; user = \"x\"; auth-protocol = \"MD5\"; "
+	       "auth-passphrase-file = \"%D/pass\"; }\n"
 	       "); };",
 	       "1: trap-style: \"rfc\", \"starent\"\n"
 	       "2: host: name\n"
@@ -507,18 +556,23 @@ static void contexts_are_told_apart(void **state)
 	(void)state;
 	expect("contexts = ( { name = \"c\"; pools = (); },\n{ pools = ();\nname = \"c\"; } );",
 	       "3: name: two contexts\n");
-	expect("contexts = (\n{ name = \"context-one\"; pools = ( { name = \"p\"; network = \"10.1.0.0/24\"; } ); },\n"
+	expect("contexts = (\n{ name = \"context-one\"; pools = ( { name = \"p\"; network = "
+	       "\"10.1.0.0/24\"; } ); },\n"
 	       "{ name = \"context-two\"; pools = ( { name = \"p\"; network = \"10.1.0.0/24\"; },\n"
 	       "{ name = \"q\"; network = \"10.2.0.0/24\"; } ); } );",
 	       "3: name: \"context-:p\"\n");
-	expect("contexts = (\n{ name = \"c\"; pools = ( { name = \"sixteen-letters-1\"; network = \"10.1.0.0/24\"; },\n"
+	expect("contexts = (\n{ name = \"c\"; pools = ( { name = \"sixteen-letters-1\"; network = "
+	       "\"10.1.0.0/24\"; },\n"
 	       "{ name = \"sixteen-letters-2\"; network = \"10.2.0.0/24\"; } ); } );",
 	       "3: name: first 16 characters\n");
 	expect("contexts = (\n"
-	       "{ name = \"c\"; pools = (); interfaces = ( { name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "} } ); },\n"
-	       "{ name = \"d\"; pools = (); interfaces = ( { name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "\n"
+	       "{ name = \"c\"; pools = (); interfaces = ( { name = \"a\"; address = "
+	       "\"192.0.2.1/24\"; pool-share-protocol = {" PSP "} } ); },\n"
+	       "{ name = \"d\"; pools = (); interfaces = ( { name = \"a\"; address = "
+	       "\"192.0.2.1/24\"; pool-share-protocol = {" PSP "\n"
 	       "port = 4188; } } ); },\n"
-	       "{ name = \"e\"; pools = (); interfaces = ( { name = \"a\"; address = \"192.0.2.1/24\"; pool-share-protocol = {" PSP "\n"
+	       "{ name = \"e\"; pools = (); interfaces = ( { name = \"a\"; address = "
+	       "\"192.0.2.1/24\"; pool-share-protocol = {" PSP "\n"
 	       "port = 4187; } } ); } );",
 	       "6: port: \"c\"\n");
 }
@@ -537,8 +591,10 @@ static const char before_save[] =
 	"          key-file = \"%D/key\";\n"
 	"        };   # of rack 5\n"
 	"      } ); },\n"
-	"  { name = \"isp\" \"2\"; pools = ( { name = \"p2\"; network = \"10.1.0.0/24\"; } ); interfaces = (\n"
-	"      { name = \"lan\"; address = \"192.0.3.1/24\"; pool-share-protocol = { primary = \"192.0.3.2\", key-file = \"%D/key\"; mode = \"in\" \"active\" /* for now */; } } ); }\n"
+	"  { name = \"isp\" \"2\"; pools = ( { name = \"p2\"; network = \"10.1.0.0/24\"; } ); "
+	"interfaces = (\n"
+	"      { name = \"lan\"; address = \"192.0.3.1/24\"; pool-share-protocol = { primary = "
+	"\"192.0.3.2\", key-file = \"%D/key\"; mode = \"in\" \"active\" /* for now */; } } ); }\n"
 	");\n";
 
 static void read_good(struct ipspd_config *config)
@@ -639,7 +695,8 @@ static void save_refuses_a_file_that_it_does_not_know(void **state)
 			 IPSP_ERR_INVALID);
 	assert_non_null(strstr(why, "\"isp1\""));
 	unlink(path_of("conf"));
-	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)), IPSP_ERR_IO);
+	assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)),
+			 IPSP_ERR_IO);
 	assert_non_null(strstr(why, "No such file"));
 
 	/* an operator's own mistake elsewhere in the file: told, and nothing is written */

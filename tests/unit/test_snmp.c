@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,7 +40,8 @@ static double now_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* ---------------------------------------------------------------- a manager that is only a socket */
+/* ---------------------------------------------------------------- a manager that is only a socket
+ */
 
 struct manager {
 	int fd;
@@ -48,7 +50,8 @@ struct manager {
 
 static struct manager manager_new(void)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(addr);
 	struct manager m = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)};
 
@@ -159,7 +162,9 @@ static void decode(struct message *m)
 	m->pdu = (size_t)(msg.p - m->bytes);
 	tag = ber_next(&msg, &pdu);
 	say(m, "%.*s %s\n", (int)(value.end - value.p), (const char *)value.p,
-	    tag == 0xa6 ? "inform" : tag == 0xa7 ? "trap" : "?");
+	    tag == 0xa6	  ? "inform"
+	    : tag == 0xa7 ? "trap"
+			  : "?");
 	ber_next(&pdu, &value);
 	m->reqid = (long)ber_number(value);
 	ber_next(&pdu, &value);
@@ -194,8 +199,8 @@ static bool receive(struct manager *m, struct message *msg, double seconds)
 
 	do {
 		turn_loop(0);
-		n = recvfrom(m->fd, msg->bytes, sizeof(msg->bytes), 0, (struct sockaddr *)&msg->from,
-			     &n_from);
+		n = recvfrom(m->fd, msg->bytes, sizeof(msg->bytes), 0,
+			     (struct sockaddr *)&msg->from, &n_from);
 	} while (n < 0 && now_s() < end);
 	if (n < 0)
 		return false;
@@ -257,9 +262,8 @@ static int tear_down(void **state)
 
 static void send_all_free(const char *context)
 {
-	struct ipspd_snmp_trap trap = {.trap = IPSP_TRAP_ALL_ADDRS_FREE,
-				       .context = context,
-				       .interface = "ipsp-lan"};
+	struct ipspd_snmp_trap trap = {
+		.trap = IPSP_TRAP_ALL_ADDRS_FREE, .context = context, .interface = "ipsp-lan"};
 
 	ipspd_snmp_send(snmp, &trap);
 }
@@ -496,11 +500,12 @@ static void exec_trapd(const struct trapd *t, uint16_t port)
 {
 	char listen[64], log[160];
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails must leave nothing behind */
 	snprintf(listen, sizeof(listen), "udp:127.0.0.1:%u", port);
 	snprintf(log, sizeof(log), "-Lf%s", t->out);
 	setenv("SNMP_PERSISTENT_DIR", dir, 1);
 	setenv("MIBDIRS", mib_path(), 1);
-	setenv("MIBS", "IPSPD-MIB:IPSPD-STARENT-MIB", 1);
+	setenv("MIBS", t->numbers ? "" : "IPSPD-MIB:IPSPD-STARENT-MIB", 1);
 	execl(SNMPTRAPD, SNMPTRAPD, "-f", "-C", "-c", t->conf, log, t->numbers ? "-On" : "-OS",
 	      listen, NULL);
 	_exit(127);
@@ -556,8 +561,9 @@ static struct ipspd_sink *add_v3(uint16_t port)
 	return sink;
 }
 
-static const char engine_conf[] = "createUser -e 0x%s ops SHA-256 \"auth passphrase\" AES \"priv passphrase\"\n"
-				  "authUser log ops authPriv\n";
+static const char engine_conf[] =
+	"createUser -e 0x%s ops SHA-256 \"auth passphrase\" AES \"priv passphrase\"\n"
+	"authUser log ops authPriv\n";
 
 static void version_3_traps_survive_a_restart(void **state)
 {
@@ -602,8 +608,9 @@ static void version_3_informs_discover_the_receiver(void **state)
 	start();
 	send_all_free("early"); /* nobody is there yet */
 	turn_loop(0.2);
-	trapd = trapd_new(port, true, "createUser ops SHA-256 \"auth passphrase\" AES \"priv passphrase\"\n"
-				"authUser log ops authPriv\n");
+	trapd = trapd_new(port, true,
+			  "createUser ops SHA-256 \"auth passphrase\" AES \"priv passphrase\"\n"
+			  "authUser log ops authPriv\n");
 	send_all_free("late");
 	assert_true(trapd_says(&trapd, "STRING: \"early\"", 10));
 	assert_true(trapd_says(&trapd, "STRING: \"late\"", 5));
@@ -633,7 +640,8 @@ static void a_receiver_with_our_mibs_shows_names(void **state)
 	add_sink("127.0.0.1", port);
 	start();
 	send_all_free("isp1");
-	assert_true(trapd_says(&trapd, "IPSPD-STARENT-MIB::starInterfaceName.0 = STRING: ipsp-lan", 5));
+	assert_true(
+		trapd_says(&trapd, "IPSPD-STARENT-MIB::starInterfaceName.0 = STRING: ipsp-lan", 5));
 	assert_true(trapd_says(&trapd, "IPSPD-STARENT-MIB::starIPSPAllAddrsFree", 1));
 	assert_true(trapd_says(&trapd, "IPSPD-STARENT-MIB::starContextName.0 = STRING: isp1", 1));
 	ipspd_snmp_send(snmp, &trap);
