@@ -1,6 +1,6 @@
 /*
  * cli - ipspctl: what its files share. main.c reads the words and finds the command, cmd.c has one
- * function for each, agent.c and watch.c the two that stay; out_text.c and out_json.c print.
+ * function for each, agent.c the one that stays; out_text.c and out_json.c print.
  */
 #ifndef IPSPCTL_CLI_H
 #define IPSPCTL_CLI_H
@@ -52,13 +52,12 @@ int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filte
 int cli_show(struct cli *cli, const char *what, const struct ipsp_conn_filter *filter,
 	     json_t **root);
 
-/* cmd.c, agent.c, watch.c */
+/* cmd.c, agent.c */
 int cli_show_ipsp(struct cli *cli);
 int cli_show_pool(struct cli *cli);
 int cli_show_sessions(struct cli *cli);
 int cli_show_counters(struct cli *cli);
 int cli_show_log(struct cli *cli);
-int cli_watch(struct cli *cli);
 int cli_request(struct cli *cli);
 int cli_release(struct cli *cli);
 int cli_agent(struct cli *cli);

@@ -35,7 +35,6 @@ static const struct command {
 	{"show counters", "", "what the protocol has counted since the start", 0, 0, 0,
 	 cli_show_counters},
 	{"show log", "[-n N]", "the latest events", 0, 0, OPT_N, cli_show_log},
-	{"watch", "", "show ip ipsp, live", 0, 0, 0, cli_watch},
 	{"request", "SUBSCRIBER [--session S] [--pool P | --group G] [--address A]",
 	 "an address for a session, as an HA would ask", 1, 1,
 	 OPT_SESSION | OPT_POOL | OPT_GROUP | OPT_ADDRESS, cli_request},

@@ -591,7 +591,7 @@ void ipsp_flow_conf(struct ipsp_node *n, const struct ipsp_event *ev)
 		return;
 	}
 	ipsp_conf_sort(&c);
-	differ = ipsp_conf_diff(&n->conf, &c, NULL, NULL) != 0;
+	differ = ipsp_pools_differ(&n->conf, &c);
 	int err = was && c.psp.enabled && (n->side.shared || n->mode == IPSP_MODE_ACTIVE)
 			  ? ipsp_conf_may_change(&n->conf, &c, why)
 			  : 0;

@@ -170,11 +170,6 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (!s->shared) {
 		if (!peer_shared || knows_me || h->peer_books == 0) {
 			learn_books(n, h->books);
-			if (peer_shared && s->primary) { /* the other side took over by force */
-				struct ipsp_side mine = *s;
-				mine.shared = true;
-				ipsp_rec_side(n, &mine, true);
-			}
 			return;
 		}
 		i_am_lost(n, h); /* it has shared with this side, which does not know of it */
@@ -204,6 +199,21 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 		peer_is_lost(n, h);
 	else
 		n->hello_soon = true;
+}
+
+/*
+ * This side, a primary, has shared nothing, and the peer says that something was: it took over by
+ * force of its operator. The books are whole; from here on the two are a pair.
+ */
+static void shared_by_force(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	struct ipsp_side s = n->side;
+
+	if (s.shared || s.lost || !s.primary || !(h->flags & IPSP_HF_SHARED) || h->flags & IPSP_HF_LOST ||
+	    h->books != s.peer_books || (h->peer_books != s.books && h->peer_books != 0))
+		return;
+	s.shared = true;
+	ipsp_rec_side(n, &s, true);
 }
 
 /* --------------------------------------------------------------- epoch and roles */
@@ -345,6 +355,7 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 		learn_books(n, h->books);
 	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost && h->books != n->side.peer_books)
 		peer_is_lost(n, h);
+	shared_by_force(n, h);
 	agree(n, h);
 	ipsp_compare_on_hello(n);
 	if (h->flags & IPSP_HF_GOODBYE)

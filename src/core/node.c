@@ -187,6 +187,19 @@ static void undo_late(struct ipsp_node *n)
 
 /* --------------------------------------------------------------- pools */
 
+static void no_item(void *arg, const char *item, const char *here, const char *peer)
+{
+	(void)arg;
+	(void)item;
+	(void)here;
+	(void)peer;
+}
+
+bool ipsp_pools_differ(const struct ipsp_context_conf *a, const struct ipsp_context_conf *b)
+{
+	return ipsp_conf_diff(a, b, no_item, NULL) != 0;
+}
+
 static void free_pools(struct ipsp_node *n)
 {
 	for (uint32_t p = 0; n->pools && p < n->n_built; p++)
@@ -289,7 +302,7 @@ static void swap_pools(struct ipsp_node *n, struct ipsp_context_conf *conf, enum
 /* What the log says is in force; the file's pools replace it only where nothing is shared out. */
 static void settle_pools(struct ipsp_node *n)
 {
-	if (n->blank || ipsp_conf_diff(&n->conf, &n->file, NULL, NULL) == 0)
+	if (n->blank || !ipsp_pools_differ(&n->conf, &n->file))
 		return;
 	if (n->conf.psp.enabled && ipsp_flow_shared_out(n)) {
 		n->pools_from_log = true;

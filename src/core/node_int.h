@@ -273,6 +273,7 @@ void ipsp_out_hook(struct ipsp_node *n, enum ipsp_hook hook, struct ipsp_addr ad
 void ipsp_out_state(struct ipsp_node *n, uint64_t token);
 void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+bool ipsp_pools_differ(const struct ipsp_context_conf *a, const struct ipsp_context_conf *b); /* in what decides an assignment */
 void ipsp_node_set_conf(struct ipsp_node *n, struct ipsp_context_conf *conf, bool pools_differ);
 int ipsp_node_build_pools(struct ipsp_node *n); /* from n->conf, all with n->built_own */
 

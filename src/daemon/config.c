@@ -465,43 +465,47 @@ static void text_fault(void *arg, unsigned line, const char *key, const char *te
 	rd->huge_number = true;
 }
 
-/* The whole file as text, to be freed; NULL with a fault. */
-static char *slurp(struct ipspd_confread *rd, const char *path)
+/* What is wrong with the file as a file; NULL when *@text is the whole of it, to be freed. */
+static const char *slurp_fd(int fd, char **text)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	const char *why = NULL;
 	struct stat st;
-	char *text = NULL;
 	size_t n = 0;
 
-	if (fd < 0 || fstat(fd, &st) != 0)
-		why = strerror(errno);
-	else if (!S_ISREG(st.st_mode))
-		why = "is not a regular file";
-	else if (st.st_size > CONFIG_FILE_MAX)
-		why = "is larger than 16 MiB";
-	else if (!(text = malloc((size_t)st.st_size + 1)))
-		why = "memory ran out";
-	while (!why && n < (size_t)st.st_size) {
-		ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
+	if (fstat(fd, &st) != 0)
+		return strerror(errno);
+	if (!S_ISREG(st.st_mode))
+		return "is not a regular file";
+	if (st.st_size > CONFIG_FILE_MAX)
+		return "is larger than 16 MiB";
+	*text = calloc(1, (size_t)st.st_size + 1);
+	if (!*text)
+		return "memory ran out";
+	while (n < (size_t)st.st_size) {
+		ssize_t got = read(fd, *text + n, (size_t)st.st_size - n);
 
 		if (got < 0 && errno != EINTR)
-			why = strerror(errno);
+			return strerror(errno);
 		if (got == 0)
 			break;
 		n += got > 0 ? (size_t)got : 0;
 	}
-	if (!why && memchr(text, '\0', n))
-		why = "has a NUL byte: it is no text";
+	return strlen(*text) == n ? NULL : "has a NUL byte: it is no text";
+}
+
+/* The whole file as text, to be freed; NULL with a fault. */
+static char *slurp(struct ipspd_confread *rd, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char *text = NULL;
+	const char *why = fd >= 0 ? slurp_fd(fd, &text) : strerror(errno);
+
 	if (fd >= 0)
 		close(fd);
-	if (why) {
-		ipspd_faults_add(&rd->faults, false, 0, "file", "%s", why);
-		free(text);
-		return NULL;
-	}
-	text[n] = '\0';
-	return text;
+	if (!why)
+		return text;
+	ipspd_faults_add(&rd->faults, false, 0, "file", "%s", why);
+	free(text);
+	return NULL;
 }
 
 static void read_text_of_file(struct ipspd_confread *rd, const char *text)

@@ -100,11 +100,11 @@ const char *ipspd_setting_text(const struct ipspd_setting *setting); /* NULL: no
 bool ipspd_setting_bool(const struct ipspd_setting *setting, bool *value);
 bool ipspd_setting_int(const struct ipspd_setting *setting, long long *value);
 
-/* The readers of the two large stanzas, for the table of the file itself. */
+/* The readers of the two large stanzas, for the table of the file itself: @object is the config. */
 void ipspd_confread_contexts(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-			     void *config); /* confcontext.c */
+			     void *object); /* confcontext.c */
 void ipspd_confread_snmp(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-			 void *config); /* confsnmp.c */
+			 void *object); /* confsnmp.c */
 
 /* What can only be judged once all was read: ipsp_conf_check of each context, and the rules across
  * contexts. */

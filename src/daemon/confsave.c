@@ -20,7 +20,7 @@ struct edit { /* text[from..to) becomes what stands in @put */
 
 struct save {
 	const char *path;
-	char *text; /* of the file as it is */
+	const char *text; /* of the file as it is; borrowed */
 	size_t n;
 	struct stat st;
 	struct ipspd_conftext ct;
@@ -242,25 +242,29 @@ static int apply_edits(struct save *sv)
 
 /* ---------------------------------------------------------------- files */
 
-static int read_all(struct save *sv)
+/* The file as it is, to be freed; NULL with a reason. */
+static char *read_all(struct save *sv)
 {
 	int fd = open(sv->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char *text = NULL;
 	ssize_t got = 1;
 
-	if (fd < 0 || fstat(fd, &sv->st) != 0 || !S_ISREG(sv->st.st_mode) ||
-	    !(sv->text = calloc(1, (size_t)sv->st.st_size + 1))) {
-		if (fd >= 0)
-			close(fd);
-		return refuse_io(sv);
-	}
-	while (got != 0 && sv->n < (size_t)sv->st.st_size) {
-		got = read(fd, sv->text + sv->n, (size_t)sv->st.st_size - sv->n);
+	if (fd >= 0 && fstat(fd, &sv->st) == 0 && S_ISREG(sv->st.st_mode))
+		text = calloc(1, (size_t)sv->st.st_size + 1);
+	while (text && got != 0 && sv->n < (size_t)sv->st.st_size) {
+		got = read(fd, text + sv->n, (size_t)sv->st.st_size - sv->n);
 		if (got < 0 && errno != EINTR)
 			break;
 		sv->n += got > 0 ? (size_t)got : 0;
 	}
-	close(fd);
-	return got < 0 ? refuse_io(sv) : 0;
+	if (!text || got < 0) {
+		refuse_io(sv);
+		free(text);
+		text = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	return text;
 }
 
 static bool write_all(int fd, const void *bytes, size_t n)
@@ -383,32 +387,38 @@ static int replace(struct save *sv, const struct ipspd_config *config)
 
 static int save(struct save *sv, const struct ipspd_config *config)
 {
-	int err = read_all(sv);
+	int err;
 
-	if (err)
-		return err;
 	if (ipspd_conftext_parse(&sv->ct, sv->text) != 0)
 		return refuse(sv, IPSP_ERR_INVALID, "%s: %s",
 			      "is not a good configuration any more");
 	err = make_edits(sv, config);
 	if (err == 0 && sv->n_edits > 0)
 		err = apply_edits(sv);
-	return err == 0 && sv->n_edits > 0 ? replace(sv, config) : err;
+	if (err == 0 && sv->n_edits > 0)
+		err = replace(sv, config);
+	ipspd_conftext_fini(&sv->ct);
+	ipsp_buf_fini(&sv->out);
+	free(sv->edits);
+	return err;
 }
 
 int ipspd_config_write(const char *path, const struct ipspd_config *config, char *why, size_t n_why)
 {
 	char real[SAVE_PATH_MAX];
-	struct save sv = {.path = path, .why = why, .n_why = n_why};
-	int err;
+	struct save sv = {.path = real, .why = why, .n_why = n_why};
+	char *text;
+	int err = IPSP_ERR_IO;
 
-	if (!realpath(path, real)) /* a symbolic link stays one: what it points to is replaced */
-		return refuse_io(&sv);
-	sv.path = real;
-	err = save(&sv, config);
-	ipspd_conftext_fini(&sv.ct);
-	ipsp_buf_fini(&sv.out);
-	free(sv.edits);
-	free(sv.text);
+	if (!realpath(path, real)) { /* a symbolic link stays one: what it points to is replaced */
+		snprintf(why, n_why, "%s: %s", path, strerror(errno));
+		return IPSP_ERR_IO;
+	}
+	text = read_all(&sv);
+	if (text) {
+		sv.text = text;
+		err = save(&sv, config);
+	}
+	free(text);
 	return err;
 }

@@ -240,7 +240,7 @@ static void read_sinks(struct ipspd_confread *rd, const struct ipspd_setting *se
 }
 
 void ipspd_confread_snmp(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-			 void *config)
+			 void *object)
 {
 	static const struct ipspd_key keys[] = {
 		IPSPD_READ("agentx", IPSPD_KEY_OTHER, false, read_agentx),
@@ -249,5 +249,5 @@ void ipspd_confread_snmp(struct ipspd_confread *rd, const struct ipspd_setting *
 		IPSPD_KEYS_END,
 	};
 
-	ipspd_confread_group(rd, setting, keys, config);
+	ipspd_confread_group(rd, setting, keys, object);
 }

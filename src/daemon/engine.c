@@ -1,10 +1,12 @@
 #include "daemon/engine.h"
 #include "base/err.h"
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,16 +24,22 @@ const char *ipspd_engine_text(const struct ipspd_engine *engine, char text[2 * I
 
 static bool understand(const char *text, struct ipspd_engine *engine)
 {
-	char hex[2 * IPSPD_ENGINE_ID + 1];
+	static const char first[] = "engine-id ", second[] = "\nboots ";
+	const char *id = text + strlen(first), *end;
 	unsigned long boots;
+	char *rest;
 	size_t n;
-	int end = 0;
 
-	if (sscanf(text, "engine-id %34[0-9a-f]\nboots %10lu\n%n", hex, &boots, &end) != 2 ||
-	    end == 0 || text[end] != '\0' || boots > BOOTS_MAX)
-		return false;
-	if (sodium_hex2bin(engine->id, IPSPD_ENGINE_ID, hex, strlen(hex), NULL, &n, NULL) != 0 ||
+	if (strncmp(text, first, strlen(first)) != 0 ||
+	    sodium_hex2bin(engine->id, IPSPD_ENGINE_ID, id, strspn(id, "0123456789abcdef"), NULL,
+			   &n, &end) != 0 ||
 	    n != IPSPD_ENGINE_ID || memcmp(engine->id, id_head, sizeof(id_head)) != 0)
+		return false;
+	if (strncmp(end, second, strlen(second)) != 0 ||
+	    !isdigit((unsigned char)end[strlen(second)]))
+		return false;
+	boots = strtoul(end + strlen(second), &rest, 10);
+	if (boots > BOOTS_MAX || strcmp(rest, "\n") != 0)
 		return false;
 	engine->boots = (uint32_t)boots;
 	return true;

@@ -145,6 +145,8 @@ static void reopen_snmp(struct ipspd *daemon)
 	const bool wanted = daemon->config->n_sinks > 0 || daemon->config->agentx;
 	char why[400] = "";
 
+	if (daemon->snmp && ipspd_snmp_serves(daemon->snmp, daemon->config))
+		return; /* what waits to be sent, or for its acknowledgement, must not be lost */
 	ipspd_snmp_free(daemon->snmp); /* one process has one agent */
 	daemon->snmp = wanted ? ipspd_snmp_new(daemon, why, sizeof(why)) : NULL;
 	if (wanted && !daemon->snmp)

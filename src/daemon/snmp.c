@@ -697,6 +697,14 @@ void ipspd_snmp_counts(const struct ipspd_snmp *snmp, struct ipspd_snmp_counts *
 		counts->queued += snmp->sinks[i].n;
 }
 
+bool ipspd_snmp_serves(const struct ipspd_snmp *snmp, const struct ipspd_config *config)
+{
+	/* byte by byte: what config.c reads a sink into was all zeros */
+	return snmp->style == config->trap_style && snmp->n_sinks == config->n_sinks &&
+	       (config->n_sinks == 0 ||
+		memcmp(snmp->confs, config->sinks, config->n_sinks * sizeof(*config->sinks)) == 0);
+}
+
 static bool check_protocols(const struct ipspd_snmp *snmp, char *why, size_t n_why)
 {
 	for (size_t i = 0; i < snmp->n_sinks; i++) {

@@ -12,10 +12,12 @@
 #define IPSPD_SNMP_H
 
 #include "core/node.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct ipspd;
+struct ipspd_config;
 struct ipspd_ctx;
 struct ipspd_snmp;
 
@@ -24,6 +26,9 @@ struct ipspd_snmp;
 /* Sends to the sinks of d->config. NULL with the reason in @why. A process has one at a time. */
 struct ipspd_snmp *ipspd_snmp_new(struct ipspd *d, char *why, size_t n_why);
 void ipspd_snmp_free(struct ipspd_snmp *snmp); /* what waits is dropped; NULL is fine */
+
+/* Is it what @config asks for? Then a reload lets it be, with all that waits in it. */
+bool ipspd_snmp_serves(const struct ipspd_snmp *snmp, const struct ipspd_config *config);
 
 /* For IPSP_OUT_TRAP: out->trap, and for a duplicate out->addr. */
 void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struct ipsp_out *out);

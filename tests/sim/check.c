@@ -260,7 +260,8 @@ static void check_survived(struct host *h, uint32_t g)
 				   world_addr_text(w, g), hold->sub);
 		hold->unsure = cell->sess != hold->sess;
 	} else if (!kept) {
-		if (hold->emitted < h->disk.durable_at && cell->own == IPSP_OWN_OURS)
+		if (hold->emitted < h->disk.durable_at && cell->own == IPSP_OWN_OURS &&
+		    w->check.side[1 - h->side].licensed_at < hold->emitted)
 			world_fail(w, "%c: %s isn't held for mn-%u after the loss of power",
 				   h->letter, world_addr_text(w, g), hold->sub);
 		hold->orphan = true; /* of the last second, or a reclaimed one */
@@ -361,6 +362,8 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 	const struct check_hold *there = &w->check.side[1 - ha->side].holds[gaddr];
 	bool mine = hold->ha == ha && hold->sub == sub && hold->sess == sess;
 
+	if (((hold->ha && !mine) || there->ha) && (emitted < cs->lost_at || emitted < cs->boot_at))
+		return; /* read late by an HA that hung: the daemon has forgotten it, the HA learns that when it attaches */
 	if (hold->ha && !mine && !hold->orphan && !hold->unsure)
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s, of one side",
 			   world_addr_text(w, gaddr), sub, ha->name, hold->sub, hold->ha->name);

@@ -349,8 +349,9 @@ static void refused(struct ha *ha, const struct ha_request *r, int err)
 		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[s->gaddr];
 
 		/* what a session has is confirmed always */
+		/* (timeout: behind a release event that was not answered) */
 		if (!hold->orphan && !hold->unsure && err != IPSP_ERR_DISABLED &&
-		    err != IPSP_ERR_OVERLOADED)
+		    err != IPSP_ERR_OVERLOADED && err != IPSP_ERR_TIMEOUT)
 			world_fail(ha->w, "%s: mn-%u has %s and is refused it: %s", ha->name, r->sub,
 				   world_addr_text(ha->w, s->gaddr), ipsp_err_word(err));
 	} else if (worth_a_retry(err) && ha->w->now - s->lost_at < GIVE_UP) {

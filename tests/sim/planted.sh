@@ -1,0 +1,55 @@
+#!/bin/sh
+# Plants one bug at a time in a copy of the core and shows that the swarm finds it: a checker that has
+# never failed proves nothing. Usage: planted.sh [SOURCE-TREE [SEEDS]]
+set -u
+tree=${1:-$(cd "$(dirname "$0")/../.." && pwd)}
+seeds=${2:-400}
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+missed=0
+
+build() { # DIRECTORY
+	(cd "$1" && cc -std=gnu11 -O1 -Isrc -Iinclude -Itests/sim src/base/*.c src/core/*.c \
+		$(ls tests/sim/*.c | grep -v -e stories.c -e story.c) -o sim \
+		$(pkg-config --cflags --libs libsodium))
+}
+
+# plant NAME FILE SED-SCRIPT: the script has to change the file, the copy has to compile, the swarm has to fail.
+plant() {
+	dir=$work/$1
+	mkdir -p "$dir/tests"
+	cp -r "$tree/src" "$tree/include" "$dir/"
+	cp -r "$tree/tests/sim" "$dir/tests/"
+	sed -i -e "$3" "$dir/src/core/$2"
+	if cmp -s "$tree/src/core/$2" "$dir/src/core/$2"; then
+		echo "$1: the place to plant it in $2 is not there any more"
+		missed=$((missed + 1))
+		return
+	fi
+	if ! build "$dir" 2>"$dir/errors"; then
+		echo "$1: doesn't compile"
+		cat "$dir/errors"
+		missed=$((missed + 1))
+		return
+	fi
+	if "$dir/sim" --swarm "$seeds" --any-hits >"$dir/out" 2>&1; then
+		echo "$1: NOT FOUND in $seeds seeds"
+		missed=$((missed + 1))
+	else
+		echo "$1: found: $(grep -m 1 '^FAILED' "$dir/out")"
+	fi
+	rm -rf "$dir"
+}
+
+if ! (mkdir -p "$work/none" && cp -r "$tree/src" "$tree/include" "$work/none/" &&
+	mkdir "$work/none/tests" && cp -r "$tree/tests/sim" "$work/none/tests/" &&
+	build "$work/none" && "$work/none/sim" --swarm "$seeds" --any-hits >"$work/none/out" 2>&1); then
+	echo "nothing planted, and it fails all the same:"
+	grep '^FAILED' "$work/none/out"
+	exit 1
+fi
+
+PLANTS
+
+[ "$missed" -eq 0 ] || exit 1
+echo "all found"
