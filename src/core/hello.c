@@ -286,11 +286,15 @@ static void adopt(struct ipsp_node *n, const struct ipsp_hello *h)
 /* Both are primary in one epoch: who was it at the last agreement keeps the role. */
 static void tie(struct ipsp_node *n, const struct ipsp_hello *h)
 {
-	bool mine = n->side.agreed_epoch >= h->agreed_epoch
-			    ? n->side.agreed_primary
-			    : !(h->flags & IPSP_HF_AGREED_PRIMARY);
+	bool theirs = h->flags & IPSP_HF_AGREED_PRIMARY, mine;
 	struct ipsp_side s = n->side;
 
+	if (s.agreed_epoch != h->agreed_epoch)
+		mine = s.agreed_epoch > h->agreed_epoch ? s.agreed_primary : !theirs;
+	else if (s.agreed_primary != theirs)
+		mine = s.agreed_primary;
+	else /* they never agreed (a forced takeover): any rule that both share */
+		mine = s.books > h->books;
 	if (mine)
 		return; /* the peer yields at our hello */
 	set_role(&s, false, n);

@@ -13,8 +13,8 @@
 #define VETO_MS      30000 /* a vetoed takeover is asked again after this */
 #define HOOK_WAIT_MS 35000 /* the shell answers within 30 s; this does not rely on it */
 
-/* Ten hello intervals of the peer, at most half a dead interval (of the one in force). */
-static uint32_t loss_of(const struct ipsp_node *n)
+/* Ten hello intervals of the peer's; of ours as long as its are not known. */
+static uint32_t ten_hellos(const struct ipsp_node *n)
 {
 	uint32_t hello = n->peer.hello.hello_ms ? n->peer.hello.hello_ms : ipsp_psp(n)->hello_interval_ms;
 	return hello > UINT32_MAX / 10 ? UINT32_MAX : hello * 10;
@@ -22,15 +22,23 @@ static uint32_t loss_of(const struct ipsp_node *n)
 
 uint32_t ipsp_dead_ms(const struct ipsp_node *n)
 {
-	return n->lease.dead_ms ? n->lease.dead_ms : loss_of(n);
+	return n->lease.dead_ms;
+}
+
+/* The dead interval that is wanted; where it is disabled, the loss time is it. */
+static uint32_t wanted_dead_ms(const struct ipsp_node *n)
+{
+	if (ipsp_psp(n)->dead_interval_ms != 0)
+		return ipsp_psp(n)->dead_interval_ms;
+	return n->peer.hello.hello_ms != 0 || n->lease.dead_ms == 0 ? ten_hellos(n) : n->lease.dead_ms;
 }
 
 uint32_t ipsp_loss_ms(const struct ipsp_node *n)
 {
-	uint32_t loss = loss_of(n);
+	uint32_t loss = ten_hellos(n), most = ipsp_psp(n)->dead_interval_ms == 0 ? n->lease.dead_ms : n->lease.dead_ms / 2;
 
-	if (n->lease.dead_ms && loss > n->lease.dead_ms / 2)
-		loss = n->lease.dead_ms / 2;
+	if (loss > most)
+		loss = most;
 	return loss ? loss : 1;
 }
 
@@ -60,25 +68,24 @@ void ipsp_lease_touch(struct ipsp_node *n)
 /* A longer interval is in force at once; a shorter one when the peer has said that it knows it. */
 static void settle_interval(struct ipsp_node *n)
 {
-	uint32_t want = ipsp_psp(n)->dead_interval_ms;
-	uint32_t have = n->lease.dead_ms;
+	uint32_t want = wanted_dead_ms(n), have = n->lease.dead_ms;
 
 	if (want == have)
 		return;
-	bool longer = want != 0 && (have == 0 ? want >= loss_of(n) : want > have);
-	bool known = n->peer.known && ipsp_contact(n) &&
-		     n->peer.hello.peer_dead_ms == (want ? want : loss_of(n));
-	if (!longer && !known && n->side.shared)
+	bool known = ipsp_contact(n) && n->peer.hello.peer_dead_ms == want;
+	if (want < have && !known && n->side.shared)
 		return;
 	n->lease.dead_ms = want;
 	ipsp_lease_touch(n);
+	struct ipsp_side s = n->side;
+	s.dead_ms = want;
+	ipsp_rec_side(n, &s, true); /* nothing is promised in between */
 }
 
 /* What a hello says as the length of the promises in it: the interval that is to be in force. */
 uint32_t ipsp_lease_said(const struct ipsp_node *n)
 {
-	uint32_t want = ipsp_psp(n)->dead_interval_ms;
-	return want ? want : loss_of(n);
+	return wanted_dead_ms(n);
 }
 
 /* --------------------------------------------------------------- the lease */
@@ -287,7 +294,7 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 	uint32_t listen = 3 * ipsp_psp(n)->hello_interval_ms;
 	struct ipsp_lease_note *l = &n->lease;
 
-	l->dead_ms = note ? note->dead_ms : ipsp_psp(n)->dead_interval_ms;
+	l->dead_ms = n->side.dead_ms ? n->side.dead_ms : wanted_dead_ms(n);
 	l->peer_dead_ms = note ? note->peer_dead_ms : 0;
 	l->lease_end = 0;
 	l->quiet_since = n->now;

@@ -40,6 +40,7 @@ struct ipsp_side {
 	bool yielded_loan;             /* ... and we want the role back */
 	bool grounded;                 /* "no pool-share-protocol" left this side without an address: disabled
 	                                  until the peer shares with it again, or --force */
+	uint32_t dead_ms;              /* the dead interval in force: what the peer may rely on; 0: not set yet */
 	uint8_t p6;                    /* enum ipsp_p6 */
 	uint8_t conf_mine, conf_peer;  /* configured roles at the last agreement */
 };

@@ -12,7 +12,8 @@
  *
  * A record is  u8 type | body,  numbers in network byte order:
  *   CONF   u8 own | pools as conf.c encodes them      all addresses become FREE with that own
- *   SIDE   u64 books peer_books epoch agreed_epoch sent acked applied report | u32 flags | u8 p6 conf_mine conf_peer
+ *   SIDE   u64 books peer_books epoch agreed_epoch sent acked applied report | u32 flags dead_ms |
+ *          u8 p6 conf_mine conf_peer
  *   NAME   u16 ha | str8 name
  *   TAKE   u16 pool | u32 index | u16 ha | str8 subscriber | str8 session
  *   DROP   u16 pool | u32 index
@@ -366,6 +367,7 @@ static void put_side(struct ipsp_buf *b, const struct ipsp_side *s)
 	ipsp_buf_put_u64(b, s->applied);
 	ipsp_buf_put_u64(b, s->report);
 	ipsp_buf_put_u32(b, flags);
+	ipsp_buf_put_u32(b, s->dead_ms);
 	ipsp_buf_put_u8(b, s->p6);
 	ipsp_buf_put_u8(b, s->conf_mine);
 	ipsp_buf_put_u8(b, s->conf_peer);
@@ -395,6 +397,7 @@ static void get_side(struct ipsp_rd *rd, struct ipsp_side *s)
 	s->yielded = flags & SF_YIELDED;
 	s->yielded_loan = flags & SF_YIELDED_LOAN;
 	s->grounded = flags & SF_GROUNDED;
+	s->dead_ms = ipsp_rd_u32(rd);
 	s->p6 = ipsp_rd_u8(rd);
 	s->conf_mine = ipsp_rd_u8(rd);
 	s->conf_peer = ipsp_rd_u8(rd);

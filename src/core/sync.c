@@ -181,6 +181,32 @@ void ipsp_sync_on_ack(struct ipsp_node *n, uint64_t number)
 
 /* --------------------------------------------------------------- the peer's stream */
 
+/*
+ * The peer gives back what we gave it: so it had applied our item, whose acknowledgement was lost.
+ * It has to count as acknowledged before the address can be given once more.
+ */
+static void came_back(struct ipsp_node *n, uint16_t pool, uint32_t index)
+{
+	struct ipsp_stream *s = &n->stream;
+	uint64_t number = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct ipsp_out_item *o = s->items[(s->head + i) & (s->cap - 1)];
+		struct ipsp_set_entry e;
+		struct ipsp_set_iter it;
+		struct ipsp_item item;
+		if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE || item.pool != pool)
+			continue;
+		for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
+			if (index - e.start < e.count)
+				number = o->number;
+	}
+	if (number == 0)
+		return;
+	ipsp_sync_acked(n, number);
+	n->side.acked = number;
+}
+
 static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		       const struct ipsp_set_entry *e)
 {
@@ -193,6 +219,8 @@ static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		struct ipsp_place at = {item->pool, i};
 		if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS)
 			continue; /* it can't give what it has not; the books stay as they are */
+		if (ipsp_pool_own(pool, i) == IPSP_OWN_TRANSIT)
+			came_back(n, item->pool, i);
 		ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
 		if (!n->replaying)
 			n->stats.addresses_received++;

@@ -359,7 +359,7 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 	struct world *w = ha->w;
 	struct check_side *cs = &w->check.side[ha->side];
 	struct check_hold *hold = &cs->holds[gaddr];
-	const struct check_hold *there = &w->check.side[1 - ha->side].holds[gaddr];
+	struct check_hold *there = &w->check.side[1 - ha->side].holds[gaddr];
 	bool mine = hold->ha == ha && hold->sub == sub && hold->sess == sess;
 
 	if (((hold->ha && !mine) || there->ha) && (emitted < cs->lost_at || emitted < cs->boot_at))
@@ -367,13 +367,15 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 	if (hold->ha && !mine && !hold->orphan && !hold->unsure)
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s, of one side",
 			   world_addr_text(w, gaddr), sub, ha->name, hold->sub, hold->ha->name);
-	if (!mine)
+	if (!mine || hold->orphan || hold->unsure)
 		*hold = (struct check_hold){
 			.ha = ha, .sub = sub, .sess = sess, .emitted = emitted, .licensed = licensed};
 	hold->orphan = emitted < cs->lost_at;
 	hold->unsure = emitted < cs->boot_at;
 	if (!mine && there->ha)
 		judge_both(w, gaddr, hold, there);
+	if (!mine && there->ha && there->unsure)
+		there->orphan = true; /* its daemon has given the address away: all that comes of it is declared */
 	check_hold(&w->hosts[ha->side], gaddr);
 }
 

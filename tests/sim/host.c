@@ -287,8 +287,16 @@ static void step_inert(struct host *h, const struct ipsp_event *ev)
 			   h->letter);
 }
 
+static uint64_t dropped(const struct host *h)
+{
+	const struct ipsp_stats *s = ipsp_node_stats(h->node);
+
+	return s->drop_short + s->drop_format + s->drop_version + s->drop_seal + s->drop_replay;
+}
+
 static void step_dgram(struct host *h, struct dgram *d)
 {
+	uint64_t before = dropped(h);
 	struct ipsp_event ev = {
 		.type = IPSP_EV_DATAGRAM, .bytes = d->bytes, .n_bytes = d->n};
 	bool inert = net_taken(h->w, h->side, d);
@@ -299,6 +307,8 @@ static void step_dgram(struct host *h, struct dgram *d)
 		step_inert(h, &ev);
 	else
 		step(h, &ev);
+	if (!inert && dropped(h) != before) /* of a session that isn't there yet, for example */
+		net_not_taken(h->w, h->side, d);
 }
 
 static void step_request(struct host *h, struct ha *ha, const struct ipc *m, struct ipsp_event *ev)

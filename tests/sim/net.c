@@ -122,3 +122,10 @@ bool net_taken(struct world *w, unsigned to, const struct dgram *d)
 	return again;
 }
 
+void net_not_taken(struct world *w, unsigned to, const struct dgram *d)
+{
+	struct net_past *past = &w->net.way[to].past[d->serial % NET_KEPT];
+
+	if (past->serial == d->serial && !d->altered)
+		past->taken_by = 0;
+}

@@ -50,5 +50,6 @@ void net_send(struct world *w, unsigned to, const uint8_t *bytes, size_t n);
 void net_arrive(struct world *w, unsigned to, struct dgram *d);
 /* Notes that the process has stepped it; true when it had done so before, or when it isn't what the peer sent. */
 bool net_taken(struct world *w, unsigned to, const struct dgram *d);
+void net_not_taken(struct world *w, unsigned to, const struct dgram *d); /* it was dropped: a copy may still count */
 
 #endif

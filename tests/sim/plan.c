@@ -382,6 +382,7 @@ static void repair_host(struct plan *plan, struct host *h, bool all)
 		h->disk.flush_max = plan->flush_max;
 	if (all) {
 		h->slow_turns = 0;
+		host_hurry(h);
 		h->armed = KILL_NOT;
 		h->socket_cap = 166;
 	}
@@ -588,10 +589,6 @@ void plan_run(struct plan *plan, struct world *w, uint64_t seed)
 	plan->quiet = true;
 	for (unsigned i = 0; i < w->n_has; i++)
 		ha_soothe(&w->has[i]);
-	for (unsigned i = 0; i < 2; i++) {
-		w->hosts[i].slow_turns = 0;
-		host_hurry(&w->hosts[i]);
-	}
 	world_trace(w, TRACE_FAULT, "quiet");
 	settle(plan);
 	world_run_until(w, w->now + SIM_MS(3000)); /* a few hellos, so that each knows that the other is well */

@@ -4,6 +4,9 @@ import os
 
 from . import net, process
 
+# Ours, and a stand-in for the IETF's SNMPv2-SMI, which Debian does not ship.
+MIBS = ":".join(os.path.join(process.TOP, *where) for where in (("mibs",), ("tests", "mibs")))
+
 
 class Trapd:
     """Listens inside of @prefix (a namespace, or nothing) on @address."""
@@ -21,7 +24,7 @@ class Trapd:
         environment = dict(os.environ, SNMP_PERSISTENT_DIR=home, HOME=home)
         self._process = process.spawn(
             [*prefix, "snmptrapd", "-f", "-C", "-c", conf, "-n",
-             "-M", os.path.join(process.TOP, "mibs") + ":/usr/share/snmp/mibs", "-m", "ALL",
+             "-M", MIBS, "-m", "IPSPD-MIB:IPSPD-STARENT-MIB",
              "-F", "TRAP %b|%v\\n", "-Lf", self._log, f"udp:{address}:{self.port}"],
             stdout=self._errors, stderr=self._errors, env=environment,
         )
