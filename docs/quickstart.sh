@@ -175,7 +175,7 @@ mkdir -p "$lab/ha1/state" "$lab/ha2/state" "$lab/snmp"
 
 echo 'disableAuthorization yes' >"$lab/snmptrapd.conf"
 SNMP_PERSISTENT_DIR=$lab/snmp snmptrapd -f -n -C -c "$lab/snmptrapd.conf" \
-	-M "$top/mibs:$top/tests/mibs" -m IPSPD-MIB:IPSPD-STARENT-MIB -Lf "$lab/traps" -F '%v\n' \
+	-M "$top/mibs:$top/tests/mibs" -m SNMPv2-MIB:IPSPD-MIB:IPSPD-STARENT-MIB -Lf "$lab/traps" -F '%v\n' \
 	"udp:127.0.0.1:$trap_port" >"$lab/snmptrapd.log" 2>&1 &
 pids="$pids $!"
 wait_for 'snmptrapd' grep -q 'NET-SNMP version' "$lab/traps"

@@ -132,7 +132,7 @@ static const char *waiting_sentence(const char *word)
 		{"peer", "for the peer"},
 		{"lease", "for its lease: the peer must hear this side"},
 		{"healing", "for the healing to end"},
-		{"silence", "for one dead interval of silence to pass"},
+		{"silence", "until the peer has been silent for long enough"},
 		{"first-grant", "for the primary's first assignment"},
 		{"veto", "because the hook vetoed the takeover"},
 	};
@@ -164,9 +164,20 @@ static void print_hints(const json_t *context)
 	const json_t *peer = json_object_get(context, "peer");
 	const char *role = cli_text(context, "role"),
 		   *wanted = cli_text(context, "configured-role");
-	const char *peer_state = cli_text(peer, "state");
+	const char *peer_state = cli_text(peer, "state"), *state = cli_text(context, "state");
 	bool peer_gone = strcmp(peer_state, "lost") == 0 || strcmp(peer_state, "down") == 0;
 
+	if (strcmp(state, "config-mismatch") == 0)
+		puts("  note         nothing is shared: the pools or the roles of the two sides do "
+		     "not "
+		     "fit; see \"check-config\" and \"show log\"");
+	if (strcmp(state, "terminated") == 0)
+		puts("  note         terminated: the peer serves; the way back is a restart, or "
+		     "\"pool-share-protocol mode active\"");
+	if (strcmp(state, "connecting") == 0 && strcmp(peer_state, "unknown") == 0)
+		puts("  note         the peer is not heard: does ipspd run there, on the same "
+		     "port, and "
+		     "with the same key? See \"show log\"");
 	if (cli_true(context, "role-on-loan"))
 		puts("  note         the role is on loan: it goes back when the peer returns");
 	else if (strcmp(role, "none") != 0 && strcmp(wanted, "none") != 0 &&
@@ -183,7 +194,8 @@ static void print_hints(const json_t *context)
 	else if (cli_true(context, "draining"))
 		puts("  note         draining: no new addresses to local sessions");
 	if (cli_true(context, "all-free"))
-		puts("  note         all addresses are free: no session is left here");
+		puts("  note         no session is left here, and the peer has taken over every "
+		     "address: it is safe to stop");
 }
 
 static void print_context(const json_t *context)

@@ -14,6 +14,7 @@
 #define TAKEOVER_MS    10000   /* how long an operator's takeover waits for the peer */
 #define CHECK_MS       5000
 #define TAKEOVER_RTO   250
+#define LEAVING_MS     3000    /* how long a peer is told that IPSP was disabled here */
 
 /* --------------------------------------------------------------- sums over the books */
 
@@ -413,6 +414,8 @@ static void set_mode(struct ipsp_node *n, enum ipsp_mode mode)
 	if (mode == n->mode)
 		return;
 	n->mode = mode;
+	if (mode == IPSP_MODE_ACTIVE)
+		ipsp_flow_fit_role(n);
 	n->peer.known = false;
 	n->hello_soon = true;
 	ipsp_say(n, IPSP_LOG_NOTICE, "mode %s", ipsp_mode_word(mode));
@@ -425,6 +428,9 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE && ipsp_flow_shared_out(n))
 		done(n, ev, IPSP_ERR_SHARED_OUT,
 		     "both sides own addresses: drain one side, or move them by takeover, first");
+	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE && n->side.shared && n->used > 0)
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     "the peer would take this side for dead and use the addresses of its sessions: no pool-share-protocol tells it");
 	else if (ev->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->role == IPSP_ROLE_SECONDARY && !n->side.shared &&
 		 n->used > 0)
 		done(n, ev, IPSP_ERR_STILL_USED, "a new secondary must have no sessions: end them first");
@@ -480,32 +486,62 @@ void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
 	free(kept);
 }
 
-/* Forget that anything was ever shared: new books, under which all is ours. */
-static void own_everything(struct ipsp_node *n)
-{
-	ipsp_rec_alone(n);
-	ipsp_flow_rebuild(n, IPSP_OWN_OURS);
-}
-
-/* no pool-share-protocol; on a reload that removed it, too. */
+/*
+ * no pool-share-protocol, or a reload that removed it. The books end: the side that owned all goes on
+ * alone, the side that owned nothing serves nothing until something is shared with it again. The
+ * peer is told for a moment, so that it doesn't take our going for our death.
+ */
 static void disable(struct ipsp_node *n, bool force)
 {
-	struct ipsp_side s = n->side;
+	bool all = ipsp_flow_owns_all(n), contact = ipsp_contact(n);
+	bool without = ipsp_flow_owns_none(n) && (n->side.shared || n->side.lost || n->side.grounded);
+	bool owner = all && (n->side.shared || n->side.owner);
 
 	n->conf.psp.enabled = false;
-	n->peer.known = false;
-	if (force && !ipsp_flow_owns_all(n)) {
-		own_everything(n);
+	if (force && !all) {
+		ipsp_rec_alone(n, IPSP_ALONE);
+		ipsp_flow_rebuild(n, IPSP_OWN_OURS);
+		n->owed = 0;
+		n->peer.known = false;
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "IPSP is disabled by force: all addresses are served here; those that the peer owns may be in use there");
 		return;
 	}
-	s.grounded = ipsp_flow_owns_none(n) && (s.shared || s.grounded);
-	s.shared = s.draining = s.terminated = s.loan = s.licence = false;
-	s.conf_mine = s.conf_peer = IPSP_ROLE_NONE;
-	s.p6 = IPSP_P6_IDLE;
-	ipsp_rec_side(n, &s, true);
+	ipsp_rec_alone(n, owner ? IPSP_ALONE_OWNER : without ? IPSP_ALONE_WITHOUT : IPSP_ALONE);
 	ipsp_say(n, IPSP_LOG_NOTICE, "IPSP is disabled in this context");
+	n->leaving = contact;
+	n->leaving_until = n->now + LEAVING_MS;
+	n->hello_soon = true;
+	if (!contact)
+		n->peer.known = false;
+}
+
+/* The peer has disabled IPSP: nobody will take anything from us, or give us anything, from here on. */
+void ipsp_flow_on_left(struct ipsp_node *n)
+{
+	if (!n->side.shared || n->side.lost)
+		return;
+	bool none = ipsp_flow_owns_none(n);
+	if (!none && !ipsp_flow_owns_all(n))
+		return; /* by force, with addresses shared out: the dead interval decides */
+	ipsp_rec_alone(n, none ? IPSP_ALONE_WITHOUT : IPSP_ALONE_OWNER);
+	ipsp_say(n, IPSP_LOG_NOTICE, none ? "the peer has disabled IPSP and owns all: nothing is served here"
+					  : "the peer has disabled IPSP: this side owns all and serves alone");
+	n->hello_soon = true;
+}
+
+/*
+ * A side that has never shared owns all as primary and nothing as secondary: where its configured
+ * role has changed, or it was enabled on a context that served without IPSP, its books follow.
+ */
+void ipsp_flow_fit_role(struct ipsp_node *n)
+{
+	if (n->side.shared || n->side.lost || n->side.licence || n->side.grounded || n->side.owner)
+		return;
+	if (ipsp_psp(n)->role == IPSP_ROLE_PRIMARY && ipsp_flow_owns_none(n))
+		ipsp_flow_rebuild(n, IPSP_OWN_OURS);
+	else if (ipsp_psp(n)->role == IPSP_ROLE_SECONDARY && n->used == 0 && ipsp_flow_owns_all(n))
+		ipsp_flow_rebuild(n, IPSP_OWN_PEER);
 }
 
 static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
@@ -598,7 +634,7 @@ void ipsp_flow_conf(struct ipsp_node *n, const struct ipsp_event *ev)
 	if (!err && ipsp_flow_shared_out(n) && (differ || !c.psp.enabled || c.psp.mode != IPSP_MODE_ACTIVE))
 		err = IPSP_ERR_SHARED_OUT;
 	if (!err && role_is_fresh_secondary(n, &c) && n->used > 0 &&
-	    !(was && n->conf.psp.role == IPSP_ROLE_SECONDARY))
+	    !(was && n->conf.psp.role == IPSP_ROLE_SECONDARY && n->mode == IPSP_MODE_ACTIVE))
 		err = IPSP_ERR_STILL_USED;
 	if (err) {
 		ipsp_say(n, IPSP_LOG_WARNING, "the new configuration is refused: %s %s", ipsp_err_text(err), why);
@@ -621,15 +657,17 @@ void ipsp_flow_enabled(struct ipsp_node *n, bool was)
 		disable(n, false);
 		return;
 	}
-	if (was || !psp->enabled || s.shared || s.lost)
+	if (!psp->enabled || s.shared || s.lost)
 		return;
+	if (was && s.primary == (psp->role == IPSP_ROLE_PRIMARY))
+		return;
+	n->leaving = false;
 	s.conf_mine = s.conf_peer = IPSP_ROLE_NONE;
 	s.primary = psp->role == IPSP_ROLE_PRIMARY;
 	if (s.primary)
 		s.epoch++;
 	ipsp_rec_side(n, &s, true);
-	if (!s.primary && n->used == 0 && s.peer_books == 0)
-		ipsp_flow_rebuild(n, IPSP_OWN_PEER);
+	ipsp_flow_fit_role(n);
 	n->hello_soon = true;
 }
 

@@ -306,8 +306,11 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers)
 	if (n->has.n_asked > 0)
 		for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
 		     a = a->next_same)
-			if (a->pool == at.pool && a->index == at.index)
+			if (a->pool == at.pool && a->index == at.index) {
 				a->gone = true;
+				a->deadline = IPSP_NEVER;
+				a->peer_id = 0;
+			}
 	if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS)
 		end_own(n, at, &b, timers);
 	else

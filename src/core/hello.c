@@ -39,6 +39,7 @@ static uint32_t flags_of(const struct ipsp_node *n)
 	f |= s->yielded ? IPSP_HF_YIELD : 0u;
 	f |= s->yielded_loan ? IPSP_HF_BYE_LOAN : 0u;
 	f |= s->grounded ? IPSP_HF_GROUNDED : 0u;
+	f |= n->leaving ? IPSP_HF_LEFT : 0u;
 	f |= ipsp_sync_reported(n) ? IPSP_HF_REPORTED : 0u;
 	return f;
 }
@@ -65,7 +66,7 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->heard = n->peer.heard;
 	h->dead_ms = ipsp_lease_said(n);
 	h->peer_dead_ms = n->said_peer_dead_ms;
-	h->hello_ms = ipsp_psp(n)->hello_interval_ms;
+	h->hello_ms = ipsp_hello_ms(n);
 	h->request_timeout_ms = ipsp_psp(n)->request_timeout_ms;
 	h->release_timeout_ms = ipsp_psp(n)->release_timeout_ms;
 	memcpy(h->digest, n->compare.digest, sizeof h->digest);
@@ -245,11 +246,11 @@ static void first_agreement(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	bool mine = ipsp_psp(n)->role == IPSP_ROLE_PRIMARY;
 	bool theirs = h->flags & IPSP_HF_CONF_PRIMARY;
-	struct ipsp_side s = n->side;
-
 	n->conf_role_conflict = mine == theirs;
 	if (mine == theirs)
 		return;
+	ipsp_flow_fit_role(n);
+	struct ipsp_side s = n->side;
 	s.conf_mine = s.conf_peer = IPSP_ROLE_NONE;
 	if (mine && (!s.primary || s.epoch < h->epoch || (h->flags & IPSP_HF_PRIMARY && s.epoch == h->epoch))) {
 		s.epoch = (s.epoch > h->epoch ? s.epoch : h->epoch) + 1;
@@ -350,6 +351,15 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	n->peer.hello.version[sizeof h->version - 1] = 0;
 	n->peer.heard = h->number;
 	n->peer.heard_at = n->now;
+	if (n->leaving) { /* until the peer knows, which shows in its having left the books too */
+		n->leaving = h->flags & IPSP_HF_SHARED && n->now < n->leaving_until;
+		n->hello_soon = n->leaving;
+		return;
+	}
+	if (h->flags & IPSP_HF_LEFT) {
+		ipsp_flow_on_left(n);
+		return;
+	}
 	ipsp_lease_on_hello(n, h);
 	if (first || n->peer.hello.heard == 0)
 		n->hello_soon = true;
@@ -423,8 +433,8 @@ static void compared(struct ipsp_node *n, bool same)
 	if (same)
 		return;
 	ipsp_say(n, IPSP_LOG_ERROR,
-		 "the pools of the two sides are not identical (%zu differences, see ipspctl check-config): nothing is shared",
-		 c->n_lines);
+		 "the pools of the two sides are not identical (%zu difference%s, see ipspctl check-config): nothing is shared until both files say the same",
+		 c->n_lines, c->n_lines == 1 ? "" : "s");
 	for (size_t i = 0; i < c->n_lines && i < 20; i++)
 		ipsp_say(n, IPSP_LOG_ERROR, "difference: %.180s", c->lines[i]);
 }

@@ -42,16 +42,36 @@ uint32_t ipsp_loss_ms(const struct ipsp_node *n)
 	return loss ? loss : 1;
 }
 
+/*
+ * How often a hello is sent: the configured interval, but eight in the shorter of the two dead intervals.
+ * An echo may be two intervals old, and has to be younger than half a dead interval.
+ */
+uint32_t ipsp_hello_ms(const struct ipsp_node *n)
+{
+	uint32_t ms = ipsp_psp(n)->hello_interval_ms, dead = n->lease.dead_ms;
+
+	if (n->said_peer_dead_ms != 0 && n->said_peer_dead_ms < dead)
+		dead = n->said_peer_dead_ms;
+	if (dead != 0 && ms > dead / 8)
+		ms = dead / 8;
+	return ms < 10 ? 10 : ms;
+}
+
 bool ipsp_heard(const struct ipsp_node *n)
 {
 	return n->peer.known && n->peer.heard_at != IPSP_NEVER &&
 	       n->now - n->peer.heard_at < ipsp_loss_ms(n);
 }
 
+/* An echo is as old as our own hellos are rare: ten of the longer interval, at most half a dead interval. */
 static bool peer_hears_us(const struct ipsp_node *n)
 {
+	uint32_t mine = 10 * ipsp_hello_ms(n), most = n->lease.dead_ms / 2, loss = ipsp_loss_ms(n);
+
+	if (mine > most)
+		mine = most;
 	return n->peer.echoed_sent_at != IPSP_NEVER &&
-	       n->now - n->peer.echoed_sent_at < ipsp_loss_ms(n);
+	       n->now - n->peer.echoed_sent_at < (mine > loss ? mine : loss);
 }
 
 bool ipsp_contact(const struct ipsp_node *n)
@@ -256,7 +276,7 @@ void ipsp_lease_tick(struct ipsp_node *n)
 {
 	settle_interval(n);
 	if (n->side.licence && !n->licence_resting && n->now >= n->listen_until &&
-	    n->now - n->lease.alive_at >= ipsp_psp(n)->hello_interval_ms)
+	    n->now - n->lease.alive_at >= ipsp_hello_ms(n))
 		ipsp_lease_touch(n);
 	if (!may_take_over(n) || !silence_over(n) || n->flushed < n->side_seq) {
 		if (!silence_over(n))
@@ -294,7 +314,7 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 	uint32_t listen = 3 * ipsp_psp(n)->hello_interval_ms;
 	struct ipsp_lease_note *l = &n->lease;
 
-	l->dead_ms = n->side.dead_ms ? n->side.dead_ms : wanted_dead_ms(n);
+	l->dead_ms = n->side.dead_ms;
 	l->peer_dead_ms = note ? note->peer_dead_ms : 0;
 	l->lease_end = 0;
 	l->quiet_since = n->now;

@@ -367,25 +367,24 @@ static void start_side(struct ipsp_node *n)
 	const struct ipsp_psp_conf *psp = ipsp_psp(n);
 
 	s.terminated = false;
+	if (s.dead_ms == 0)
+		s.dead_ms = psp->dead_interval_ms ? psp->dead_interval_ms : 10 * psp->hello_interval_ms;
 	if (psp->enabled && !s.shared && !s.lost && !s.licence) {
 		bool primary = psp->role == IPSP_ROLE_PRIMARY;
-		if (!primary && n->used > 0 && psp->mode == IPSP_MODE_ACTIVE && s.peer_books == 0) {
-			n->refused_enable = true;
+		n->refused_enable = !primary && n->used > 0 && psp->mode == IPSP_MODE_ACTIVE && !s.owner && !s.grounded;
+		if (n->refused_enable)
 			ipsp_say(n, IPSP_LOG_ERROR,
 				 "still-used: a new secondary must have no sessions, and this context has %u: IPSP stays disabled",
 				 n->used);
-		} else if (!primary && s.peer_books == 0 && !s.grounded && ipsp_flow_owns_all(n)) {
-			ipsp_flow_rebuild(n, IPSP_OWN_PEER);
-			s = n->side;
-			s.terminated = false;
-		}
-		if (!n->refused_enable && s.peer_books == 0 && primary != s.primary) {
+		else if (primary != s.primary && !(s.owner && s.primary)) { /* who owned all goes on, whatever its role */
 			s.primary = primary;
 			s.epoch += primary ? 1 : 0;
 		}
 	}
 	if (memcmp(&s, &n->side, sizeof s) != 0)
 		ipsp_rec_side(n, &s, true);
+	if (psp->enabled && !n->refused_enable)
+		ipsp_flow_fit_role(n);
 }
 
 void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct ipsp_actions *act)
@@ -519,7 +518,7 @@ static void datagram(struct ipsp_node *n, const struct ipsp_event *ev)
 	uint8_t plain[IPSP_DGRAM_MAX], reply[IPSP_DGRAM_MAX];
 	size_t plain_n = 0, reply_n = 0;
 
-	if (!ipsp_psp(n)->enabled || n->mode == IPSP_MODE_INACTIVE || n->refused_enable || n->stopped)
+	if (!ipsp_link_open(n) || n->stopped)
 		return;
 	int opened = ipsp_seal_open(&n->seal, ev->bytes, ev->n_bytes, plain, &plain_n, reply, &reply_n);
 	if (opened < 0) {
@@ -710,6 +709,7 @@ ipsp_ms ipsp_node_due(const struct ipsp_node *n)
 		due = n->now;
 	if (n->listen_until > n->now)
 		due = earlier(due, n->listen_until);
-	/* the silence is only watched by a side that looks */
-	return earlier(due, n->now + ipsp_psp(n)->hello_interval_ms);
+	/* a silence is only watched by a side that looks, see ipsp_lease_gap */
+	uint32_t look = ipsp_loss_ms(n) / 2;
+	return earlier(due, n->now + (look < ipsp_hello_ms(n) ? look : ipsp_hello_ms(n)));
 }

@@ -38,6 +38,7 @@ struct ipsp_side {
 	bool loan;                     /* primary only until the peer returns from a graceful termination */
 	bool yielded;                  /* the present epoch came about by our yielding */
 	bool yielded_loan;             /* ... and we want the role back */
+	bool owner;                    /* ... and left this side with all of them */
 	bool grounded;                 /* "no pool-share-protocol" left this side without an address: disabled
 	                                  until the peer shares with it again, or --force */
 	uint32_t dead_ms;              /* the dead interval in force: what the peer may rely on; 0: not set yet */
@@ -225,6 +226,8 @@ struct ipsp_node {
 	struct ipsp_waiter waiters[IPSP_WAITERS];
 	bool stopping, stopped, stop_at_once, said_stopped;
 	bool more_to_move, sweep_owed;
+	bool leaving;                    /* IPSP is disabled here; the peer is still told so */
+	ipsp_ms leaving_until;
 	ipsp_ms takeover_at;             /* when the peer is next asked to yield; IPSP_NEVER */
 	uint64_t told_epoch;
 	bool told_primary, told_any;
@@ -291,7 +294,9 @@ void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_
 void ipsp_rec_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_rec_conf(struct ipsp_node *n);
 void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books);
-void ipsp_rec_alone(struct ipsp_node *n);
+enum ipsp_alone { IPSP_ALONE, IPSP_ALONE_OWNER, IPSP_ALONE_WITHOUT };
+void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how);
+void ipsp_mark_duplicate(struct ipsp_node *n, struct ipsp_place at); /* effect alone */
 void ipsp_rec_lost(struct ipsp_node *n);
 void ipsp_clear_kept(struct ipsp_node *n, struct ipsp_place at); /* effect alone: HOLD, QUARANTINE -> FREE */
 void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t ms, const char *subscriber, size_t len); /* effect alone */
@@ -321,6 +326,7 @@ bool ipsp_sync_healing(const struct ipsp_node *n);
 
 /* lease.c */
 uint32_t ipsp_dead_ms(const struct ipsp_node *n);
+uint32_t ipsp_hello_ms(const struct ipsp_node *n);
 uint32_t ipsp_loss_ms(const struct ipsp_node *n);
 bool ipsp_heard(const struct ipsp_node *n);   /* a hello came within the loss time */
 bool ipsp_contact(const struct ipsp_node *n); /* heard both ways */
@@ -396,12 +402,15 @@ bool ipsp_flow_owns_all(const struct ipsp_node *n);
 bool ipsp_flow_owns_none(const struct ipsp_node *n);
 uint32_t ipsp_flow_in_transit(const struct ipsp_node *n);
 void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own);
+void ipsp_flow_fit_role(struct ipsp_node *n);
+void ipsp_flow_on_left(struct ipsp_node *n);
 void ipsp_flow_enabled(struct ipsp_node *n, bool was);
 bool ipsp_flow_wants_takeover(struct ipsp_node *n);
 ipsp_ms ipsp_flow_due(const struct ipsp_node *n);
 void ipsp_flow_waiters(struct ipsp_node *n);
 
 /* tx.c */
+bool ipsp_link_open(const struct ipsp_node *n);
 void ipsp_tx(struct ipsp_node *n);
 void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram, size_t len); /* to the peer; nothing when @len is 0 */
 ipsp_ms ipsp_tx_due(const struct ipsp_node *n);

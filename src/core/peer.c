@@ -79,7 +79,8 @@ static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 		ipsp_out_hook(n, IPSP_HOOK_PEER_UP, IPSP_ADDR_NONE);
 	} else if (state == IPSP_PEER_LOST) {
 		n->stats.peer_losses++;
-		ipsp_say(n, IPSP_LOG_WARNING, "the peer is lost; the dead interval runs");
+		ipsp_say(n, IPSP_LOG_WARNING, n->side.shared ? "the peer is lost; the dead interval runs"
+							     : "the peer is lost; nothing was shared with it");
 		ipsp_out_trap(n, IPSP_TRAP_PEER_LOST, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_PEER_LOST, IPSP_ADDR_NONE);
 	} else if (state == IPSP_PEER_DOWN) {
@@ -142,8 +143,8 @@ static void mismatch(struct ipsp_node *n, const struct ipsp_msg *msg)
 	ipsp_out_hook(n, IPSP_HOOK_CONFIG_MISMATCH, IPSP_ADDR_NONE);
 	if (n->conf_role_conflict)
 		ipsp_say(n, IPSP_LOG_ERROR,
-			 "both sides are configured as %s: one must name its peer as \"primary\", the other as \"secondary\"",
-			 ipsp_role_word(ipsp_psp(n)->role));
+			 "both sides are configured as %s: nothing is shared until one side names its peer by \"%s\" instead, in pool-share-protocol",
+			 ipsp_role_word(ipsp_psp(n)->role), ipsp_role_word(ipsp_psp(n)->role));
 }
 
 static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)

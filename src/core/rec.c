@@ -24,7 +24,8 @@
  *   ACKED  u64 number
  *   RESUPPLY u64 the peer's new books                   LOST u64 our new books
  *   SNAP_BEGIN, SNAP_END, SNAP_OUT item (no effect),
- *   ALONE  u64 our new books                            nothing was ever shared, under these
+ *   DUPLICATE u16 pool | u32 index                   the owner told us to drop this session
+ *   ALONE  u64 our new books | u8 how                            nothing was ever shared, under these
  *   RUN    u16 pool | u32 start count | u8 own flags    these addresses are FREE, absolutely
  */
 #include "core/node_int.h"
@@ -52,6 +53,7 @@ enum {
 	REC_SNAP_OUT,
 	REC_RUN,
 	REC_ALONE,
+	REC_DUPLICATE,
 };
 
 /* --------------------------------------------------------------- writing */
@@ -340,6 +342,7 @@ enum {
 	SF_YIELDED = 1 << 9,
 	SF_YIELDED_LOAN = 1 << 10,
 	SF_GROUNDED = 1 << 11,
+	SF_OWNER = 1 << 12,
 };
 
 static void put_side(struct ipsp_buf *b, const struct ipsp_side *s)
@@ -358,6 +361,7 @@ static void put_side(struct ipsp_buf *b, const struct ipsp_side *s)
 	flags |= s->yielded ? SF_YIELDED : 0u;
 	flags |= s->yielded_loan ? SF_YIELDED_LOAN : 0u;
 	flags |= s->grounded ? SF_GROUNDED : 0u;
+	flags |= s->owner ? SF_OWNER : 0u;
 	ipsp_buf_put_u64(b, s->books);
 	ipsp_buf_put_u64(b, s->peer_books);
 	ipsp_buf_put_u64(b, s->epoch);
@@ -397,6 +401,7 @@ static void get_side(struct ipsp_rd *rd, struct ipsp_side *s)
 	s->yielded = flags & SF_YIELDED;
 	s->yielded_loan = flags & SF_YIELDED_LOAN;
 	s->grounded = flags & SF_GROUNDED;
+	s->owner = flags & SF_OWNER;
 	s->dead_ms = ipsp_rd_u32(rd);
 	s->p6 = ipsp_rd_u8(rd);
 	s->conf_mine = ipsp_rd_u8(rd);
@@ -610,18 +615,26 @@ void ipsp_rec_lost(struct ipsp_node *n)
 	effect_lost(n, books);
 }
 
-/* By force of an operator: new books, under which nothing was ever shared. */
-static void effect_alone(struct ipsp_node *n, uint64_t books)
+/*
+ * IPSP ends here, or begins anew: new books, under which nothing was ever shared. The addresses stay
+ * as they are. @how says what this side is from now on.
+ */
+static void effect_alone(struct ipsp_node *n, uint64_t books, enum ipsp_alone how)
 {
 	struct ipsp_side *s = &n->side;
 
 	ipsp_sync_clear(n);
 	s->books = books;
 	s->peer_books = s->sent = s->acked = s->applied = s->report = 0;
-	s->licence = s->lost = s->grounded = s->shared = s->loan = s->draining = s->terminated = false;
+	s->licence = s->lost = s->shared = s->loan = s->draining = s->terminated = s->s6 = false;
+	s->yielded = s->yielded_loan = false;
+	s->conf_mine = s->conf_peer = IPSP_ROLE_NONE;
+	s->p6 = IPSP_P6_IDLE;
+	s->grounded = how == IPSP_ALONE_WITHOUT;
+	s->owner = how == IPSP_ALONE_OWNER;
 }
 
-void ipsp_rec_alone(struct ipsp_node *n)
+void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how)
 {
 	uint64_t books;
 	size_t start;
@@ -632,11 +645,14 @@ void ipsp_rec_alone(struct ipsp_node *n)
 	struct ipsp_buf *b = live(n, REC_ALONE, &start);
 	if (b) {
 		ipsp_buf_put_u64(b, books);
+		ipsp_buf_put_u8(b, (uint8_t)how);
 		rec_made(n, start);
 		n->side_seq = n->seq;
 		n->act->want_flush = true;
+		n->snap_gen++;
 	}
-	effect_alone(n, books);
+	effect_alone(n, books, how);
+	n->licence_pending = n->licence_resting = false;
 }
 
 /* --------------------------------------------------------------- configuration */
@@ -778,6 +794,8 @@ static int replay_small(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 		return IPSP_ERR_FORMAT;
 	if (type == REC_DROP) {
 		effect_clear(n, at);
+	} else if (type == REC_DUPLICATE) {
+		ipsp_mark_duplicate(n, at);
 	} else if (type == REC_HA) {
 		ha = ipsp_rd_u16(rd);
 		effect_ha(n, at, ha);
@@ -815,6 +833,7 @@ int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
 	case REC_DROP:
 	case REC_HA:
 	case REC_FLAG:
+	case REC_DUPLICATE:
 		err = replay_small(n, type, &rd);
 		break;
 	case REC_OUT:
@@ -832,7 +851,8 @@ int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
 		effect_lost(n, ipsp_rd_u64(&rd));
 		break;
 	case REC_ALONE:
-		effect_alone(n, ipsp_rd_u64(&rd));
+		side.books = ipsp_rd_u64(&rd);
+		effect_alone(n, side.books, (enum ipsp_alone)ipsp_rd_u8(&rd));
 		break;
 	case REC_RUN:
 		err = replay_run(n, &rd);
@@ -880,6 +900,14 @@ static void snap_head(const struct ipsp_node *n, struct ipsp_buf *recs)
 	}
 }
 
+static void snap_duplicate(struct ipsp_place p, struct ipsp_buf *recs)
+{
+	size_t at = recs->len;
+
+	put_place(rec_begin(recs, REC_DUPLICATE), p);
+	rec_end(recs, at);
+}
+
 static void snap_bound(const struct ipsp_node *n, struct ipsp_place p, struct ipsp_buf *recs)
 {
 	struct ipsp_bind b;
@@ -900,6 +928,8 @@ static void snap_bound(const struct ipsp_node *n, struct ipsp_place p, struct ip
 		ipsp_buf_put_str8(recs, b.ident.subscriber, b.ident.n_subscriber);
 	}
 	rec_end(recs, at);
+	if (b.kind == IPSP_BIND_SESSION && b.flags & IPSP_BIND_DUPLICATE)
+		snap_duplicate(p, recs);
 }
 
 /* One run of addresses that are alike, and what is bound to them; returns the index behind it. */
@@ -979,6 +1009,8 @@ static uint64_t mix_address(const struct ipsp_node *n, uint64_t h, uint16_t p, u
 	if (what[1] != IPSP_USE_FREE && ipsp_binds_get(n->binds, ipsp_pool_bind(pool, i), &b)) {
 		h = mix(h, b.ident.subscriber, b.ident.n_subscriber);
 		if (b.kind == IPSP_BIND_SESSION) {
+			uint8_t duplicate = b.flags & IPSP_BIND_DUPLICATE;
+			h = mix(h, &duplicate, 1);
 			h = mix(h, b.ident.session, b.ident.n_session);
 			if (b.ha < n->has.n)
 				h = mix(h, n->has.has[b.ha].name, IPSP_NAME_MAX);

@@ -99,8 +99,10 @@ void ipsp_sync_effect_out(struct ipsp_node *n, const struct ipsp_item *item)
 	struct ipsp_set_entry e;
 	struct ipsp_set_iter it;
 
-	if (item->type == IPSP_ITEM_GIVE && item->flags & IPSP_GIVE_FIRST)
+	if (item->type == IPSP_ITEM_GIVE && item->flags & IPSP_GIVE_FIRST) {
 		n->side.shared = true;
+		n->side.owner = false;
+	}
 	if (item->pool >= n->conf.n_pools)
 		return;
 	struct ipsp_pool *pool = n->pools[item->pool];
@@ -230,7 +232,7 @@ static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 	}
 }
 
-static void effect_drop(struct ipsp_node *n, struct ipsp_place at)
+void ipsp_mark_duplicate(struct ipsp_node *n, struct ipsp_place at)
 {
 	struct ipsp_bind b;
 
@@ -243,6 +245,18 @@ static void effect_drop(struct ipsp_node *n, struct ipsp_place at)
 			     b.flags | IPSP_BIND_DUPLICATE);
 }
 
+/* S1: what this side believed to own before anything was shared with it is busied out. */
+static void busy_out_all(struct ipsp_node *n)
+{
+	for (uint16_t p = 0; p < n->conf.n_pools; p++)
+		for (uint32_t i = 0; i < n->conf.pools[p].size && !ipsp_is_static(n, p); i++) {
+			if (ipsp_pool_own(n->pools[p], i) != IPSP_OWN_OURS)
+				continue;
+			ipsp_clear_kept(n, (struct ipsp_place){p, i});
+			ipsp_pool_set_own(n->pools[p], i, IPSP_OWN_PEER);
+		}
+}
+
 /* What applying an item changes here; answers to it are made by live_in before. */
 void ipsp_sync_effect_in(struct ipsp_node *n, const struct ipsp_item *item)
 {
@@ -250,8 +264,10 @@ void ipsp_sync_effect_in(struct ipsp_node *n, const struct ipsp_item *item)
 	struct ipsp_set_iter it;
 
 	if (item->type == IPSP_ITEM_GIVE && item->flags & IPSP_GIVE_FIRST) {
+		if (!n->side.shared && !n->side.lost)
+			busy_out_all(n);
 		n->side.shared = true;
-		n->side.lost = n->side.grounded = false;
+		n->side.lost = n->side.grounded = n->side.owner = false;
 	}
 	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool)) {
 		if (item->n_set > 0)
@@ -269,7 +285,7 @@ void ipsp_sync_effect_in(struct ipsp_node *n, const struct ipsp_item *item)
 			continue;
 		}
 		if (item->type == IPSP_ITEM_DROP)
-			effect_drop(n, at);
+			ipsp_mark_duplicate(n, at);
 		else if (item->type == IPSP_ITEM_DROPPED)
 			ipsp_pool_set_flag(n->pools[at.pool], at.index, IPSP_ADDR_DUP, false);
 	}
@@ -489,8 +505,9 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 	}
 	if (n->side.shared && !was_shared) {
 		ipsp_say(n, IPSP_LOG_NOTICE, "the peer has shared its pools: unlocked");
-		/* what was lost and is given back may come while sessions of before are here */
 		n->hello_soon = true;
+		if (n->used > 0 && n->side.report == 0) /* sessions of before are here: whose are their addresses? */
+			ipsp_sync_report(n);
 	}
 }
 

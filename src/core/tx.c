@@ -59,8 +59,8 @@ static void pack_hello(struct packer *p)
 	ipsp_hello_build(n, &msg.u.hello);
 	pack(p, &msg);
 	n->hello_soon = false;
-	n->hello_at = n->now + ipsp_psp(n)->hello_interval_ms;
-	uint32_t min = ipsp_psp(n)->hello_interval_ms / 4;
+	n->hello_at = n->now + ipsp_hello_ms(n);
+	uint32_t min = ipsp_hello_ms(n) / 4;
 	n->hello_min_at = n->now + (min < HELLO_SOON_MS ? min : HELLO_SOON_MS);
 }
 
@@ -142,7 +142,7 @@ static void pack_conf(struct packer *p)
 /* Nothing was opened for three hello intervals, of whichever side has the longer ones. */
 static bool needs_shake(const struct ipsp_node *n)
 {
-	uint32_t mine = ipsp_psp(n)->hello_interval_ms, theirs = n->peer.hello.hello_ms;
+	uint32_t mine = ipsp_hello_ms(n), theirs = n->peer.hello.hello_ms;
 
 	return n->peer.opened_at == IPSP_NEVER || n->now - n->peer.opened_at >= 3ULL * (mine > theirs ? mine : theirs);
 }
@@ -152,7 +152,7 @@ static void shake(struct ipsp_node *n)
 	uint8_t dgram[IPSP_DGRAM_MAX];
 
 	if (!needs_shake(n) || (n->peer.shook_at != IPSP_NEVER &&
-			      n->now - n->peer.shook_at < ipsp_psp(n)->hello_interval_ms))
+			      n->now - n->peer.shook_at < ipsp_hello_ms(n)))
 		return;
 	n->peer.shook_at = n->now;
 	ipsp_tx_dgram(n, dgram, ipsp_seal_shake(&n->seal, dgram));
@@ -166,11 +166,19 @@ static bool streams_open(const struct ipsp_node *n)
 	       n->peer.hello.peer_books == n->side.books && !n->side.licence && n->mode == IPSP_MODE_ACTIVE;
 }
 
+/* Is anything said and heard at all? */
+bool ipsp_link_open(const struct ipsp_node *n)
+{
+	if (n->leaving)
+		return n->now < n->leaving_until;
+	return ipsp_psp(n)->enabled && n->mode != IPSP_MODE_INACTIVE && !n->refused_enable;
+}
+
 void ipsp_tx(struct ipsp_node *n)
 {
 	struct packer p = {.n = n};
 
-	if (!ipsp_psp(n)->enabled || n->mode == IPSP_MODE_INACTIVE || n->refused_enable)
+	if (!ipsp_link_open(n))
 		return;
 	shake(n);
 	if (n->side_seq > n->flushed)
@@ -189,14 +197,14 @@ void ipsp_tx(struct ipsp_node *n)
 
 ipsp_ms ipsp_tx_due(const struct ipsp_node *n)
 {
-	if (!ipsp_psp(n)->enabled || n->mode == IPSP_MODE_INACTIVE || n->refused_enable || n->side_seq > n->flushed)
+	if (!ipsp_link_open(n) || n->side_seq > n->flushed)
 		return IPSP_NEVER;
 	ipsp_ms due = n->hello_at;
 	if (n->hello_soon && n->hello_min_at < due)
 		due = n->hello_min_at;
 	if (needs_shake(n)) {
 		ipsp_ms next = n->peer.shook_at == IPSP_NEVER ? n->now
-							      : n->peer.shook_at + ipsp_psp(n)->hello_interval_ms;
+							      : n->peer.shook_at + ipsp_hello_ms(n);
 		due = next < due ? next : due;
 	}
 	if (streams_open(n)) {

@@ -93,6 +93,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->peer_state = n->peer_state;
 	s->epoch = n->side.epoch;
 	s->books = n->side.books;
+	s->link = ipsp_link_open(n);
 	s->draining = n->side.draining;
 	s->all_free = n->side.p6 == IPSP_P6_SENT && n->used == 0;
 	s->serving = serving(n, now);

@@ -57,6 +57,7 @@ enum {
 	IPSP_HF_REPORTED = 1 << 14,    /* every report of the sender is applied here, as far as it knows */
 	IPSP_HF_MISMATCH = 1 << 15,    /* the sender found the pools different */
 	IPSP_HF_BYE_LOAN = 1 << 16,    /* with YIELD: the sender wants the role back when it returns */
+	IPSP_HF_LEFT = 1 << 18,        /* IPSP was just disabled on the sender, who owned all or nothing */
 	IPSP_HF_GROUNDED = 1 << 17,    /* the sender owns nothing since IPSP was disabled there */
 };
 

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,8 +133,10 @@ static bool read_range(struct ipspd_confread *rd, const struct ipspd_setting *se
 	if (ipsp_addr_is_v4(end[0]) != ipsp_addr_is_v4(end[1]) ||
 	    ipsp_addr_cmp(end[0], end[1]) > 0) {
 		ipspd_confread_fault(rd, setting,
-				     "the first address must not be above the last, and of its "
-				     "family");
+				     "%s to %s: the first address must not be above the last, and "
+				     "of its family",
+				     ipspd_setting_text(ipspd_setting_element(setting, 0)),
+				     ipspd_setting_text(ipspd_setting_element(setting, 1)));
 		return false;
 	}
 	span = ipsp_addr_sub(end[1], end[0], 0);
@@ -268,6 +271,7 @@ static void read_dead_interval(struct ipspd_confread *rd, const struct ipspd_set
 {
 	struct ipsp_psp_conf *psp = object;
 	const char *text = ipspd_setting_text(setting);
+	char said[24] = "this";
 	long long s = 0;
 
 	if ((text && strcmp(text, "no") == 0) ||
@@ -279,10 +283,14 @@ static void read_dead_interval(struct ipspd_confread *rd, const struct ipspd_set
 	if (rd->huge_number &&
 	    ipspd_faults_has(&rd->faults, ipspd_setting_line(setting), "dead-interval"))
 		return;
-	ipspd_confread_fault(
-		rd, setting,
-		"allowed are 25 to 259200 seconds; 0 or \"no\" disables it: the peer is "
-		"then down at once when it is lost");
+	if (text)
+		snprintf(said, sizeof(said), "\"%.20s\"", text);
+	else if (ipspd_setting_int(setting, &s))
+		snprintf(said, sizeof(said), "%lld", s);
+	ipspd_confread_fault(rd, setting,
+			     "%s is out of range; allowed are 25 to 259200 seconds; 0 or \"no\" "
+			     "disables it: the peer is then down at once when it is lost",
+			     said);
 }
 
 static void read_dead_interval_ms(struct ipspd_confread *rd, const struct ipspd_setting *setting,

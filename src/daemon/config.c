@@ -356,8 +356,10 @@ static void read_control_group(struct ipspd_confread *rd, const struct ipspd_set
 	const struct ipspd_config *config = object;
 
 	if (!getgrnam(config->control_group))
-		ipspd_confread_fault(rd, setting, "there is no group \"%s\" on this host",
-				     config->control_group);
+		ipspd_confread_fault(rd, setting,
+				     "there is no group \"%s\" on this host; make one (groupadd "
+				     "--system %s), or leave this key out",
+				     config->control_group, config->control_group);
 }
 
 static void read_control(struct ipspd_confread *rd, const struct ipspd_setting *setting,

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG	  128
+#define BACKLOG	  1024	       /* a host full of gateways that come back at once */
 #define SLICE	  (64u << 10)  /* of lists and shows that may wait for a client to read */
 #define KEEP_ROOM (128u << 10) /* a buffer that has grown beyond is given back once it is empty */
 

@@ -86,7 +86,7 @@ static bool wants_socket(const struct ipspd_ctx *ctx, struct ipspd_udp_conf *con
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	const struct ipsp_psp_conf *psp = &status.conf->psp;
 	*conf = (struct ipspd_udp_conf){ctx->name, psp->address, psp->peer, psp->port};
-	return psp->enabled && status.state != IPSP_ST_DISABLED && status.state != IPSP_ST_INACTIVE;
+	return status.link;
 }
 
 /* Before the outs: what a context says first must find its socket open. */

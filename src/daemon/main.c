@@ -209,6 +209,8 @@ int main(int argc, char **argv)
 	} else if (ipspd_config_read(o.config, &config, say_fault, NULL) != 0) {
 		code = EXIT_BAD;
 	} else if (o.test) {
+		printf("%s: no fault found, %zu context%s\n", o.config, config.n_contexts,
+		       config.n_contexts == 1 ? "" : "s");
 		code = EXIT_SUCCESS;
 	} else if (!o.foreground && !under_systemd() && (ready = into_background()) < 0) {
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));

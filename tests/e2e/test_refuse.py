@@ -99,7 +99,7 @@ class Refused(Case):
             "priority": ({"priority": 3}, ("pool-a", "priority", "3")),
             "group": ({"group": "other"}, ("pool-a", "group", "other")),
             "type": ({"type": "private"}, ("pool-a", "type", "private")),
-            "address": ({"network": "10.1.0.0/17"}, ("pool-a", "10.1.0.0/17")),
+            "addresses": ({"network": "10.1.0.0/17"}, ("pool-a", "addresses", "10.1.127.254")),
             "name": ({"name": "pool-b"}, ("pool-b",)),
         }
         for what, (change, words) in changes.items():

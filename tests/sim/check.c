@@ -14,10 +14,10 @@ void check_init(struct world *w)
 		if (!cs->cells || !cs->holds)
 			abort();
 		for (uint32_t g = 0; g < w->n_addrs; g++)
-			cs->cells[g] = (struct check_cell){
-				.own = i == 0 ? IPSP_OWN_OURS : IPSP_OWN_PEER,
-				.sub = NO_ADDR,
-				.sess = NO_ADDR};
+			cs->cells[g] =
+				(struct check_cell){.own = i == 0 ? IPSP_OWN_OURS : IPSP_OWN_PEER,
+						    .sub = NO_ADDR,
+						    .sess = NO_ADDR};
 	}
 	w->check.sample = 64;
 }
@@ -97,7 +97,11 @@ void check_look(struct host *h)
 	}
 	if (licensed || cs->licensed)
 		cs->licensed_at = h->w->now;
+	cs->licensed_in_turn = licensed || cs->licensed; /* it may have ended within the turn */
 	cs->licensed = licensed;
+	if (st.state == IPSP_ST_RECONCILING && cs->status.state != IPSP_ST_RECONCILING &&
+	    rand_chance(&h->rand, h->w->spite))
+		world_plan(h->w, h->w->now + rand_below(&h->rand, 30000), PLAN_SPITE);
 	cs->status = st;
 	cs->status.conf = NULL;
 }
@@ -143,14 +147,15 @@ static void trace_own(struct host *h, uint32_t g, unsigned from, unsigned to)
 			    world_addr_text(h->w, g));
 }
 
-/* What an HA was told it has, the node has too, until the HA itself says otherwise (invariant 3). */
+/* What an HA was told it has, the node has too, until the HA itself says otherwise (invariant 3).
+ */
 static void check_hold(struct host *h, uint32_t g)
 {
 	const struct check_side *cs = &h->w->check.side[h->side];
 	const struct check_hold *hold = &cs->holds[g];
 	const struct check_cell *cell = &cs->cells[g];
 
-	if (!hold->ha || hold->orphan || hold->unsure || !h->node)
+	if (!hold->ha || hold->orphan || hold->unsure || !h->node || h->w->check.books_lost)
 		return;
 	if (cell->use != IPSP_USE_USED || cell->sub != hold->sub || cell->sess != hold->sess)
 		world_fail(h->w, "%c: %s is used by mn-%u s%u on %s, and the node doesn't know",
@@ -186,6 +191,8 @@ static void sweep(struct host *h)
 			    cell.sess == old.sess)
 				continue;
 			w->check.n_wrong -= wrong(w, g);
+			cell.licensed = cell.use == IPSP_USE_USED &&
+					w->check.side[h->side].licensed_in_turn;
 			cells[g] = cell;
 			w->check.n_wrong += wrong(w, g);
 			if (cell.own != old.own)
@@ -293,7 +300,8 @@ void check_died(struct host *h, bool power)
 {
 	struct check_side *cs = &h->w->check.side[h->side];
 
-	cs->up_once = false; /* what memory said beyond the disk may be unsaid: epochs are judged by the disk */
+	cs->up_once = false; /* what memory said beyond the disk may be unsaid: epochs are judged by
+				the disk */
 	if (!power)
 		return;
 	cs->boot_at = h->w->now;
@@ -313,12 +321,20 @@ void check_state_lost(struct host *h)
 
 /* ---------------------------------------------------------------- the ledger */
 
+bool check_licensed(const struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess)
+{
+	const struct check_side *cs = &h->w->check.side[h->side];
+	const struct check_cell *cell = &cs->cells[gaddr];
+
+	return cs->licensed_in_turn || (cell->licensed && cell->sub == sub && cell->sess == sess);
+}
+
 void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess, bool known)
 {
 	const struct check *check = &h->w->check;
 	const struct check_hold *hold = &check->side[h->side].holds[gaddr];
 
-	if (known || check->forced || check->side[h->side].licensed ||
+	if (known || check->forced || check_licensed(h, gaddr, sub, sess) || check->books_lost ||
 	    (hold->ha && hold->sub == sub && hold->sess == sess))
 		return;
 	if (check->side[1 - h->side].licensed && h->w->hosts[1 - h->side].node)
@@ -327,8 +343,9 @@ void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess,
 }
 
 /*
- * A session that outlived its host, whose daemon was away while the other side took over: the daemon
- * has only kept the address, and that came to nothing (the second of the declared exceptions).
+ * A session that outlived its host, whose daemon was away while the other side took over: the
+ * daemon has only kept the address, and that came to nothing (the second of the declared
+ * exceptions).
  */
 static bool outlived(const struct world *w, const struct check_hold *hold)
 {
@@ -348,8 +365,9 @@ static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold 
 		    there->ha->name);
 	if (!later->licensed && !w->check.forced && !here->orphan && !there->orphan &&
 	    !(same && (here->unsure || there->unsure)) && !outlived(w, here) && !outlived(w, there))
-		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s", world_addr_text(w, gaddr),
-			   here->sub, here->ha->name, there->sub, there->ha->name);
+		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s",
+			   world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,
+			   there->ha->name);
 	world_hit(w, same ? FAULT_SAW_SAME : FAULT_SAW_DUPLICATE);
 }
 
@@ -363,19 +381,24 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 	bool mine = hold->ha == ha && hold->sub == sub && hold->sess == sess;
 
 	if (((hold->ha && !mine) || there->ha) && (emitted < cs->lost_at || emitted < cs->boot_at))
-		return; /* read late by an HA that hung: the daemon has forgotten it, the HA learns that when it attaches */
+		return; /* read late by an HA that hung: the daemon has forgotten it, the HA learns
+			   that when it attaches */
 	if (hold->ha && !mine && !hold->orphan && !hold->unsure)
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s, of one side",
 			   world_addr_text(w, gaddr), sub, ha->name, hold->sub, hold->ha->name);
 	if (!mine || hold->orphan || hold->unsure)
-		*hold = (struct check_hold){
-			.ha = ha, .sub = sub, .sess = sess, .emitted = emitted, .licensed = licensed};
+		*hold = (struct check_hold){.ha = ha,
+					    .sub = sub,
+					    .sess = sess,
+					    .emitted = emitted,
+					    .licensed = licensed};
 	hold->orphan = emitted < cs->lost_at;
 	hold->unsure = emitted < cs->boot_at;
 	if (!mine && there->ha)
 		judge_both(w, gaddr, hold, there);
 	if (!mine && there->ha && there->unsure)
-		there->orphan = true; /* its daemon has given the address away: all that comes of it is declared */
+		there->orphan = true; /* its daemon has given the address away: all that comes of it
+					 is declared */
 	check_hold(&w->hosts[ha->side], gaddr);
 }
 

@@ -1,6 +1,6 @@
 /*
- * check - judges the pair after each turn, by what the two nodes say of each address and by what the
- * HAs really hold.
+ * check - judges the pair after each turn, by what the two nodes say of each address and by what
+ * the HAs really hold.
  */
 #ifndef SIM_CHECK_H
 #define SIM_CHECK_H
@@ -14,16 +14,18 @@ struct ha;
 
 struct check_cell { /* what one node says of one address, after its last turn */
 	uint8_t own, use;
+	bool licensed;	    /* it came to be used under a licence */
 	uint32_t sub, sess; /* of its session; NO_ADDR: none */
 };
 
-struct check_hold { /* the ledger: one address that an HA of one side really has in use */
+struct check_hold {	     /* the ledger: one address that an HA of one side really has in use */
 	const struct ha *ha; /* NULL: nobody */
 	uint32_t sub, sess;
 	sim_us emitted; /* when the node let the answer go */
-	bool licensed;  /* the node had a licence then */
-	bool orphan;    /* the daemon lost its state and has not confirmed it since */
-	bool unsure;    /* the host has lost power under it: a hold for the subscriber, until it is asked for */
+	bool licensed;	/* the node had a licence then */
+	bool orphan;	/* the daemon lost its state and has not confirmed it since */
+	bool unsure;	/* the host has lost power under it: a hold for the subscriber, until it is
+			   asked for */
 };
 
 struct check_side {
@@ -31,15 +33,17 @@ struct check_side {
 	struct check_hold *holds;
 	struct ipsp_status status; /* after the last turn; .conf is not to be used */
 	bool licensed, up_once;
+	bool licensed_in_turn;	 /* at the end of the last turn, or of the one before it */
 	sim_us boot_at, lost_at; /* answers from before are of another boot, or of a lost state */
-	sim_us licensed_at;      /* when it last had a licence */
+	sim_us licensed_at;	 /* when it last had a licence */
 };
 
 struct check {
 	struct check_side side[2];
-	size_t n_wrong; /* addresses with two owners or none, at this moment */
-	bool books_lost; /* a side was wiped or rolled back, and the books have not been made whole since */
-	bool forced; /* takeover --force: until both are at rest again */
+	size_t n_wrong;	 /* addresses with two owners or none, at this moment */
+	bool books_lost; /* a side was wiped or rolled back, and the books have not been made whole
+			    since */
+	bool forced;	 /* takeover --force: until both are at rest again */
 	unsigned sample; /* one in so many turns is looked at with the expensive checks */
 	uint64_t n_replays;
 };
@@ -55,10 +59,14 @@ void check_state_lost(struct host *h); /* wiped or rolled back */
 
 void check_ident(const struct ipsp_ident *ident, uint32_t *sub, uint32_t *sess);
 bool check_knows(const struct host *h, uint32_t sub, uint32_t sess); /* the node has this session */
+/* The address that the node answers with was taken under a licence: in this turn, or before, for an
+ * answer that waited. */
+bool check_licensed(const struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess);
 /* The node answers a request: @known, it had the session when it read the request. */
 void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess, bool known);
 /* The HA takes what it was answered; and: it doesn't use it any more. */
-void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim_us emitted, bool licensed);
+void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim_us emitted,
+		 bool licensed);
 void check_ended(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess);
 
 void check_confirmed(struct ha *ha, uint32_t gaddr); /* the daemon lists what it has */
@@ -68,6 +76,7 @@ void check_replay(struct host *h);
 void check_snapshot(struct host *h);
 /* All is as it should be when nothing disturbs: NULL, or what is missing (static text). */
 const char *check_rest(struct world *w);
-const char *check_words(const struct host *h); /* where a side stands, in a few words; static text of each side */
+const char *check_words(
+	const struct host *h); /* where a side stands, in a few words; static text of each side */
 
 #endif

@@ -118,11 +118,11 @@ static void begin_flush(struct host *h)
 	disk->covers_epoch = disk->epoch;
 	disk->began_at = h->w->now;
 	queue_put(&h->w->queue,
-		  (struct sim_event){
-			  .at = h->w->now + rand_range(&disk->rand, disk->flush_min, disk->flush_max),
-			  .what = SIM_FLUSHED,
-			  .side = h->side,
-			  .gen = ++disk->gen});
+		  (struct sim_event){.at = h->w->now + rand_range(&disk->rand, disk->flush_min,
+								  disk->flush_max),
+				     .what = SIM_FLUSHED,
+				     .side = h->side,
+				     .gen = ++disk->gen});
 }
 
 void disk_flush(struct host *h)
@@ -242,8 +242,8 @@ struct ipsp_node *disk_replay(struct host *h, const struct disk_log *log, struct
 
 		if (err) {
 			ipsp_node_free(node);
-			world_fail(w, "%c: record %zu of %zu is refused at replay: %s", h->letter, i,
-				   log->n, ipsp_err_word(err));
+			world_fail(w, "%c: record %zu of %zu is refused at replay: %s", h->letter,
+				   i, log->n, ipsp_err_word(err));
 		}
 		start = log->ends[i];
 	}

@@ -70,7 +70,8 @@ static void draw_timers(struct plan *plan)
 	uint32_t hello;
 
 	c->hello_ms[0] = (uint32_t)rand_range(r, 2, 10) * 100;
-	c->hello_ms[1] = rand_chance(r, 400) ? (uint32_t)rand_range(r, 2, 10) * 100 : c->hello_ms[0];
+	c->hello_ms[1] =
+		rand_chance(r, 400) ? (uint32_t)rand_range(r, 2, 10) * 100 : c->hello_ms[0];
 	hello = c->hello_ms[0] > c->hello_ms[1] ? c->hello_ms[0] : c->hello_ms[1];
 	c->dead_ms[0] = draw_dead(plan, hello);
 	c->dead_ms[1] = rand_chance(r, 250) ? draw_dead(plan, hello) : c->dead_ms[0];

@@ -79,7 +79,7 @@ enum sim_fault {
 #define SIM_FAULT_ENUM(name, text) FAULT_##name,
 	SIM_FAULTS(SIM_FAULT_ENUM)
 #undef SIM_FAULT_ENUM
-	SIM_FAULT_COUNT
+		SIM_FAULT_COUNT
 };
 
 extern const char *const fault_texts[SIM_FAULT_COUNT];

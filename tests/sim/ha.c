@@ -6,7 +6,7 @@
 
 #define RETRY_ATTACH  SIM_MS(200)
 #define RETRY_RECOVER SIM_MS(500)
-#define GIVE_UP       SIM_MS(120000) /* a session that can't be recovered for so long is ended */
+#define GIVE_UP	      SIM_MS(120000) /* a session that can't be recovered for so long is ended */
 
 void ha_init(struct ha *ha, struct world *w, unsigned number, unsigned side)
 {
@@ -32,9 +32,9 @@ static void timer_by(struct ha *ha, sim_us at)
 	if (at >= ha->timer_at)
 		return;
 	ha->timer_at = at;
-	queue_put(&ha->w->queue,
-		  (struct sim_event){
-			  .at = at, .what = SIM_HA, .arg = ha->number, .gen = ++ha->gen});
+	queue_put(
+		&ha->w->queue,
+		(struct sim_event){.at = at, .what = SIM_HA, .arg = ha->number, .gen = ++ha->gen});
 }
 
 /* ---------------------------------------------------------------- sessions */
@@ -108,8 +108,9 @@ static void push(struct ha *ha, enum ipc_kind kind, struct ipc m)
 	if (at < ha->to_node_at)
 		at = ha->to_node_at; /* a stream keeps its order */
 	ha->to_node_at = at;
-	queue_put(&ha->w->queue,
-		  (struct sim_event){.at = at, .what = SIM_TO_NODE, .side = ha->side, .data = copy});
+	queue_put(
+		&ha->w->queue,
+		(struct sim_event){.at = at, .what = SIM_TO_NODE, .side = ha->side, .data = copy});
 }
 
 size_t ha_n_open(const struct ha *ha)
@@ -264,8 +265,7 @@ static void read_cancelled(struct ha *ha, const struct ipc *m)
 {
 	struct ha_thought *t = thought_of(ha, m->gaddr, true);
 
-	world_trace(ha->w, TRACE_HA, "%s cancelled %s", ha->name,
-		    world_addr_text(ha->w, m->gaddr));
+	world_trace(ha->w, TRACE_HA, "%s cancelled %s", ha->name, world_addr_text(ha->w, m->gaddr));
 	if (t) {
 		t->used = false;
 		return;
@@ -302,7 +302,8 @@ static void take(struct ha *ha, const struct ha_request *r, const struct ipc *m)
 		s = NULL;
 		other = find_addr(ha, m->gaddr);
 	}
-	if (other && other != s) { /* an orphan that the daemon knows nothing of: the new one counts */
+	if (other &&
+	    other != s) { /* an orphan that the daemon knows nothing of: the new one counts */
 		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[m->gaddr];
 
 		if (!hold->orphan && !hold->unsure)
@@ -352,8 +353,8 @@ static void refused(struct ha *ha, const struct ha_request *r, int err)
 		/* (timeout: behind a release event that was not answered) */
 		if (!hold->orphan && !hold->unsure && err != IPSP_ERR_DISABLED &&
 		    err != IPSP_ERR_OVERLOADED && err != IPSP_ERR_TIMEOUT)
-			world_fail(ha->w, "%s: mn-%u has %s and is refused it: %s", ha->name, r->sub,
-				   world_addr_text(ha->w, s->gaddr), ipsp_err_word(err));
+			world_fail(ha->w, "%s: mn-%u has %s and is refused it: %s", ha->name,
+				   r->sub, world_addr_text(ha->w, s->gaddr), ipsp_err_word(err));
 	} else if (worth_a_retry(err) && ha->w->now - s->lost_at < GIVE_UP) {
 		s->recover_at = ha->w->now + RETRY_RECOVER;
 		timer_by(ha, s->recover_at);
@@ -446,7 +447,8 @@ static void recover(struct ha *ha)
 	}
 }
 
-/* It releases what it doesn't have and requests, by address, what is missing, before anything new. */
+/* It releases what it doesn't have and requests, by address, what is missing, before anything new.
+ */
 static void read_list(struct ha *ha, const struct ipc *m)
 {
 	for (size_t i = 0; i < m->n; i++) {

@@ -13,22 +13,22 @@
 struct world;
 
 #define HA_OPEN_MAX 24 /* requests in flight, and release events being thought about */
-#define HAS_MAX     6
-#define NO_ADDR     UINT32_MAX /* no place in the world's list of addresses */
+#define HAS_MAX	    6
+#define NO_ADDR	    UINT32_MAX /* no place in the world's list of addresses */
 
 enum ipc_kind { /* what goes through the control socket */
-	IPC_ATTACH,
-	IPC_DETACH,
-	IPC_REQUEST,
-	IPC_RELEASE,
-	IPC_RELEASED,
-	IPC_LIST,
-	IPC_ANSWER, /* from here on: to the HA */
-	IPC_DONE,
-	IPC_EVENT,
-	IPC_CANCELLED,
-	IPC_LISTED,
-	IPC_EOF,
+		IPC_ATTACH,
+		IPC_DETACH,
+		IPC_REQUEST,
+		IPC_RELEASE,
+		IPC_RELEASED,
+		IPC_LIST,
+		IPC_ANSWER, /* from here on: to the HA */
+		IPC_DONE,
+		IPC_EVENT,
+		IPC_CANCELLED,
+		IPC_LISTED,
+		IPC_EOF,
 };
 
 struct ipc_session {
@@ -53,7 +53,7 @@ struct ipc {
 struct ha_session {
 	uint32_t sub, sess, gaddr;
 	sim_us recover_at; /* SIM_NEVER: the daemon is known to have it */
-	sim_us lost_at;    /* when it was first found missing */
+	sim_us lost_at;	   /* when it was first found missing */
 };
 
 enum ha_purpose { HA_NEW, HA_HANDOFF, HA_CONFIRM, HA_RECOVER };
@@ -63,8 +63,10 @@ struct ha_request {
 	enum ha_purpose purpose;
 	uint32_t sub, sess, gaddr;
 	bool known;    /* the node had the session when it read the request */
-	bool released; /* the HA has answered a release event for the session, or the address, since it asked */
-	bool doubtful; /* ... and then that event was cancelled: which of the two came first is open */
+	bool released; /* the HA has answered a release event for the session, or the address, since
+			  it asked */
+	bool doubtful; /* ... and then that event was cancelled: which of the two came first is open
+			*/
 };
 
 struct ha_thought { /* a release event on its way to the HA, or read and not yet answered */
@@ -80,7 +82,7 @@ struct ha {
 	unsigned number, side;
 	char name[8];
 	uint64_t token; /* 0: not attached */
-	bool listed;    /* its list and the daemon's agree: it may ask for new ones */
+	bool listed;	/* its list and the daemon's agree: it may ask for new ones */
 	bool alive;
 	sim_us hung_until, to_node_at, to_ha_at, attach_at, timer_at;
 	uint32_t gen, life;
@@ -101,8 +103,10 @@ struct ha {
 void ha_init(struct ha *ha, struct world *w, unsigned number, unsigned side);
 void ha_fini(struct ha *ha);
 
-/* What a subscriber does. False: nothing was sent (not attached, too much open, no such session). */
-bool ha_request(struct ha *ha, enum ha_purpose purpose, uint32_t sub, uint32_t sess, uint32_t gaddr, int pool, int group);
+/* What a subscriber does. False: nothing was sent (not attached, too much open, no such session).
+ */
+bool ha_request(struct ha *ha, enum ha_purpose purpose, uint32_t sub, uint32_t sess, uint32_t gaddr,
+		int pool, int group);
 bool ha_end(struct ha *ha, uint32_t sub, uint32_t sess);
 void ha_bogus_release(struct ha *ha, uint32_t gaddr);
 

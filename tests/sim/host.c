@@ -297,8 +297,7 @@ static uint64_t dropped(const struct host *h)
 static void step_dgram(struct host *h, struct dgram *d)
 {
 	uint64_t before = dropped(h);
-	struct ipsp_event ev = {
-		.type = IPSP_EV_DATAGRAM, .bytes = d->bytes, .n_bytes = d->n};
+	struct ipsp_event ev = {.type = IPSP_EV_DATAGRAM, .bytes = d->bytes, .n_bytes = d->n};
 	bool inert = net_taken(h->w, h->side, d);
 
 	if (h->n_socket > 0)
@@ -394,7 +393,6 @@ static void out_answer(struct host *h, const struct ipsp_out *out)
 	if (!ha)
 		return;
 	m.emitted = h->w->now;
-	m.licensed = h->w->check.side[h->side].licensed;
 	if (out->err == 0)
 		m.gaddr = world_gaddr(h->w, out->addr);
 	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
@@ -404,6 +402,7 @@ static void out_answer(struct host *h, const struct ipsp_out *out)
 			continue;
 		if (m.gaddr == NO_ADDR)
 			world_fail(h->w, "%c: answered with an address of no pool", h->letter);
+		m.licensed = check_licensed(h, m.gaddr, r->sub, r->sess);
 		check_answered(h, m.gaddr, r->sub, r->sess, r->known);
 	}
 	ha_send(ha, m);
@@ -437,8 +436,10 @@ static void out_done(struct host *h, const struct ipsp_out *out)
 	struct ha *ha = ha_of(h, out->token);
 
 	if (ha) {
-		ha_send(ha, (struct ipc){
-				    .kind = IPC_DONE, .id = out->id, .err = out->err, .gaddr = NO_ADDR});
+		ha_send(ha, (struct ipc){.kind = IPC_DONE,
+					 .id = out->id,
+					 .err = out->err,
+					 .gaddr = NO_ADDR});
 	} else if (out->token == OPERATOR) {
 		h->command_err = out->err;
 		world_trace(h->w, TRACE_ROLE, "%c done: %s", h->letter, ipsp_err_word(out->err));
@@ -615,7 +616,8 @@ static void schedule(struct host *h)
 	if (h->n_inbox > 0) {
 		host_wake(h, 0);
 	} else if (at != SIM_NEVER) {
-		/* at once is allowed, for ever isn't: a due time that no step satisfies would stop the world */
+		/* at once is allowed, for ever isn't: a due time that no step satisfies would stop
+		 * the world */
 		if (at <= h->w->now && ++h->spins > 1000)
 			world_fail(h->w, "%c: is due at once, 1000 times over", h->letter);
 		if (at > h->w->now)
@@ -631,7 +633,8 @@ static void finish(struct host *h)
 	for (size_t i = 0; i < h->n_items; i++)
 		item_free(&h->inbox[i]);
 	h->n_inbox -= h->n_items;
-	memmove(h->inbox, h->inbox + h->n_items, h->n_inbox * sizeof(*h->inbox));
+	if (h->n_inbox > 0)
+		memmove(h->inbox, h->inbox + h->n_items, h->n_inbox * sizeof(*h->inbox));
 	h->n_items = 0;
 	if (h->leaving)
 		leave(h);
@@ -654,7 +657,8 @@ static void tell_all(struct host *h)
 	finish(h);
 }
 
-/* True: time passes before the turn's next phase. A disk that is slow to take a write, a busy processor. */
+/* True: time passes before the turn's next phase. A disk that is slow to take a write, a busy
+ * processor. */
 static bool tarries(struct host *h)
 {
 	if (!rand_chance(&h->rand, h->slow_turns))

@@ -21,20 +21,21 @@ struct clock { /* CLOCK_BOOTTIME of one boot: counts while the process is stoppe
 };
 
 enum kill_point { /* where the next turn that gets there ends with SIGKILL */
-	KILL_NOT,
-	KILL_POINT_BEFORE_WRITE,
-	KILL_POINT_IN_WRITE,
-	KILL_POINT_AFTER_WRITE,
-	KILL_POINT_IN_OUTS,
-	KILL_POINT_IN_FLUSH,
-	KILL_POINTS
+		  KILL_NOT,
+		  KILL_POINT_BEFORE_WRITE,
+		  KILL_POINT_IN_WRITE,
+		  KILL_POINT_AFTER_WRITE,
+		  KILL_POINT_IN_OUTS,
+		  KILL_POINT_IN_FLUSH,
+		  KILL_POINTS
 };
 
 struct inbox_item { /* owns what it points to */
 	enum ipsp_event_type type;
 	struct dgram *dgram;
 	struct ipc *ipc;
-	struct ipsp_event ev; /* for all others: borrows nothing but the configuration of the host */
+	struct ipsp_event
+		ev; /* for all others: borrows nothing but the configuration of the host */
 };
 
 struct host {
@@ -66,10 +67,11 @@ struct host {
 void host_init(struct host *h, struct world *w, unsigned side);
 void host_fini(struct host *h);
 
-ipsp_ms host_ms(const struct host *h);              /* its clock */
-sim_us host_when(const struct host *h, ipsp_ms ms); /* the true time at which its clock will show that */
+ipsp_ms host_ms(const struct host *h); /* its clock */
+sim_us host_when(const struct host *h,
+		 ipsp_ms ms); /* the true time at which its clock will show that */
 
-void host_boot(struct host *h);  /* power on: a new boot, clock and all; no process yet */
+void host_boot(struct host *h);	 /* power on: a new boot, clock and all; no process yet */
 void host_start(struct host *h); /* starts the process */
 void host_kill(struct host *h);
 void host_power_off(struct host *h, bool ha_lives);
@@ -78,7 +80,7 @@ void host_cont(struct host *h);
 void host_hurry(struct host *h); /* a slow turn that runs is over now */
 
 void host_receive(struct host *h, struct dgram *d); /* takes it */
-void host_ipc(struct host *h, struct ipc *m);       /* takes it */
+void host_ipc(struct host *h, struct ipc *m);	    /* takes it */
 void host_event(struct host *h, struct ipsp_event ev);
 void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode);
 void host_reload(struct host *h, uint32_t dead_ms);

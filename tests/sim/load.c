@@ -45,7 +45,8 @@ static void begin(struct plan *plan, uint32_t sub)
 	ha_request(any_ha(plan, side), HA_NEW, sub, ++w->next_sess, gaddr, pool, group);
 }
 
-/* An old session of that name that was left behind there has its own address, maybe on another HA. */
+/* An old session of that name that was left behind there has its own address, maybe on another HA.
+ */
 static bool left_there(struct world *w, unsigned side, uint32_t sub, uint32_t sess)
 {
 	for (unsigned i = 0; i < w->n_has; i++) {

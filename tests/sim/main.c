@@ -1,9 +1,9 @@
 /*
- * sim - runs seeds: each draws a configuration, a load and faults, then quiet, and is judged all the
- * time (check.c). A failing seed prints itself and replays alone.
+ * sim - runs seeds: each draws a configuration, a load and faults, then quiet, and is judged all
+ * the time (check.c). A failing seed prints itself and replays alone.
  *
- * This file is the only one that knows of processes and of the real clock: several jobs share the seeds, and
- * a seed that dies on an assertion takes its job with it, no more.
+ * This file is the only one that knows of processes and of the real clock: several jobs share the
+ * seeds, and a seed that dies on an assertion takes its job with it, no more.
  */
 #include "plan.h"
 #include <getopt.h>
@@ -19,7 +19,7 @@
 #define FAILURES_MAX 20
 #define ALL_HIT_FROM 1000 /* a swarm of so many seeds has to hit every fault point */
 
-struct job { /* shared with the parent */
+struct job {		  /* shared with the parent */
 	uint64_t running; /* the seed at work */
 	uint64_t n_runs, n_replays, n_events, n_turns;
 	uint64_t us; /* simulated */
@@ -137,8 +137,7 @@ static void run_jobs(struct job *jobs, const struct options *opt)
 				break;
 			}
 			add_failure(&jobs[i], jobs[i].running, "the process died: see above");
-			pids[i] = begin_job(&jobs[i], opt, i,
-					    jobs[i].running - opt->first + 1);
+			pids[i] = begin_job(&jobs[i], opt, i, jobs[i].running - opt->first + 1);
 		}
 	}
 }
@@ -216,7 +215,8 @@ static int swarm(const struct options *opt)
 	missed = report_hits(&total);
 	impossible = visits_report(&total.visits);
 	failed = report_failures(jobs, opt->jobs);
-	printf("%llu runs, %u failed; %.0f s simulated, %llu turns, %llu events, %llu replays of a log\n",
+	printf("%llu runs, %u failed; %.0f s simulated, %llu turns, %llu events, %llu replays of a "
+	       "log\n",
 	       (unsigned long long)total.n_runs, failed, (double)total.us / 1e6,
 	       (unsigned long long)total.n_turns, (unsigned long long)total.n_events,
 	       (unsigned long long)total.n_replays);
@@ -253,9 +253,12 @@ static int usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"swarm", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-		{"jobs", required_argument, NULL, 'j'},	 {"seed", required_argument, NULL, 's'},
-		{"any-hits", no_argument, NULL, 'a'},	 {"verbose", no_argument, NULL, 'v'},
+		{"swarm", required_argument, NULL, 'n'},
+		{"first", required_argument, NULL, 'f'},
+		{"jobs", required_argument, NULL, 'j'},
+		{"seed", required_argument, NULL, 's'},
+		{"any-hits", no_argument, NULL, 'a'},
+		{"verbose", no_argument, NULL, 'v'},
 		{NULL, 0, NULL, 0},
 	};
 	struct options opt = {.first = 1, .jobs = 1};

@@ -64,7 +64,8 @@ static void put(struct world *w, unsigned to, struct dgram *d, bool original)
 		else
 			way->latest = at;
 	}
-	/* altered back to what it was by two flips of one bit: of no matter, the check allows for it */
+	/* altered back to what it was by two flips of one bit: of no matter, the check allows for
+	 * it */
 	damage(w, d);
 	queue_put(&w->queue,
 		  (struct sim_event){.at = at, .what = SIM_ARRIVE, .side = to, .data = d});

@@ -14,16 +14,17 @@ struct world;
 #define NET_KEPT 64 /* datagrams of each direction kept for a replay */
 
 struct dgram {
-	uint64_t serial;  /* of the original in its direction */
-	uint32_t life;    /* of the process that it was sent to: an earlier one's is a replay of old */
-	bool altered;     /* not what was sent */
+	uint64_t serial; /* of the original in its direction */
+	uint32_t life; /* of the process that it was sent to: an earlier one's is a replay of old */
+	bool altered;  /* not what was sent */
 	size_t n;
 	uint8_t bytes[IPSP_DGRAM_MAX];
 };
 
 struct net_past {
-	uint64_t serial; /* 0: empty */
-	uint32_t life, taken_by; /* the process that it was sent to; the one that has stepped it, 0: none */
+	uint64_t serial;	 /* 0: empty */
+	uint32_t life, taken_by; /* the process that it was sent to; the one that has stepped it, 0:
+				    none */
 	size_t n;
 	uint8_t bytes[IPSP_DGRAM_MAX];
 };
@@ -48,8 +49,10 @@ void net_init(struct net *net, struct sim_rand rand);
 void net_send(struct world *w, unsigned to, const uint8_t *bytes, size_t n);
 /* The world's event: the datagram reaches the host, or a cut that began meanwhile. */
 void net_arrive(struct world *w, unsigned to, struct dgram *d);
-/* Notes that the process has stepped it; true when it had done so before, or when it isn't what the peer sent. */
+/* Notes that the process has stepped it; true when it had done so before, or when it isn't what the
+ * peer sent. */
 bool net_taken(struct world *w, unsigned to, const struct dgram *d);
-void net_not_taken(struct world *w, unsigned to, const struct dgram *d); /* it was dropped: a copy may still count */
+void net_not_taken(struct world *w, unsigned to,
+		   const struct dgram *d); /* it was dropped: a copy may still count */
 
 #endif

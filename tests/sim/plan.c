@@ -53,9 +53,7 @@ static void do_cut(struct plan *plan, struct host *h)
 	(void)h;
 	if (heals(w))
 		world_hit(w, FAULT_CUT_IN_HEALING);
-	world_hit(w, which == 0	  ? FAULT_CUT_TO_P
-		     : which == 1 ? FAULT_CUT_TO_S
-				  : FAULT_CUT_BOTH);
+	world_hit(w, which == 0 ? FAULT_CUT_TO_P : which == 1 ? FAULT_CUT_TO_S : FAULT_CUT_BOTH);
 	if (lasts > plan->dead_max)
 		world_hit(w, FAULT_CUT_PAST_DEAD);
 	for (unsigned i = 0; i < 2; i++) {
@@ -142,7 +140,8 @@ static void do_full(struct plan *plan, struct host *h)
 
 static void calm_down(struct plan *plan);
 
-/* Both ways of losing state need a peer that lives and hears: what else there is is not covered (protocol.md). */
+/* Both ways of losing state need a peer that lives and hears: what else there is is not covered
+ * (protocol.md). */
 static bool may_lose_state(struct plan *plan, const struct host *h)
 {
 	const struct host *o = &plan->w->hosts[1 - h->side];
@@ -191,8 +190,8 @@ static void do_compact(struct plan *plan, struct host *h)
 static void do_slow_turns(struct plan *plan, struct host *h)
 {
 	h->slow_turns = (unsigned)rand_range(&plan->rand, 0, 60);
-	h->slow_turn_max = rand_chance(&plan->rand, 150) ? dead_of(plan, h->side) * 5 / 4
-							 : SIM_MS(200);
+	h->slow_turn_max =
+		rand_chance(&plan->rand, 150) ? dead_of(plan, h->side) * 5 / 4 : SIM_MS(200);
 }
 
 static struct ha *any_ha(struct plan *plan)
@@ -226,7 +225,8 @@ static void do_ha_slow(struct plan *plan, struct host *h)
 	struct ha *ha = any_ha(plan);
 
 	(void)h;
-	ha->think_max = rand_chance(&plan->rand, 300) ? 0 : SIM_MS(rand_range(&plan->rand, 1, 6000));
+	ha->think_max =
+		rand_chance(&plan->rand, 300) ? 0 : SIM_MS(rand_range(&plan->rand, 1, 6000));
 	ha->mute = rand_chance(&plan->rand, 500) ? 0 : (unsigned)rand_range(&plan->rand, 100, 1000);
 }
 
@@ -262,7 +262,8 @@ static void do_force(struct plan *plan, struct host *h)
 	if (!h->node || plan->w->check.side[h->side].status.peer_state == IPSP_PEER_UP)
 		return;
 	world_hit(plan->w, FAULT_CMD_FORCE);
-	plan->w->check.forced = true; /* declared: from here on nothing is promised until both are at rest */
+	plan->w->check.forced =
+		true; /* declared: from here on nothing is promised until both are at rest */
 	host_command(h, IPSP_CMD_TAKEOVER, true, IPSP_MODE_ACTIVE);
 }
 
@@ -301,12 +302,23 @@ static void do_reload(struct plan *plan, struct host *h)
 }
 
 static act_fn *const acts[] = {
-	do_cut,	      do_cut,	   do_kill,	 do_kill,   do_power,	   do_stop,
-	do_storm,     do_slow_disk, do_full,	 do_wipe,   do_roll_back,  do_compact,
-	do_slow_turns, do_ha_crash, do_ha_detach, do_ha_hang, do_ha_slow, do_veto,
-	do_drain,     do_takeover, do_force,	 do_terminate, do_leave,  do_reload,
+	do_cut,	       do_cut,	     do_kill,	   do_kill,	 do_power,     do_stop,
+	do_storm,      do_slow_disk, do_full,	   do_wipe,	 do_roll_back, do_compact,
+	do_slow_turns, do_ha_crash,  do_ha_detach, do_ha_hang,	 do_ha_slow,   do_veto,
+	do_drain,      do_takeover,  do_force,	   do_terminate, do_leave,     do_reload,
 };
 _Static_assert(sizeof(acts) / sizeof(acts[0]) == PLAN_ACTS, "a weight for each");
+
+/* Healing is short: chance alone would rarely hit it. */
+static void spite(struct plan *plan)
+{
+	static act_fn *const spiteful[] = {do_cut,	 do_kill, do_storm,
+					   do_slow_disk, do_stop, do_power};
+	struct host *h = &plan->w->hosts[rand_below(&plan->rand, 2)];
+
+	if (!plan->shield && !plan->quiet)
+		spiteful[rand_below(&plan->rand, sizeof(spiteful) / sizeof(spiteful[0]))](plan, h);
+}
 
 static void one_fault(struct plan *plan)
 {
@@ -425,7 +437,8 @@ static void care(struct plan *plan)
 	}
 }
 
-/* A copy of before the pools were shared is like a new disk to its side, but isn't empty: not covered. */
+/* A copy of before the pools were shared is like a new disk to its side, but isn't empty: not
+ * covered. */
 static void keep_copy(struct host *h)
 {
 	if (h->node && h->w->check.side[0].status.state == IPSP_ST_ACTIVE &&
@@ -438,6 +451,11 @@ static void on_plan(struct world *w, uint32_t arg, void *data)
 	struct plan *plan = data;
 	sim_us gap;
 
+	if (arg == PLAN_SPITE) {
+		spite(plan);
+		care_at(plan, w->now + SIM_MS(rand_range(&plan->rand, 20, 1000)));
+		return;
+	}
 	switch ((enum plan_arg)arg) {
 	case PLAN_CARE:
 		care(plan);
@@ -473,9 +491,8 @@ static void draw_clocks(struct plan *plan)
 	struct world *w = plan->w;
 
 	for (unsigned i = 0; i < 2; i++) {
-		int ppm = rand_chance(&plan->rand, 300)
-				  ? 400
-				  : (int)rand_range(&plan->rand, 0, 200);
+		int ppm =
+			rand_chance(&plan->rand, 300) ? 400 : (int)rand_range(&plan->rand, 0, 200);
 
 		w->hosts[i].clock.ppm = rand_chance(&plan->rand, 500) ? ppm : -ppm;
 		if (ppm > 300)
@@ -490,6 +507,7 @@ static void begin(struct plan *plan)
 	w->plan = on_plan;
 	w->plan_arg = plan;
 	w->wake_jitter = 300;
+	w->spite = rand_chance(&plan->rand, 500) ? 0 : (unsigned)rand_range(&plan->rand, 100, 700);
 	draw_clocks(plan);
 	for (unsigned i = 0; i < w->n_has; i++)
 		w->has[i].latency = 200;
@@ -522,7 +540,9 @@ static void settle(struct plan *plan)
 		why = check_rest(w);
 		if (!why)
 			return;
-		if (!again && w->now - began > bound / 2) { /* an event that an HA has missed is repeated then */
+		if (!again &&
+		    w->now - began >
+			    bound / 2) { /* an event that an HA has missed is repeated then */
 			again = true;
 			for (unsigned i = 0; i < w->n_has; i++)
 				ha_detach(&w->has[i]);
@@ -591,7 +611,10 @@ void plan_run(struct plan *plan, struct world *w, uint64_t seed)
 		ha_soothe(&w->has[i]);
 	world_trace(w, TRACE_FAULT, "quiet");
 	settle(plan);
-	world_run_until(w, w->now + SIM_MS(3000)); /* a few hellos, so that each knows that the other is well */
+	world_run_until(
+		w,
+		w->now +
+			SIM_MS(3000)); /* a few hellos, so that each knows that the other is well */
 	settle(plan);
 	world_trace(w, TRACE_FAULT, "at rest");
 	for (unsigned i = 0; i < 2; i++)

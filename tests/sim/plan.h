@@ -1,6 +1,6 @@
 /*
- * plan - what one seed does to the pair: which configuration, which load, which faults, how often and how
- * hard; then quiet, in which everything has to come to rest.
+ * plan - what one seed does to the pair: which configuration, which load, which faults, how often
+ * and how hard; then quiet, in which everything has to come to rest.
  */
 #ifndef SIM_PLAN_H
 #define SIM_PLAN_H
@@ -19,10 +19,13 @@ struct plan {
 	struct net_mix calm; /* the network between the storms */
 	unsigned weight[PLAN_ACTS];
 	sim_us fault_gap, load_gap, length, dead_max;
-	unsigned to_s, hot;  /* per mille: sessions directed to S; of them that want a certain address */
-	sim_us calm_at, uncut_at[2], cont_at[2], downtime[2], room_at[2], fast_at, unveto_at, undo_at[2];
+	unsigned to_s,
+		hot; /* per mille: sessions directed to S; of them that want a certain address */
+	sim_us calm_at, uncut_at[2], cont_at[2], downtime[2], room_at[2], fast_at, unveto_at,
+		undo_at[2];
 	unsigned flush_max;
-	bool quiet, shield; /* shield: a side has lost its state; nothing else may go wrong until it has it back */
+	bool quiet, shield; /* shield: a side has lost its state; nothing else may go wrong until it
+			       has it back */
 };
 
 /* Draws pools, timers and the rest of the configuration, and how hard it will be. */

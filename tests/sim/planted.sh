@@ -3,7 +3,7 @@
 # never failed proves nothing. Usage: planted.sh [SOURCE-TREE [SEEDS]]
 set -u
 tree=${1:-$(cd "$(dirname "$0")/../.." && pwd)}
-seeds=${2:-400}
+seeds=${2:-2000}
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 missed=0

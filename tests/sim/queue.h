@@ -15,16 +15,16 @@ typedef uint64_t sim_us; /* true time, since the world began; hosts see their ow
 #define SIM_MS(ms) ((sim_us)(ms)*1000)
 
 enum sim_what {
-	SIM_TURN,     /* a process wakes up: .side, .gen */
-	SIM_TURN_ON,  /* the next phase of a slow turn */
-	SIM_ARRIVE,   /* .data: a datagram, to .side */
-	SIM_FLUSHED,  /* a flush of the disk of .side is complete: .gen */
-	SIM_SYNC,     /* a second has passed since something was written: .side, .gen */
-	SIM_TO_NODE,  /* .data: a message of an HA */
-	SIM_TO_HA,    /* .data: a message to an HA */
-	SIM_HA,       /* an HA's timer: .arg its number, .gen */
-	SIM_HOOK,     /* the hook of .side has ended: .arg yes or no, .gen the process */
-	SIM_PLAN,     /* the plan's: faults, repairs and load; see plan.c */
+	SIM_TURN,    /* a process wakes up: .side, .gen */
+	SIM_TURN_ON, /* the next phase of a slow turn */
+	SIM_ARRIVE,  /* .data: a datagram, to .side */
+	SIM_FLUSHED, /* a flush of the disk of .side is complete: .gen */
+	SIM_SYNC,    /* a second has passed since something was written: .side, .gen */
+	SIM_TO_NODE, /* .data: a message of an HA */
+	SIM_TO_HA,   /* .data: a message to an HA */
+	SIM_HA,	     /* an HA's timer: .arg its number, .gen */
+	SIM_HOOK,    /* the hook of .side has ended: .arg yes or no, .gen the process */
+	SIM_PLAN,    /* the plan's: faults, repairs and load; see plan.c */
 };
 
 struct sim_event {
@@ -45,6 +45,6 @@ struct queue { /* a binary heap */
 void queue_fini(struct queue *q); /* frees the events' data too */
 void queue_put(struct queue *q, struct sim_event event);
 bool queue_pop(struct queue *q, struct sim_event *event); /* false when empty */
-sim_us queue_next(const struct queue *q);                 /* SIM_NEVER when empty */
+sim_us queue_next(const struct queue *q);		  /* SIM_NEVER when empty */
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * rand - the only source of chance in the simulator: splitmix64 (Steele, Lea, Flood 2014), so that a seed means the
- * same run with every libc.
+ * rand - the only source of chance in the simulator: splitmix64 (Steele, Lea, Flood 2014), so that
+ * a seed means the same run with every libc.
  */
 #ifndef SIM_RAND_H
 #define SIM_RAND_H

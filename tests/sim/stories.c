@@ -84,7 +84,8 @@ static void test_drop_to_zero(void **state)
 	story_end(w);
 }
 
-/* The full circle: P to S and back by command. Each address is where it belongs, and nobody lost a session. */
+/* The full circle: P to S and back by command. Each address is where it belongs, and nobody lost a
+ * session. */
 static void test_full_circle(void **state)
 {
 	struct world *w = story_begin();
@@ -162,7 +163,8 @@ static void test_last_address(void **state)
 
 /* ---------------------------------------------------------------- the dead interval */
 
-/* Scenario 9: P dies on an idle network; S takes over when the dead interval has run out, not before. */
+/* Scenario 9: P dies on an idle network; S takes over when the dead interval has run out, not
+ * before. */
 static void test_takeover(void **state)
 {
 	struct world *w = story_begin();
@@ -183,7 +185,8 @@ static void test_takeover(void **state)
 	story_end(w);
 }
 
-/* S6: no session ever got an address here, so AAA doesn't send them here: S stays back, and says so. */
+/* S6: no session ever got an address here, so AAA doesn't send them here: S stays back, and says
+ * so. */
 static void test_s6_keeps_back(void **state)
 {
 	struct world *w = story_begin();
@@ -201,7 +204,8 @@ static void test_s6_keeps_back(void **state)
 	story_end(w);
 }
 
-/* Scenario 10: S dies; P serves on from what it owns, and gets S's addresses at the dead interval. */
+/* Scenario 10: S dies; P serves on from what it owns, and gets S's addresses at the dead interval.
+ */
 static void test_secondary_dies(void **state)
 {
 	struct world *w = story_begin();
@@ -293,7 +297,8 @@ static void take_over_both(struct world *w)
 	story_forget(w);
 }
 
-/* Scenario 40: one address on both sides. The owner's session stays, the other one is dropped by its HA. */
+/* Scenario 40: one address on both sides. The owner's session stays, the other one is dropped by
+ * its HA. */
 static void test_duplicate(void **state)
 {
 	struct world *w = story_begin();
@@ -335,7 +340,8 @@ static void test_same_subscriber(void **state)
 	story_end(w);
 }
 
-/* A duplicate whose HA hangs: the address is given to nobody else, even when its owner's session ends. */
+/* A duplicate whose HA hangs: the address is given to nobody else, even when its owner's session
+ * ends. */
 static void test_duplicate_unanswered(void **state)
 {
 	struct world *w = story_begin();
@@ -381,7 +387,8 @@ static void test_cut_in_healing(void **state)
 	story_end(w);
 }
 
-/* Scenario 43a: S doesn't hear P. S takes over; P, which hears S all the time, has stopped before. */
+/* Scenario 43a: S doesn't hear P. S takes over; P, which hears S all the time, has stopped before.
+ */
 static void test_one_way_to_s(void **state)
 {
 	struct world *w = story_begin();
@@ -389,8 +396,7 @@ static void test_one_way_to_s(void **state)
 	(void)state;
 	story_take(w, HA2, "mn-2", NULL);
 	story_cut(w, false, true);
-	assert_in_range(story_until_primary(w, S, 90000), DEAD_S * 1000 - 1500,
-			2 * DEAD_S * 1000);
+	assert_in_range(story_until_primary(w, S, 90000), DEAD_S * 1000 - 1500, 2 * DEAD_S * 1000);
 	story_forget(w);
 	story_take(w, HA1, "mn-1", NULL);
 	story_run(w, 5000);
@@ -423,7 +429,8 @@ static void test_one_way_to_p(void **state)
 
 /* ---------------------------------------------------------------- stops and restarts */
 
-/* S is stopped; P's hellos fill its socket. When it goes on, none of them gives it back its lease. */
+/* S is stopped; P's hellos fill its socket. When it goes on, none of them gives it back its lease.
+ */
 static void test_stopped_with_a_full_socket(void **state)
 {
 	struct world *w = story_begin();
@@ -571,7 +578,8 @@ static void test_wiped_primary(void **state)
 
 /* ---------------------------------------------------------------- HAs */
 
-/* A request that is sent behind a release event on its way doesn't get the address that is being released. */
+/* A request that is sent behind a release event on its way doesn't get the address that is being
+ * released. */
 static void test_request_behind_a_release(void **state)
 {
 	struct world *w = story_begin();
@@ -671,7 +679,8 @@ static void test_graceful_stop(void **state)
 	story_end(w);
 }
 
-/* terminate: the daemon stays, says hellos, assigns nothing; the mode brings it back, and with it the role. */
+/* terminate: the daemon stays, says hellos, assigns nothing; the mode brings it back, and with it
+ * the role. */
 static void test_terminate(void **state)
 {
 	struct world *w = story_begin();
@@ -690,7 +699,8 @@ static void test_terminate(void **state)
 	story_end(w);
 }
 
-/* Scenario 22: a drained P is stopped: a clean goodbye, and S serves all without a dead interval. */
+/* Scenario 22: a drained P is stopped: a clean goodbye, and S serves all without a dead interval.
+ */
 static void test_stop_when_drained(void **state)
 {
 	struct world *w = story_begin();

@@ -209,8 +209,8 @@ void story_expect_rest(struct world *w, unsigned within_ms)
 		why = check_rest(w);
 	}
 	if (why)
-		fail_msg("at %.3f s, after %u ms: %s; told:\n%s", (double)w->now / 1e6, within_ms, why,
-			 told.lines);
+		fail_msg("at %.3f s, after %u ms: %s; told:\n%s", (double)w->now / 1e6, within_ms,
+			 why, told.lines);
 }
 
 unsigned story_until_primary(struct world *w, unsigned side, unsigned limit_ms)

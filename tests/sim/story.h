@@ -1,7 +1,7 @@
 /*
  * story - a world for readable tests: two sides P and S, one HA each (HA1 at P, HA2 at S), one pool
- * of 8 addresses 10.1.0.1 to .8, hellos each second, a dead interval of 30 s, no chance in anything:
- * a datagram takes 1 ms, a flush 1 ms.
+ * of 8 addresses 10.1.0.1 to .8, hellos each second, a dead interval of 30 s, no chance in
+ * anything: a datagram takes 1 ms, a flush 1 ms.
  *
  * What happens is written down line by line; story_expect compares all lines since the last one.
  */
@@ -25,18 +25,24 @@ void story_run(struct world *w, unsigned ms);
 void story_start(struct world *w, unsigned side);
 void story_cut(struct world *w, bool to_p, bool to_s);
 
-/* A mobile node asks at an HA; @addr NULL: any. Runs 100 ms, so that an answer that can come has come. */
+/* A mobile node asks at an HA; @addr NULL: any. Runs 100 ms, so that an answer that can come has
+ * come. */
 void story_take(struct world *w, unsigned ha, const char *mn, const char *addr);
-void story_again(struct world *w, unsigned ha, const char *mn); /* asks for what it has, as after a re-registration */
+void story_again(struct world *w, unsigned ha,
+		 const char *mn); /* asks for what it has, as after a re-registration */
 void story_leave(struct world *w, unsigned ha, const char *mn);
-void story_command(struct world *w, unsigned side, enum ipsp_command command, bool force, int expected_err);
+void story_command(struct world *w, unsigned side, enum ipsp_command command, bool force,
+		   int expected_err);
 
-/* Which lines are written down from now on: enum trace_class. TRACE_HA | TRACE_BOOKS at the beginning. */
+/* Which lines are written down from now on: enum trace_class. TRACE_HA | TRACE_BOOKS at the
+ * beginning. */
 void story_watch(struct world *w, unsigned mask);
 void story_expect(struct world *w, const char *lines);
 void story_forget(struct world *w); /* what was written down until now is of no interest */
-void story_expect_side(struct world *w, unsigned side, const char *role, const char *state, bool serves);
-void story_expect_pool(struct world *w, unsigned side, uint32_t used, uint32_t free, uint32_t released);
+void story_expect_side(struct world *w, unsigned side, const char *role, const char *state,
+		       bool serves);
+void story_expect_pool(struct world *w, unsigned side, uint32_t used, uint32_t free,
+		       uint32_t released);
 void story_expect_rest(struct world *w, unsigned within_ms); /* all is well in so much time */
 /* Runs until @side serves as primary; returns the milliseconds that it took, at most @limit_ms. */
 unsigned story_until_primary(struct world *w, unsigned side, unsigned limit_ms);

@@ -19,7 +19,8 @@ void visits_add(struct visits *total, const struct visits *part)
 	}
 }
 
-/* One line for each event that has a rule here: where the table says more than a run has shown is to be seen. */
+/* One line for each event that has a rule here: where the table says more than a run has shown is
+ * to be seen. */
 static void report_state(const struct visits *visits, enum ipsp_state state, unsigned *n_rules,
 			 unsigned *n_used)
 {

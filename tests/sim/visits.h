@@ -1,4 +1,5 @@
-/* visits - how often each cell of the state table was used: the one place that knows of core/peer.h. */
+/* visits - how often each cell of the state table was used: the one place that knows of
+ * core/peer.h. */
 #ifndef SIM_VISITS_H
 #define SIM_VISITS_H
 
@@ -10,6 +11,7 @@ struct visits {
 
 void visits_of_node(struct visits *total, const struct ipsp_node *node);
 void visits_add(struct visits *total, const struct visits *part);
-unsigned visits_report(const struct visits *visits); /* how many impossible cells were used all the same */
+unsigned
+visits_report(const struct visits *visits); /* how many impossible cells were used all the same */
 
 #endif

@@ -115,7 +115,8 @@ void world_init(struct world *w, uint64_t seed, const struct world_conf *conf)
 	check_init(w);
 	for (unsigned i = 0; i < 2; i++)
 		host_boot(&w->hosts[i]);
-	for (unsigned i = 0; i < w->n_has; i++) /* attach as soon as there is somebody to attach to */
+	for (unsigned i = 0; i < w->n_has;
+	     i++) /* attach as soon as there is somebody to attach to */
 		ha_soothe(&w->has[i]);
 }
 

@@ -19,9 +19,9 @@
 #include <setjmp.h>
 
 enum trace_class {
-	TRACE_HA = 1,    /* what HAs read and do */
+	TRACE_HA = 1,	 /* what HAs read and do */
 	TRACE_BOOKS = 2, /* addresses that change hands */
-	TRACE_ROLE = 4,  /* roles and states */
+	TRACE_ROLE = 4,	 /* roles and states */
 	TRACE_TRAP = 8,
 	TRACE_FAULT = 16,
 	TRACE_ALL = 31,
@@ -43,7 +43,7 @@ struct world_conf {
 	bool has_key;
 };
 
-struct mn { /* a mobile node: where its newest session is */
+struct mn {	       /* a mobile node: where its newest session is */
 	struct ha *at; /* NULL: none */
 	uint32_t sess, gaddr;
 	unsigned open; /* requests in flight */
@@ -60,13 +60,16 @@ struct world {
 	unsigned n_has;
 	struct check check;
 	bool has_hook, hook_yes;
-	unsigned veto; /* per mille of the questions are answered no */
+	unsigned veto;	/* per mille of the questions are answered no */
+	unsigned spite; /* per mille of the healings are disturbed just when they begin: PLAN_SPITE
+			 */
 	struct mn *mns;
 	uint32_t n_mns, next_sess;
 	sim_us wake_jitter; /* how long after something came a process may wake up */
 	uint32_t pool_start[WORLD_POOLS_MAX + 1], n_addrs;
-	uint16_t pool_of[WORLD_POOLS_MAX]; /* number in the configuration of the n-th dynamic pool */
-	unsigned n_pools;                  /* dynamic ones */
+	uint16_t
+		pool_of[WORLD_POOLS_MAX]; /* number in the configuration of the n-th dynamic pool */
+	unsigned n_pools;		  /* dynamic ones */
 	uint64_t next_token;
 	void (*plan)(struct world *w, uint32_t arg, void *data); /* SIM_PLAN events */
 	void *plan_arg;
@@ -78,15 +81,17 @@ struct world {
 	void (*trace)(void *arg, const char *line);
 	void *trace_arg;
 	sim_us all_free_at; /* the last starIPSPAllAddrsFree */
-	jmp_buf escape; /* world_fail leads here */
+	jmp_buf escape;	    /* world_fail leads here */
 	char failure[400];
 };
 
-/* The world has no process yet: host_start each. The caller has set .escape before anything can fail. */
+/* The world has no process yet: host_start each. The caller has set .escape before anything can
+ * fail. */
 void world_init(struct world *w, uint64_t seed, const struct world_conf *conf);
 void world_fini(struct world *w);
 
 void world_run_until(struct world *w, sim_us until);
+#define PLAN_SPITE 100 /* the one argument of a plan's event that is not the plan's own */
 void world_plan(struct world *w, sim_us at, uint32_t arg);
 
 static inline void world_hit(struct world *w, enum sim_fault fault)
@@ -104,7 +109,9 @@ _Noreturn void world_fail(struct world *w, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 struct ipsp_addr world_addr(const struct world *w, uint32_t gaddr);
-uint32_t world_gaddr(const struct world *w, struct ipsp_addr addr); /* NO_ADDR: of no dynamic pool */
-const char *world_addr_text(const struct world *w, uint32_t gaddr); /* one of a few static buffers */
+uint32_t world_gaddr(const struct world *w,
+		     struct ipsp_addr addr); /* NO_ADDR: of no dynamic pool */
+const char *world_addr_text(const struct world *w,
+			    uint32_t gaddr); /* one of a few static buffers */
 
 #endif

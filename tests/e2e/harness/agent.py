@@ -46,11 +46,13 @@ class Agent:
         self._on_end = on_end
         self._unread = b""
         self._unsent = bytearray()
-        self._process = process.spawn(
-            [process.program("ipspctl"), "-s", host.socket, "-c", host.config.context,
-             "agent", "--name", name],
-            stdin=process.subprocess.PIPE, stdout=process.subprocess.PIPE, bufsize=0,
-        )
+        with open(os.path.join(host.folder, f"{name}.err"), "ab") as errors:
+            self._process = process.spawn(
+                [process.program("ipspctl"), "-s", host.socket, "-c", host.config.context,
+                 "agent", "--name", name],
+                stdin=process.subprocess.PIPE, stdout=process.subprocess.PIPE, stderr=errors,
+                bufsize=0,
+            )
         self._in = self._process.stdin
         self._out = self._process.stdout
         self._open = True

@@ -21,6 +21,7 @@ class Job:
     session: str = ""
     pool: str | None = None
     tries: int = 0
+    leftover: bool = False  # a release of what ipspd lists and this gateway no longer has
 
     def message(self, number):
         words = {"id": number, "op": self.op}
@@ -139,7 +140,8 @@ class Gateway:
         elif line["error"] in PASSING and self.patient:
             job.tries += 1
             self._later.append((time.monotonic() + RETRY_S, job))
-        else:
+        elif not (job.leftover and line["error"] == "no-such-session"):
+            # (a leftover that has gone meanwhile: its address was handed over before the release came)
             self.refused.append((job, line["error"], line.get("message", "")))
 
     def _granted(self, job, address):
@@ -183,7 +185,7 @@ class Gateway:
         first = []
         for address, who in self._listed.items():
             if address not in have and who not in asked_for and address not in leaving:
-                first.append(Job("release", address))
+                first.append(Job("release", address, leftover=True))
         for address, (subscriber, session) in have.items():
             if address not in self._listed:
                 self.lost.append(address)

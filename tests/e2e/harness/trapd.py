@@ -4,7 +4,7 @@ import os
 
 from . import net, process
 
-# Ours, and a stand-in for the IETF's SNMPv2-SMI, which Debian does not ship.
+# Ours, and stand-ins for the IETF's, which Debian does not ship.
 MIBS = ":".join(os.path.join(process.TOP, *where) for where in (("mibs",), ("tests", "mibs")))
 
 
@@ -24,7 +24,7 @@ class Trapd:
         environment = dict(os.environ, SNMP_PERSISTENT_DIR=home, HOME=home)
         self._process = process.spawn(
             [*prefix, "snmptrapd", "-f", "-C", "-c", conf, "-n",
-             "-M", MIBS, "-m", "IPSPD-MIB:IPSPD-STARENT-MIB",
+             "-M", MIBS, "-m", "SNMPv2-MIB:IPSPD-MIB:IPSPD-STARENT-MIB",
              "-F", "TRAP %b|%v\\n", "-Lf", self._log, f"udp:{address}:{self.port}"],
             stdout=self._errors, stderr=self._errors, env=environment,
         )
