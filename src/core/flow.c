@@ -86,7 +86,7 @@ static void first_assignment(struct ipsp_node *n)
 	struct ipsp_item_writer w;
 	bool both_same = n->compare.known && n->compare.same && h->flags & IPSP_HF_SAME;
 
-	if (n->side.shared || n->side.lost || n->side.grounded || !ipsp_contact(n) || !both_same ||
+	if (n->disk_full || n->side.shared || n->side.lost || n->side.grounded || !ipsp_contact(n) || !both_same ||
 	    n->conf_role_conflict || n->side_seq > n->flushed)
 		return;
 	/* where the peer owns nothing since IPSP was disabled there, the owner of all shares, whatever its role */
@@ -106,9 +106,9 @@ static void first_assignment(struct ipsp_node *n)
 
 /* --------------------------------------------------------------- unused addresses flow to the primary */
 
-static uint32_t left_ms(const struct ipsp_node *n, ipsp_ms end)
+static uint32_t left_s(const struct ipsp_node *n, ipsp_ms end)
 {
-	return end > n->now ? (uint32_t)(end - n->now > UINT32_MAX ? UINT32_MAX : end - n->now) : 0;
+	return end > n->now ? (uint32_t)((end - n->now + 999) / 1000) : 0;
 }
 
 /* One item of kept addresses or of free ones, from the first that moves at or after *from on. */
@@ -129,7 +129,7 @@ static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
 			break;
 		if (kept) {
 			if (!ipsp_binds_get(n->binds, ipsp_pool_bind(pool, i), &b) ||
-			    !ipsp_item_add_kept(&w, i, (uint8_t)use, left_ms(n, b.at), b.ident.subscriber,
+			    !ipsp_item_add_kept(&w, i, (uint8_t)use, left_s(n, b.at), b.ident.subscriber,
 						b.ident.n_subscriber))
 				break;
 		} else if (!ipsp_item_add_bit(&w, i)) {
@@ -149,7 +149,7 @@ static void move_unused(struct ipsp_node *n)
 {
 	uint32_t made = 0;
 
-	if (n->side.primary || !settled(n) || !peer_takes(n) || (n->compare.known && !n->compare.same))
+	if (n->disk_full || n->side.primary || !settled(n) || !peer_takes(n) || (n->compare.known && !n->compare.same))
 		return;
 	if (n->move_pool >= n->conf.n_pools)
 		n->move_pool = 0;
@@ -177,7 +177,7 @@ static void move_unused(struct ipsp_node *n)
 /* Owed to the peer and used by nobody: left so by a crash between the two records. */
 static void give_owed(struct ipsp_node *n)
 {
-	if (n->owed == 0 || n->side.licence || n->side.lost || !n->sweep_owed)
+	if (n->disk_full || n->owed == 0 || n->side.licence || n->side.lost || !n->sweep_owed)
 		return;
 	n->sweep_owed = false;
 	for (uint16_t p = 0; p < n->conf.n_pools; p++)
@@ -376,7 +376,7 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE) {
 		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
-	} else if (n->side.primary && !(ev->force && !n->side.licence && n->side.shared)) {
+	} else if (n->side.primary && !(ev->force && (!n->side.licence || n->licence_resting) && n->side.shared)) {
 		struct ipsp_side s = n->side;
 		if (s.loan) {
 			s.loan = false;
@@ -497,7 +497,7 @@ static void disable(struct ipsp_node *n, bool force)
 	bool without = ipsp_flow_owns_none(n) && (n->side.shared || n->side.lost || n->side.grounded);
 	bool owner = all && (n->side.shared || n->side.owner);
 
-	n->conf.psp.enabled = false;
+	n->conf.psp.enabled = n->refused_enable = false;
 	if (force && !all) {
 		ipsp_rec_alone(n, IPSP_ALONE);
 		ipsp_flow_rebuild(n, IPSP_OWN_OURS);

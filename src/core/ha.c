@@ -282,10 +282,10 @@ static void end_own(struct ipsp_node *n, struct ipsp_place at, const struct ipsp
 	if (!timers || conf->type == IPSP_POOL_STATIC || flags & (IPSP_ADDR_OWED | IPSP_ADDR_DUP))
 		ipsp_rec_drop(n, at);
 	else if (conf->hold_s > 0)
-		ipsp_rec_keep(n, at, IPSP_USE_HOLD, conf->hold_s > UINT32_MAX / 1000 ? UINT32_MAX : conf->hold_s * 1000,
+		ipsp_rec_keep(n, at, IPSP_USE_HOLD, conf->hold_s,
 			      b->ident.subscriber, b->ident.n_subscriber);
 	else if (conf->quarantine_s > 0)
-		ipsp_rec_keep(n, at, IPSP_USE_QUARANTINE, conf->quarantine_s * 1000,
+		ipsp_rec_keep(n, at, IPSP_USE_QUARANTINE, conf->quarantine_s,
 			      b->ident.subscriber, b->ident.n_subscriber);
 	else
 		ipsp_rec_drop(n, at);

@@ -139,7 +139,10 @@ static void deferred_out(struct ipsp_node *n)
 
 	for (; done < n->n_deferred && n->deferred[done].seq <= n->flushed; done++) {
 		ipsp_out_copy(n, &n->deferred[done]);
-		if (n->side.shared && !n->side.licence && n->lease.lease_end < n->act->valid_until)
+		/* the flush may have taken longer than the lease that the assignment rests on */
+		if (!ipsp_may_assign(n))
+			n->act->valid_until = 0;
+		else if (n->side.shared && !n->side.licence && n->lease.lease_end < n->act->valid_until)
 			n->act->valid_until = n->lease.lease_end;
 	}
 	if (done > 0)
@@ -167,6 +170,10 @@ void ipsp_node_late(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
 			n->late = late;
 			n->cap_late = cap;
 		}
+		for (size_t j = i + 1; j < act->n_outs; j++) /* confirmed in the same turn: so is that */
+			if (act->outs[j].type == IPSP_OUT_ANSWER && !act->outs[j].err && !act->outs[j].fresh &&
+			    act->outs[j].pool == o->pool && act->outs[j].index == o->index)
+				act->outs[j].err = IPSP_ERR_LOCKED;
 		uint32_t bind = ipsp_pool_bind(n->pools[o->pool], o->index);
 		n->late[n->n_late++] = (struct ipsp_late){o->pool, o->index, bind};
 		o->err = IPSP_ERR_LOCKED;
@@ -246,6 +253,7 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	ipsp_rng_init(&n->rng, init->seed);
 	snprintf(n->version, sizeof n->version, "%s", init->version ? init->version : "");
 	n->has_hook = init->has_hook;
+	n->now = init->now;
 	n->blank = true;
 	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at = IPSP_NEVER;
 	n->takeover_at = n->p6_sent_at = IPSP_NEVER;
@@ -304,7 +312,7 @@ static void settle_pools(struct ipsp_node *n)
 {
 	if (n->blank || !ipsp_pools_differ(&n->conf, &n->file))
 		return;
-	if (n->conf.psp.enabled && ipsp_flow_shared_out(n)) {
+	if (ipsp_flow_shared_out(n)) {
 		n->pools_from_log = true;
 		ipsp_say(n, IPSP_LOG_ERROR,
 			 "the pools of the file differ from those that are shared out with the peer: the shared ones stay in force; put the file back");
@@ -334,7 +342,7 @@ static void after_reboot(struct ipsp_node *n)
 		uint32_t hold_s = n->conf.pools[at.pool].hold_s;
 		uint8_t len = b.ident.n_subscriber;
 		memcpy(subscriber, b.ident.subscriber, len);
-		hold_s = hold_s < 600 ? 600 : hold_s > UINT32_MAX / 1000 ? UINT32_MAX / 1000 : hold_s;
+		hold_s = hold_s < 600 ? 600 : hold_s;
 		bool owed = ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED;
 		if (b.flags & IPSP_BIND_DUPLICATE) {
 			ipsp_ha_end(n, at, false);
@@ -343,7 +351,7 @@ static void after_reboot(struct ipsp_node *n)
 		if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS || owed || ipsp_is_static(n, at.pool))
 			ipsp_rec_drop(n, at);
 		else
-			ipsp_rec_keep(n, at, IPSP_USE_HOLD, hold_s * 1000, subscriber, len);
+			ipsp_rec_keep(n, at, IPSP_USE_HOLD, hold_s, subscriber, len);
 	}
 }
 
@@ -383,8 +391,19 @@ static void start_side(struct ipsp_node *n)
 	}
 	if (memcmp(&s, &n->side, sizeof s) != 0)
 		ipsp_rec_side(n, &s, true);
-	if (psp->enabled && !n->refused_enable)
+	if (!psp->enabled && ipsp_flow_shared_out(n)) {
+		n->refused_enable = true;
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "shared-out: the file has no pool-share-protocol, but addresses are shared out with the peer: nothing is served; put it back, or no pool-share-protocol --force");
+	} else if (!psp->enabled && (s.shared || s.lost)) {
+		ipsp_rec_alone(n, ipsp_flow_owns_none(n) ? IPSP_ALONE_WITHOUT : IPSP_ALONE_OWNER);
+	} else if (psp->enabled && !n->refused_enable) {
 		ipsp_flow_fit_role(n);
+	}
+	if (psp->enabled && n->mode != IPSP_MODE_ACTIVE && (ipsp_flow_shared_out(n) || (s.shared && n->used > 0))) {
+		n->mode = IPSP_MODE_ACTIVE;
+		ipsp_say(n, IPSP_LOG_ERROR, "shared-out: the file's mode is refused while addresses are shared out; mode active");
+	}
 }
 
 void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct ipsp_actions *act)

@@ -177,6 +177,7 @@ struct ipsp_node_init {
 	uint8_t seed[32];                     /* fresh random bytes, never the same twice */
 	bool has_hook;                        /* takeovers are to be asked for by IPSP_HOOK_TAKEOVER_CHECK */
 	const char *version;                  /* of the program, said in hellos */
+	ipsp_ms now;                          /* at which replay happens: what was kept for a time is kept from here on */
 };
 
 struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init); /* NULL: no memory */

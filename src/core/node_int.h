@@ -109,7 +109,7 @@ struct ipsp_xact { /* a request of ours that is not answered */
 
 struct ipsp_xacts {
 	struct ipsp_xact *slots;
-	uint32_t n_slots, free_head, head, tail, n_open;
+	uint32_t n_slots, free_head, head, tail, n_open, n_by_number;
 	uint64_t counter;
 	bool retry;             /* something came that may complete an open one */
 	ipsp_ms soonest;        /* no deadline is before */
@@ -285,7 +285,7 @@ int ipsp_node_build_pools(struct ipsp_node *n); /* from n->conf, all with n->bui
 void ipsp_rec_side(struct ipsp_node *n, const struct ipsp_side *side, bool flush);
 uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha, const struct ipsp_ident *ident);
 void ipsp_rec_drop(struct ipsp_node *n, struct ipsp_place at);
-void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t ms, const char *subscriber, size_t len);
+void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s, const char *subscriber, size_t len);
 void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha);
 uint16_t ipsp_rec_name(struct ipsp_node *n, const char *name);
 void ipsp_rec_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
@@ -299,7 +299,7 @@ void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how);
 void ipsp_mark_duplicate(struct ipsp_node *n, struct ipsp_place at); /* effect alone */
 void ipsp_rec_lost(struct ipsp_node *n);
 void ipsp_clear_kept(struct ipsp_node *n, struct ipsp_place at); /* effect alone: HOLD, QUARANTINE -> FREE */
-void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t ms, const char *subscriber, size_t len); /* effect alone */
+void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s, const char *subscriber, size_t len); /* effect alone */
 bool ipsp_place_used(const struct ipsp_node *n, struct ipsp_place at, struct ipsp_bind *bind);
 
 /* sync.c */

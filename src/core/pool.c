@@ -4,10 +4,13 @@
  * Three arrays, none of them touched before it is needed (calloc of this size is fresh mapped
  * memory):
  *
- *   entries  8 bytes: the two neighbours on a list, or the binding of a USED address. Neighbours
- *            are kept as the difference to what they are in index order, so that zeroed memory is
- * the whole pool in one list: a pool of any size is made in no time, and costs what is used. states
- * 1 byte: own, use, flags. kept    12 bytes: binding and end of a HOLD or QUARANTINE.
+ *   entries  8 bytes: the two neighbours on a list, or the binding of an address that is on none and
+ *            its place in a heap. Neighbours are kept as the difference to what they are in index
+ *            order, so that zeroed memory is the whole pool in one list: a pool of any size is made
+ *            in no time, and costs what is used.
+ *   states   1 byte: own, use, flags.
+ *   slots    12 bytes: the heap of HOLD grows from the front, the one of QUARANTINE from the back.
+ *            An address is in one of them at most, so that they never meet.
  *
  * and a bitmap of the addresses that wait to be moved, with a summary on top of it, a summary of
  * that, and so on: one bit for each word below that is not zero.
@@ -21,20 +24,30 @@
 
 #define LEVELS	  6 /* 64^6 > 2^32 */
 #define WORD_BITS 64u
+#define ARITY	  4 /* flatter than 2, and the children, which are compared, lie in 48 bytes */
 
-enum list_id { LIST_FREE, LIST_HOLD, LIST_QUARANTINE, LIST_AWAY, LISTS, LIST_NONE = LISTS };
+enum list_id { LIST_FREE, LIST_AWAY, LISTS, LIST_NONE = LISTS };
 
 struct entry {
 	union {
 		uint32_t prev; /* on a list; see prev_of */
-		uint32_t bind; /* USED */
+		uint32_t bind; /* not FREE */
 	};
-	uint32_t next; /* on a list; see next_of */
+	union {
+		uint32_t next; /* on a list; see next_of */
+		uint32_t at;   /* HOLD, QUARANTINE: the place in its heap */
+	};
 };
 
-struct kept {
-	uint32_t bind;
-	uint32_t end[2]; /* high, low: in this form an address costs 12 bytes and not 16 */
+struct slot {
+	uint32_t index;
+	uint32_t end[2]; /* high, low: in this form a slot has 12 bytes and not 16 */
+};
+
+struct heap { /* of HOLD or of QUARANTINE: the soonest end is at place 0 */
+	struct slot *slots; /* borrowed: place 0 */
+	ptrdiff_t step;	    /* 1 or -1: from a place to the next */
+	uint32_t n;
 };
 
 struct list {
@@ -44,8 +57,9 @@ struct list {
 struct ipsp_pool {			   /* invariant: what ipsp_pool_check walks */
 	const struct ipsp_pool_conf *conf; /* borrowed */
 	struct entry *entries;
-	struct kept *kept;
 	uint8_t *states;
+	struct slot *slots; /* of both heaps */
+	struct heap hold, quarantine;
 	uint64_t *moves[LEVELS]; /* of moves[0]: OURS, MOVE, neither USED nor DUP; one allocation */
 	uint32_t n_words[LEVELS];
 	unsigned levels;
@@ -89,11 +103,9 @@ static enum list_id list_of(uint8_t state)
 			return LIST_AWAY;
 		return flags_of(state) & IPSP_ADDR_DUP ? LIST_NONE : LIST_FREE;
 	case IPSP_USE_USED:
-		return LIST_NONE;
 	case IPSP_USE_HOLD:
-		return LIST_HOLD;
 	case IPSP_USE_QUARANTINE:
-		return LIST_QUARANTINE;
+		break;
 	}
 	return LIST_NONE;
 }
@@ -188,36 +200,106 @@ static void list_unlink(struct ipsp_pool *pool, struct list *list, uint32_t inde
 		set_prev(pool, next, prev);
 }
 
-/* behind @prev; at the beginning where that is IPSP_NO_INDEX */
-static void list_link(struct ipsp_pool *pool, struct list *list, uint32_t index, uint32_t prev)
+static void list_append(struct ipsp_pool *pool, struct list *list, uint32_t index)
 {
-	uint32_t next = prev == IPSP_NO_INDEX ? list->first : next_of(pool, prev);
+	uint32_t prev = list->last;
 
 	set_prev(pool, index, prev);
-	set_next(pool, index, next);
+	set_next(pool, index, IPSP_NO_INDEX);
 	if (prev == IPSP_NO_INDEX)
 		list->first = index;
 	else
 		set_next(pool, prev, index);
-	if (next == IPSP_NO_INDEX)
-		list->last = index;
-	else
-		set_prev(pool, next, index);
+	list->last = index;
 }
 
-static ipsp_ms end_of(const struct ipsp_pool *pool, uint32_t index)
+/* ---------------------------------------------------------------- heaps */
+
+static struct heap *heap_of(struct ipsp_pool *pool, enum ipsp_use use)
 {
-	return (ipsp_ms)pool->kept[index].end[0] << 32 | pool->kept[index].end[1];
+	return use == IPSP_USE_HOLD ? &pool->hold : &pool->quarantine;
 }
 
-/* The one to be put behind, soonest end first. New ends are mostly the latest: so from the tail. */
-static uint32_t list_place(const struct ipsp_pool *pool, const struct list *list, ipsp_ms end)
+static struct slot *slot_at(const struct heap *heap, uint32_t at)
 {
-	uint32_t prev = list->last;
+	return heap->slots + (ptrdiff_t)at * heap->step;
+}
 
-	while (prev != IPSP_NO_INDEX && end_of(pool, prev) > end)
-		prev = prev_of(pool, prev);
-	return prev;
+static ipsp_ms slot_end(const struct slot *slot)
+{
+	return (ipsp_ms)slot->end[0] << 32 | slot->end[1];
+}
+
+/* A whole order: which is first depends on what is kept only, not on how it came to be so. */
+static bool slot_before(const struct slot *a, const struct slot *b)
+{
+	ipsp_ms a_end = slot_end(a), b_end = slot_end(b);
+
+	return a_end != b_end ? a_end < b_end : a->index < b->index;
+}
+
+static void heap_put(struct ipsp_pool *pool, struct heap *heap, uint32_t at, struct slot slot)
+{
+	*slot_at(heap, at) = slot;
+	pool->entries[slot.index].at = at;
+}
+
+/* @slot comes to @at, or higher up: what ends later makes room. */
+static void heap_up(struct ipsp_pool *pool, struct heap *heap, uint32_t at, struct slot slot)
+{
+	while (at > 0) {
+		uint32_t parent = (at - 1) / ARITY;
+
+		if (!slot_before(&slot, slot_at(heap, parent)))
+			break;
+		heap_put(pool, heap, at, *slot_at(heap, parent));
+		at = parent;
+	}
+	heap_put(pool, heap, at, slot);
+}
+
+/* @slot comes to @at, or further down: what ends sooner makes room. */
+static void heap_down(struct ipsp_pool *pool, struct heap *heap, uint32_t at, struct slot slot)
+{
+	for (;;) {
+		uint32_t child = at * ARITY + 1, soonest = child; /* no overflow: sizes end at 2^26 */
+
+		if (child >= heap->n)
+			break;
+		for (uint32_t i = child + 1; i < child + ARITY && i < heap->n; i++) {
+			if (slot_before(slot_at(heap, i), slot_at(heap, soonest)))
+				soonest = i;
+		}
+		if (!slot_before(slot_at(heap, soonest), &slot))
+			break;
+		heap_put(pool, heap, at, *slot_at(heap, soonest));
+		at = soonest;
+	}
+	heap_put(pool, heap, at, slot);
+}
+
+static void heap_add(struct ipsp_pool *pool, struct heap *heap, uint32_t index, ipsp_ms end)
+{
+	struct slot slot = {index, {(uint32_t)(end >> 32), (uint32_t)end}};
+
+	heap_up(pool, heap, heap->n++, slot);
+}
+
+/* The last one fills the gap: it may have to go up from there, for it comes from another branch. */
+static void heap_remove(struct ipsp_pool *pool, struct heap *heap, uint32_t index)
+{
+	uint32_t at = pool->entries[index].at;
+	struct slot last = *slot_at(heap, --heap->n);
+
+	if (last.index == index)
+		return;
+	heap_up(pool, heap, at, last);
+	heap_down(pool, heap, pool->entries[last.index].at, last);
+}
+
+static uint32_t heap_first(const struct heap *heap)
+{
+	return heap->n > 0 ? slot_at(heap, 0)->index : IPSP_NO_INDEX;
 }
 
 /* ---------------------------------------------------------------- the bitmap of moves */
@@ -282,8 +364,8 @@ static uint32_t moves_find(const struct ipsp_pool *pool, uint32_t from)
 
 /*
  * The one place where a state changes: counts, bitmap and lists follow. On a new list the
- * address is the last, on one that is sorted by end it has its place; where the list is the same
- * it stays where it is.
+ * address is the last; where the list is the same it stays where it is. The heaps are left to _keep
+ * and _drop, the only ways in and out.
  */
 static void change(struct ipsp_pool *pool, uint32_t index, uint8_t to)
 {
@@ -297,17 +379,11 @@ static void change(struct ipsp_pool *pool, uint32_t index, uint8_t to)
 	count_in(&pool->counts, to);
 	if (is_movable(from) != is_movable(to))
 		moves_put(pool, index, is_movable(to));
-	if (old_list != new_list && new_list != LIST_NONE) {
-		struct list *list = &pool->lists[new_list];
-		bool sorted = is_kept(use_of(to));
-		uint32_t prev = sorted ? list_place(pool, list, end_of(pool, index)) : list->last;
-
-		list_link(pool, list, index, prev);
-	}
+	if (old_list != new_list && new_list != LIST_NONE)
+		list_append(pool, &pool->lists[new_list], index);
 }
 
-/* The next to be taken are known: have them in the cache by then. Taking one touches its successor,
- * too. */
+/* The next to be taken are known: have them in the cache by then. Taking one touches its successor too. */
 static void prefetch_next(const struct ipsp_pool *pool)
 {
 	uint32_t first = pool->lists[LIST_FREE].first;
@@ -335,12 +411,14 @@ struct ipsp_pool *ipsp_pool_new(const struct ipsp_pool_conf *conf, enum ipsp_own
 		return NULL;
 	pool->conf = conf;
 	pool->entries = (struct entry *)calloc(size, sizeof(*pool->entries));
-	pool->kept = (struct kept *)calloc(size, sizeof(*pool->kept));
 	pool->states = (uint8_t *)calloc(size, sizeof(*pool->states));
-	if (!pool->entries || !pool->kept || !pool->states || !moves_new(pool, conf->size)) {
+	pool->slots = (struct slot *)calloc(size, sizeof(*pool->slots));
+	if (!pool->entries || !pool->states || !pool->slots || !moves_new(pool, conf->size)) {
 		ipsp_pool_free(pool);
 		return NULL;
 	}
+	pool->hold = (struct heap){.slots = pool->slots, .step = 1};
+	pool->quarantine = (struct heap){.slots = pool->slots + (size - 1), .step = -1};
 	for (int i = 0; i < LISTS; i++)
 		pool->lists[i] = (struct list){IPSP_NO_INDEX, IPSP_NO_INDEX};
 	if (conf->size == 0)
@@ -359,8 +437,8 @@ void ipsp_pool_free(struct ipsp_pool *pool)
 	if (!pool)
 		return;
 	free(pool->entries);
-	free(pool->kept);
 	free(pool->states);
+	free(pool->slots);
 	free(pool->moves[0]);
 	free(pool);
 }
@@ -398,22 +476,24 @@ uint8_t ipsp_pool_flags(const struct ipsp_pool *pool, uint32_t index)
 uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index)
 {
 	assert(inside(pool, index));
-	switch (use_of(pool->states[index])) {
-	case IPSP_USE_FREE:
+	if (use_of(pool->states[index]) == IPSP_USE_FREE)
 		return IPSP_NO_BIND;
-	case IPSP_USE_USED:
-		return pool->entries[index].bind;
-	case IPSP_USE_HOLD:
-	case IPSP_USE_QUARANTINE:
-		return pool->kept[index].bind;
-	}
-	return IPSP_NO_BIND;
+	return pool->entries[index].bind;
 }
 
 ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index)
 {
 	assert(inside(pool, index));
-	return is_kept(use_of(pool->states[index])) ? end_of(pool, index) : IPSP_NEVER;
+	switch (use_of(pool->states[index])) {
+	case IPSP_USE_FREE:
+	case IPSP_USE_USED:
+		break;
+	case IPSP_USE_HOLD:
+		return slot_end(slot_at(&pool->hold, pool->entries[index].at));
+	case IPSP_USE_QUARANTINE:
+		return slot_end(slot_at(&pool->quarantine, pool->entries[index].at));
+	}
+	return IPSP_NEVER;
 }
 
 static uint32_t next_on(const struct ipsp_pool *pool, enum list_id list, uint32_t index)
@@ -445,12 +525,12 @@ uint32_t ipsp_pool_next_away(const struct ipsp_pool *pool, uint32_t index)
 
 uint32_t ipsp_pool_first_hold(const struct ipsp_pool *pool)
 {
-	return pool->lists[LIST_HOLD].first;
+	return heap_first(&pool->hold);
 }
 
 uint32_t ipsp_pool_first_quarantine(const struct ipsp_pool *pool)
 {
-	return pool->lists[LIST_QUARANTINE].first;
+	return heap_first(&pool->quarantine);
 }
 
 /* ---------------------------------------------------------------- use */
@@ -475,6 +555,8 @@ int ipsp_pool_drop(struct ipsp_pool *pool, uint32_t index)
 	uint8_t state = pool->states[index];
 	if (use_of(state) == IPSP_USE_FREE)
 		return IPSP_ERR_INVALID;
+	if (is_kept(use_of(state)))
+		heap_remove(pool, heap_of(pool, use_of(state)), index);
 	change(pool, index, state_of(own_of(state), IPSP_USE_FREE, flags_of(state)));
 	return 0;
 }
@@ -489,8 +571,9 @@ int ipsp_pool_keep(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, ui
 		return IPSP_ERR_NOT_OWNED;
 	if (is_kept(use_of(state)))
 		return IPSP_ERR_INVALID;
-	pool->kept[index] = (struct kept){bind, {(uint32_t)(end >> 32), (uint32_t)end}};
 	change(pool, index, state_of(IPSP_OWN_OURS, use, flags_of(state)));
+	pool->entries[index].bind = bind;
+	heap_add(pool, heap_of(pool, use), index, end);
 	return 0;
 }
 
@@ -539,20 +622,29 @@ static void check_list(const struct ipsp_pool *pool, enum list_id id, uint32_t e
 {
 	const struct list *list = &pool->lists[id];
 	uint32_t n = 0, prev = IPSP_NO_INDEX;
-	ipsp_ms end = 0;
 
 	for (uint32_t i = list->first; i != IPSP_NO_INDEX; prev = i, i = next_of(pool, i)) {
 		assert(inside(pool, i));
 		assert(list_of(pool->states[i]) == id);
 		assert(prev_of(pool, i) == prev);
-		if (id == LIST_HOLD || id == LIST_QUARANTINE) {
-			assert(end_of(pool, i) >= end);
-			end = end_of(pool, i);
-		}
 		assert(++n <= expected);
 	}
 	assert(n == expected);
 	assert(list->last == prev);
+}
+
+static void check_heap(const struct ipsp_pool *pool, const struct heap *heap, enum ipsp_use use,
+		       uint32_t expected)
+{
+	assert(heap->n == expected);
+	for (uint32_t at = 0; at < heap->n; at++) {
+		const struct slot *slot = slot_at(heap, at);
+
+		assert(inside(pool, slot->index));
+		assert(use_of(pool->states[slot->index]) == use);
+		assert(pool->entries[slot->index].at == at);
+		assert(at == 0 || slot_before(slot_at(heap, (at - 1) / ARITY), slot));
+	}
 }
 
 static void check_moves(const struct ipsp_pool *pool)
@@ -593,5 +685,7 @@ void ipsp_pool_check(const struct ipsp_pool *pool)
 	       pool->conf->size);
 	for (int id = 0; id < LISTS; id++)
 		check_list(pool, (enum list_id)id, on_list[id]);
+	check_heap(pool, &pool->hold, IPSP_USE_HOLD, counts.hold);
+	check_heap(pool, &pool->quarantine, IPSP_USE_QUARANTINE, counts.quarantine);
 	check_moves(pool);
 }

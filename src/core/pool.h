@@ -11,11 +11,11 @@
  * HOLD and QUARANTINE exist only where own is OURS. An address that is USED though it is not
  * OURS is a reclaimed one (a licence, or a healing that is not finished).
  *
- * Each address is on exactly one list, or USED and on none:
+ * Each address is in exactly one order, or USED and in none:
  *   own OURS,  use FREE         the free list, longest free first (LRU, B7); none while it has DUP,
  *                               the end of the list when DUP is taken off
- *   own OURS,  use HOLD         the hold list, soonest end first
- *   own OURS,  use QUARANTINE   the quarantine list, soonest end first
+ *   own OURS,  use HOLD         the hold heap, soonest end first, then lowest index
+ *   own OURS,  use QUARANTINE   the quarantine heap, soonest end first, then lowest index
  *   own other, use FREE         the away list, longest away first
  *
  * Flags of an address that is OURS: MOVE (it goes to the primary as soon as no session uses it),
@@ -25,11 +25,11 @@
  *
  * A verb is either done or refused with nothing changed: IPSP_ERR_INVALID too for an @index that the
  * pool doesn't have, which the calls that only look must not be given. No call but _new allocates.
- * Nothing walks the pool: every call is O(1) but for sorted inserts into the hold and quarantine
- * lists (O(1) where all timers are equal) and _move_all (O(size)).
+ * Nothing walks the pool: every call is O(1) but for _move_all (O(size)), _keep and the _drop of
+ * what is kept (O(log n) of what is kept; _keep is O(1) where all timers are equal).
  *
  * Memory: at most 10 bytes an address, touched when it is first used; in pools that hold or
- * quarantine 12 more for each address that was ever kept.
+ * quarantine 12 more for each of the most addresses that were ever kept at once.
  */
 #ifndef IPSP_CORE_POOL_H
 #define IPSP_CORE_POOL_H
@@ -84,7 +84,7 @@ uint32_t ipsp_pool_first_quarantine(const struct ipsp_pool *pool);
 int ipsp_pool_take(struct ipsp_pool *pool, uint32_t index, uint32_t bind);
 /* USED, HOLD or QUARANTINE -> FREE, at the end of its list. IPSP_ERR_INVALID when it was FREE. */
 int ipsp_pool_drop(struct ipsp_pool *pool, uint32_t index);
-/* OURS and USED or FREE -> HOLD or QUARANTINE with @bind, in the list by @end; IPSP_ERR_NOT_OWNED, IPSP_ERR_INVALID. */
+/* OURS and USED or FREE -> HOLD or QUARANTINE with @bind, in the heap by @end; IPSP_ERR_NOT_OWNED, IPSP_ERR_INVALID. */
 int ipsp_pool_keep(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, uint32_t bind,
 		   ipsp_ms end);
 ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index); /* of a HOLD or QUARANTINE: as given to _keep; IPSP_NEVER else */

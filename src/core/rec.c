@@ -17,7 +17,7 @@
  *   NAME   u16 ha | str8 name
  *   TAKE   u16 pool | u32 index | u16 ha | str8 subscriber | str8 session
  *   DROP   u16 pool | u32 index
- *   KEEP   u16 pool | u32 index | u8 use | u32 ms left | str8 subscriber
+ *   KEEP   u16 pool | u32 index | u8 use | u32 seconds left | str8 subscriber
  *   HA     u16 pool | u32 index | u16 ha
  *   FLAG   u16 pool | u32 index | u8 flag | u8 on
  *   OUT    an item of our stream, with its effect      IN  an item of the peer's, with its effect
@@ -150,7 +150,7 @@ static uint32_t effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t 
 	return bind;
 }
 
-static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t ms,
+static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
 			const char *subscriber, size_t len)
 {
 	/* the text may live in the binding that is cleared first */
@@ -163,12 +163,12 @@ static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use
 	struct ipsp_bind b = {.kind = IPSP_BIND_KEPT,
 			      .pool = at.pool,
 			      .index = at.index,
-			      .at = n->now + ms,
+			      .at = n->now + 1000ULL * left_s,
 			      .ident = {.subscriber = copy, .n_subscriber = (uint8_t)len, .session = ""}};
 	uint32_t bind = ipsp_binds_add(n->binds, &b);
 	if (bind == IPSP_NO_BIND)
 		return false;
-	if (ipsp_pool_keep(n->pools[at.pool], at.index, use, bind, n->now + ms) != 0)
+	if (ipsp_pool_keep(n->pools[at.pool], at.index, use, bind, n->now + 1000ULL * left_s) != 0)
 		ipsp_binds_del(n->binds, bind);
 	return true;
 }
@@ -179,10 +179,10 @@ void ipsp_clear_kept(struct ipsp_node *n, struct ipsp_place at)
 		effect_clear(n, at);
 }
 
-void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t ms,
+void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
 		       const char *subscriber, size_t len)
 {
-	if (!effect_keep(n, at, use, ms, subscriber, len) && n->act)
+	if (!effect_keep(n, at, use, left_s, subscriber, len) && n->act)
 		n->act->failed = true;
 }
 
@@ -219,7 +219,7 @@ void ipsp_rec_drop(struct ipsp_node *n, struct ipsp_place at)
 	}
 }
 
-void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t ms,
+void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
 		   const char *subscriber, size_t len)
 {
 	size_t start;
@@ -228,11 +228,11 @@ void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
 	if (b) {
 		put_place(b, at);
 		ipsp_buf_put_u8(b, (uint8_t)use);
-		ipsp_buf_put_u32(b, ms);
+		ipsp_buf_put_u32(b, left_s);
 		ipsp_buf_put_str8(b, subscriber, len);
 		rec_made(n, start);
 	}
-	if (!effect_keep(n, at, use, ms, subscriber, len) && n->act)
+	if (!effect_keep(n, at, use, left_s, subscriber, len) && n->act)
 		n->act->failed = true;
 }
 
@@ -770,11 +770,11 @@ static int replay_session(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 		return effect_take(n, at, ha, &ident) == IPSP_NO_BIND ? IPSP_ERR_NOMEM : 0;
 	}
 	uint8_t use = ipsp_rd_u8(rd);
-	uint32_t ms = ipsp_rd_u32(rd);
+	uint32_t left_s = ipsp_rd_u32(rd);
 	size_t len = ipsp_rd_str8(rd, subscriber);
 	if (rd->failed || (use != IPSP_USE_HOLD && use != IPSP_USE_QUARANTINE))
 		return IPSP_ERR_FORMAT;
-	return effect_keep(n, at, (enum ipsp_use)use, ms, subscriber, len) ? 0 : IPSP_ERR_NOMEM;
+	return effect_keep(n, at, (enum ipsp_use)use, left_s, subscriber, len) ? 0 : IPSP_ERR_NOMEM;
 }
 
 static int replay_small(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
@@ -921,10 +921,10 @@ static void snap_bound(const struct ipsp_node *n, struct ipsp_place p, struct ip
 		ipsp_buf_put_str8(recs, b.ident.subscriber, b.ident.n_subscriber);
 		ipsp_buf_put_str8(recs, b.ident.session, b.ident.n_session);
 	} else {
-		uint64_t ms = b.at > n->now ? b.at - n->now : 0;
+		uint64_t left_s = b.at > n->now ? (b.at - n->now + 999) / 1000 : 0;
 		put_place(rec_begin(recs, REC_KEEP), p);
 		ipsp_buf_put_u8(recs, (uint8_t)ipsp_pool_use(n->pools[p.pool], p.index));
-		ipsp_buf_put_u32(recs, ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms);
+		ipsp_buf_put_u32(recs, (uint32_t)left_s);
 		ipsp_buf_put_str8(recs, b.ident.subscriber, b.ident.n_subscriber);
 	}
 	rec_end(recs, at);

@@ -227,7 +227,7 @@ static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		if (!n->replaying)
 			n->stats.addresses_received++;
 		if (item->form == IPSP_SET_KEPT && ipsp_pool_use(pool, i) == IPSP_USE_FREE)
-			ipsp_keep_quietly(n, at, (enum ipsp_use)e->use, e->ms_left, e->subscriber,
+			ipsp_keep_quietly(n, at, (enum ipsp_use)e->use, e->left_s, e->subscriber,
 					  e->n_subscriber);
 	}
 }
@@ -236,8 +236,7 @@ void ipsp_mark_duplicate(struct ipsp_node *n, struct ipsp_place at)
 {
 	struct ipsp_bind b;
 
-	if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS ||
-	    !ipsp_place_used(n, at, &b))
+	if (!ipsp_place_used(n, at, &b))
 		return;
 	if (!(b.flags & IPSP_BIND_DUPLICATE))
 		n->n_duplicate++;
@@ -284,9 +283,10 @@ void ipsp_sync_effect_in(struct ipsp_node *n, const struct ipsp_item *item)
 			n->stats.drop_range++;
 			continue;
 		}
-		if (item->type == IPSP_ITEM_DROP)
-			ipsp_mark_duplicate(n, at);
-		else if (item->type == IPSP_ITEM_DROPPED)
+		if (item->type == IPSP_ITEM_DROP) {
+			if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS)
+				ipsp_mark_duplicate(n, at);
+		} else if (item->type == IPSP_ITEM_DROPPED)
 			ipsp_pool_set_flag(n->pools[at.pool], at.index, IPSP_ADDR_DUP, false);
 	}
 }
@@ -317,6 +317,8 @@ static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ips
 	char text[IPSP_ADDR_TEXT_MAX];
 	struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
 
+	if (ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP && n->side.acked < n->side.sent)
+		return; /* it is told already, or will be told again when it reports again */
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_DROP, 0, 0, at.pool, IPSP_SET_WHO);
 	ipsp_item_add_who(&w, at.index, e->subscriber, e->n_subscriber);
 	if (!(ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP)) {
@@ -610,7 +612,7 @@ uint64_t ipsp_sync_give(struct ipsp_node *n, struct ipsp_place at, uint64_t requ
 
 	if (ident && ident->n_subscriber > 0) {
 		ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, request, at.pool, IPSP_SET_KEPT);
-		ipsp_item_add_kept(&w, at.index, IPSP_USE_HOLD, 60000, ident->subscriber,
+		ipsp_item_add_kept(&w, at.index, IPSP_USE_HOLD, 60, ident->subscriber,
 				   ident->n_subscriber);
 	} else {
 		ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, request, at.pool, IPSP_SET_RUNS);

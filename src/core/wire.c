@@ -27,7 +27,7 @@
  *  1 RUNS       n times  u32 start | u32 count;  count >= 1, start + count <= 2^32 - 1
  *  2 BITS       u32 start | u16 n | n bytes: address start + 8 i + b is meant where bit b (value
  *               1 << b) of byte i is set;  start + 8 n <= 2^32 - 1
- *  3 KEPT       n times  u32 index | u8 use (2 hold, 3 quarantine) | u32 ms_left | str8 subscriber
+ *  3 KEPT       n times  u32 index | u8 use (2 hold, 3 quarantine) | u32 left_s | str8 subscriber
  *  4 WHO        n times  u32 index | str8 subscriber
  *
  * A set of no bytes is empty in every form, and only then the pool may be 65535 (none). GIVE takes
@@ -462,7 +462,7 @@ bool ipsp_item_add_bit(struct ipsp_item_writer *w, uint32_t index)
 	return true;
 }
 
-bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use, uint32_t ms_left,
+bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use, uint32_t left_s,
 			const char *subscriber, size_t n)
 {
 	struct out out = {w->bytes, w->n, sizeof(w->bytes), false};
@@ -470,7 +470,7 @@ bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use,
 	assert(w->form == IPSP_SET_KEPT && (use == IPSP_USE_HOLD || use == IPSP_USE_QUARANTINE));
 	out_u32(&out, index);
 	out_u8(&out, use);
-	out_u32(&out, ms_left);
+	out_u32(&out, left_s);
 	out_str8(&out, subscriber, n);
 	return item_commit(w, &out);
 }
@@ -561,7 +561,7 @@ static bool next_named(struct ipsp_set_iter *it, struct ipsp_set_entry *entry)
 	entry->count = 1;
 	if (it->form == IPSP_SET_KEPT) {
 		entry->use = ipsp_rd_u8(rd);
-		entry->ms_left = ipsp_rd_u32(rd);
+		entry->left_s = ipsp_rd_u32(rd);
 		if (entry->use != IPSP_USE_HOLD && entry->use != IPSP_USE_QUARANTINE)
 			rd->failed = true;
 	}

@@ -112,7 +112,7 @@ enum { IPSP_REPORT_END = 1 /* nothing more of this licence follows */ };
 enum ipsp_set_form {
 	IPSP_SET_RUNS = 1, /* n x (u32 start, u32 count) */
 	IPSP_SET_BITS = 2, /* u32 start, u16 bytes, then one bit an address, lowest first */
-	IPSP_SET_KEPT = 3, /* GIVE: n x (u32 index, u8 use, u32 ms left, str8 subscriber): held or in quarantine */
+	IPSP_SET_KEPT = 3, /* GIVE: n x (u32 index, u8 use, u32 seconds left, str8 subscriber): held or in quarantine */
 	IPSP_SET_WHO = 4,  /* REPORT, DROP, DROPPED: n x (u32 index, str8 subscriber) */
 };
 
@@ -142,7 +142,7 @@ void ipsp_item_begin(struct ipsp_item_writer *w, uint64_t number, enum ipsp_item
 bool ipsp_item_add_run(struct ipsp_item_writer *w, uint32_t start, uint32_t count);
 /* BITS: @start once; indices in ascending order, each within what still fits; false: no room for this one */
 bool ipsp_item_add_bit(struct ipsp_item_writer *w, uint32_t index);
-bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use, uint32_t ms_left,
+bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use, uint32_t left_s,
 			const char *subscriber, size_t n);
 bool ipsp_item_add_who(struct ipsp_item_writer *w, uint32_t index, const char *subscriber, size_t n);
 size_t ipsp_item_end(struct ipsp_item_writer *w);
@@ -163,7 +163,7 @@ struct ipsp_set_iter {
 struct ipsp_set_entry {
 	uint32_t start, count; /* RUNS, BITS: a run of at least 1; KEPT, WHO: count 1 */
 	uint8_t use;
-	uint32_t ms_left;
+	uint32_t left_s;
 	const char *subscriber; /* borrowed, no NUL */
 	uint8_t n_subscriber;
 };

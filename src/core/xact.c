@@ -58,7 +58,7 @@ static uint32_t slot_new(struct ipsp_xacts *x)
 	}
 	uint32_t i = x->free_head;
 	x->free_head = x->slots[i].next;
-	x->slots[i] = (struct ipsp_xact){.next = IPSP_NO_XACT, .prev = x->tail};
+	x->slots[i] = (struct ipsp_xact){.next = IPSP_NO_XACT, .prev = x->tail, .ask = {.at_pool = IPSP_NO_POOL}};
 	if (x->tail != IPSP_NO_XACT)
 		x->slots[x->tail].next = i;
 	else
@@ -80,6 +80,8 @@ static void slot_free(struct ipsp_xacts *x, uint32_t i)
 		x->slots[s->next].prev = s->prev;
 	else
 		x->tail = s->prev;
+	if (s->ask.at_pool != IPSP_NO_POOL)
+		x->n_by_number--;
 	free(s->text);
 	*s = (struct ipsp_xact){.next = x->free_head};
 	x->free_head = i;
@@ -109,7 +111,7 @@ static void answer(struct ipsp_node *n, uint64_t token, uint64_t id, int err, st
 		o.fresh = fresh;
 	}
 	bool power = ipsp_psp(n)->enabled && ipsp_psp(n)->durability == IPSP_DURABLE_POWER;
-	if (!err && fresh && power)
+	if (!err && power && (fresh || ipsp_out_deferred(n, at)))
 		ipsp_out_defer(n, &o);
 	else
 		ipsp_out_copy(n, &o);
@@ -302,6 +304,8 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 	x->id = ev->id;
 	x->ha = ha;
 	x->ask = *ask;
+	if (ask->at_pool != IPSP_NO_POOL)
+		n->xacts.n_by_number++;
 	x->peer_id = ++n->xacts.counter << 16 | slot;
 	x->deadline = n->now + ipsp_psp(n)->request_timeout_ms;
 	x->next_send = IPSP_NEVER;
@@ -426,7 +430,7 @@ bool ipsp_xact_wants(const struct ipsp_node *n, struct ipsp_place at)
 {
 	const struct ipsp_xacts *xs = &n->xacts;
 
-	for (uint32_t i = xs->head; i != IPSP_NO_XACT; i = xs->slots[i].next)
+	for (uint32_t i = xs->n_by_number ? xs->head : IPSP_NO_XACT; i != IPSP_NO_XACT; i = xs->slots[i].next)
 		if (xs->slots[i].ask.at_pool == at.pool && xs->slots[i].ask.at_index == at.index &&
 		    xs->slots[i].wait != IPSP_XW_PEER)
 			return true;

@@ -3,9 +3,11 @@
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEAD_S_MIN 25
 #define DEAD_S_MAX 259200
@@ -312,8 +314,15 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 	struct ipsp_psp_conf *psp = object;
 	char path[IPSPD_PATH_MAX], why[IPSPD_WHY_MAX];
 
-	if (ipspd_confread_path(rd, setting, path, sizeof(path)) &&
-	    ipspd_keyfile_keys(path, psp->keys, &psp->n_keys, why) != 0)
+	if (!ipspd_confread_path(rd, setting, path, sizeof(path)) ||
+	    ipspd_keyfile_keys(path, psp->keys, &psp->n_keys, why) == 0)
+		return;
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+		ipspd_confread_fault(rd, setting,
+				     "%s; make one by (umask 077; openssl rand -hex 32 > FILE), "
+				     "and copy it to the other side",
+				     why);
+	else
 		ipspd_confread_fault(rd, setting, "%s", why);
 }
 

@@ -357,7 +357,8 @@ static int bind_socket(const char *path, const char *group, char *why, size_t n_
 	err = fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0 ? errno : 0;
 	umask(mask);
 	if (err) {
-		snprintf(why, n_why, "%s: %s", path, strerror(err));
+		snprintf(why, n_why, "control socket %s: %s%s", path, strerror(err),
+			 err == ENOENT ? ": its folder is missing" : "");
 		if (fd >= 0)
 			close(fd);
 		return -1;

@@ -31,6 +31,7 @@ int ipspd_ctx_renew_node(struct ipspd_ctx *ctx)
 		.has_hook = true, /* where none is configured, the answer is yes, at once: a reload
 				     may add one */
 		.version = IPSPD_VERSION,
+		.now = ipspd_now(),
 	};
 
 	if (getrandom(init.seed, sizeof(init.seed), 0) != (ssize_t)sizeof(init.seed))

@@ -106,9 +106,10 @@ static void trouble(struct ipspd_udp *udp, const char *what, int error)
 	if (udp->said_errno == error)
 		return;
 	udp->said_errno = error;
-	ipspd_log(IPSP_LOG_WARNING, "%s: %s %s: %s; trying again", udp->name, what,
+	ipspd_log(IPSP_LOG_WARNING, "%s: %s %s: %s%s; trying again", udp->name, what,
 		  sockaddr_text(udp->fd < 0 ? &udp->local : &udp->peer, text, sizeof(text)),
-		  strerror(error));
+		  strerror(error),
+		  error == EADDRNOTAVAIL ? ": no interface of this host has the address" : "");
 }
 
 static void all_well(struct ipspd_udp *udp, const char *what)

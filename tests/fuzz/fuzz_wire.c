@@ -26,7 +26,7 @@ static bool add(struct ipsp_item_writer *w, const struct ipsp_set_entry *e)
 				return false;
 		return true;
 	case IPSP_SET_KEPT:
-		return ipsp_item_add_kept(w, e->start, e->use, e->ms_left, e->subscriber,
+		return ipsp_item_add_kept(w, e->start, e->use, e->left_s, e->subscriber,
 					  e->n_subscriber);
 	case IPSP_SET_WHO:
 		return ipsp_item_add_who(w, e->start, e->subscriber, e->n_subscriber);
@@ -37,7 +37,7 @@ static bool add(struct ipsp_item_writer *w, const struct ipsp_set_entry *e)
 static bool same_entry(const struct ipsp_set_entry *a, const struct ipsp_set_entry *b)
 {
 	return a->start == b->start && a->count == b->count && a->use == b->use &&
-	       a->ms_left == b->ms_left && a->n_subscriber == b->n_subscriber &&
+	       a->left_s == b->left_s && a->n_subscriber == b->n_subscriber &&
 	       (a->n_subscriber == 0 || memcmp(a->subscriber, b->subscriber, a->n_subscriber) == 0);
 }
 

@@ -502,7 +502,7 @@ static void test_item_kept(void **state)
 	assert_int_equal(e.start, 7);
 	assert_int_equal(e.count, 1);
 	assert_int_equal(e.use, IPSP_USE_HOLD);
-	assert_int_equal(e.ms_left, 1000);
+	assert_int_equal(e.left_s, 1000);
 	assert_int_equal(e.n_subscriber, 2);
 	assert_memory_equal(e.subscriber, "u1", 2);
 	assert_true(ipsp_set_next(&it, &e));
