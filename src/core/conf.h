@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define IPSP_NAME_MAX  32   /* 31 characters and the NUL */
-#define IPSP_POOLS_MAX 1024 /* per context; a pool's number on the wire is its place in the list sorted by name */
+#define IPSP_POOLS_MAX 512  /* per context, so that one CONF record (65,535 bytes) holds all definitions with the longest names; a pool's number on the wire is its place in the list sorted by name */
 
 typedef uint64_t ipsp_ms; /* milliseconds; points in time are CLOCK_BOOTTIME of this host */
 #define IPSP_NEVER UINT64_MAX

@@ -351,8 +351,11 @@ int ipsp_conf_check(const struct ipsp_context_conf *conf, ipsp_conf_fault_fn *fa
 	if (!name_ok(conf->name))
 		fault(&check, "name", "\"%s\" is no name of a context; " NAME_RULE, conf->name);
 	if (n > IPSP_POOLS_MAX) {
-		fault(&check, "pools", "are %u; allowed are up to %u in a context", n,
-		      IPSP_POOLS_MAX);
+		fault(&check, "pools",
+		      "are %u; allowed are up to %u in a context, because one record of the log, "
+		      "65,535 bytes, holds the definitions of all; join pools or use another "
+		      "context",
+		      n, IPSP_POOLS_MAX);
 		n = IPSP_POOLS_MAX;
 	}
 	for (uint32_t i = 0; i < n; i++) {

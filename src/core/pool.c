@@ -4,10 +4,10 @@
  * Three arrays, none of them touched before it is needed (calloc of this size is fresh mapped
  * memory):
  *
- *   entries  8 bytes: the two neighbours on a list, or the binding of an address that is on none and
- *            its place in a heap. Neighbours are kept as the difference to what they are in index
- *            order, so that zeroed memory is the whole pool in one list: a pool of any size is made
- *            in no time, and costs what is used.
+ *   entries  8 bytes: the two neighbours on a list, or the binding of an address that is on none
+ *            and its place in a heap. Neighbours are kept as the difference to what they are in
+ *            index order, so that zeroed memory is the whole pool in one list: a pool of any size
+ *            is made in no time, and costs what is used.
  *   states   1 byte: own, use, flags.
  *   slots    12 bytes: the heap of HOLD grows from the front, the one of QUARANTINE from the back.
  *            An address is in one of them at most, so that they never meet.
@@ -44,7 +44,7 @@ struct slot {
 	uint32_t end[2]; /* high, low: in this form a slot has 12 bytes and not 16 */
 };
 
-struct heap { /* of HOLD or of QUARANTINE: the soonest end is at place 0 */
+struct heap {		    /* of HOLD or of QUARANTINE: the soonest end is at place 0 */
 	struct slot *slots; /* borrowed: place 0 */
 	ptrdiff_t step;	    /* 1 or -1: from a place to the next */
 	uint32_t n;
@@ -262,7 +262,7 @@ static void heap_up(struct ipsp_pool *pool, struct heap *heap, uint32_t at, stru
 static void heap_down(struct ipsp_pool *pool, struct heap *heap, uint32_t at, struct slot slot)
 {
 	for (;;) {
-		uint32_t child = at * ARITY + 1, soonest = child; /* no overflow: sizes end at 2^26 */
+		uint32_t child = at * ARITY + 1, soonest = child; /* below 2^29 */
 
 		if (child >= heap->n)
 			break;
@@ -383,7 +383,7 @@ static void change(struct ipsp_pool *pool, uint32_t index, uint8_t to)
 		list_append(pool, &pool->lists[new_list], index);
 }
 
-/* The next to be taken are known: have them in the cache by then. Taking one touches its successor too. */
+/* The next to be taken are known: have them in the cache. Taking one touches its successor, too. */
 static void prefetch_next(const struct ipsp_pool *pool)
 {
 	uint32_t first = pool->lists[LIST_FREE].first;

@@ -29,7 +29,7 @@
  * what is kept (O(log n) of what is kept; _keep is O(1) where all timers are equal).
  *
  * Memory: at most 10 bytes an address, touched when it is first used; in pools that hold or
- * quarantine 12 more for each of the most addresses that were ever kept at once.
+ * quarantine 12 more for each of the most addresses that were ever held, or quarantined, at once.
  */
 #ifndef IPSP_CORE_POOL_H
 #define IPSP_CORE_POOL_H

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Plants one bug at a time in a copy of the core and shows that the swarm finds it: a checker that has
-# never failed proves nothing. Usage: planted.sh [SOURCE-TREE [SEEDS]]
+# never failed proves nothing. Usage: planted.sh [SOURCE-TREE [SEEDS [MANY-SEEDS]]]
 set -u
 tree=${1:-$(cd "$(dirname "$0")/../.." && pwd)}
 seeds=${2:-2000}
+many=${3:-10000} # for what is rare, and for the proof that nothing fails without a bug
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 missed=0
@@ -14,7 +15,7 @@ build() { # DIRECTORY
 		$(pkg-config --cflags --libs libsodium))
 }
 
-# plant NAME FILE SED-SCRIPT: the script has to change the file, the copy has to compile, the swarm has to fail.
+# plant NAME FILE SED-SCRIPT [SEEDS]: the script has to change the file, the copy has to compile, the swarm has to fail.
 plant() {
 	dir=$work/$1
 	mkdir -p "$dir/tests"
@@ -32,8 +33,8 @@ plant() {
 		missed=$((missed + 1))
 		return
 	fi
-	if "$dir/sim" --swarm "$seeds" --any-hits >"$dir/out" 2>&1; then
-		echo "$1: NOT FOUND in $seeds seeds"
+	if "$dir/sim" --swarm "${4:-$seeds}" --jobs 2 --any-hits >"$dir/out" 2>&1; then
+		echo "$1: NOT FOUND in ${4:-$seeds} seeds"
 		missed=$((missed + 1))
 	else
 		echo "$1: found: $(grep -m 1 '^FAILED' "$dir/out")"
@@ -43,7 +44,7 @@ plant() {
 
 if ! (mkdir -p "$work/none" && cp -r "$tree/src" "$tree/include" "$work/none/" &&
 	mkdir "$work/none/tests" && cp -r "$tree/tests/sim" "$work/none/tests/" &&
-	build "$work/none" && "$work/none/sim" --swarm "$seeds" --any-hits >"$work/none/out" 2>&1); then
+	build "$work/none" && "$work/none/sim" --swarm "$many" --jobs 2 --any-hits >"$work/none/out" 2>&1); then
 	echo "nothing planted, and it fails all the same:"
 	grep '^FAILED' "$work/none/out"
 	exit 1
@@ -56,7 +57,7 @@ plant said-before-flushed sync.c 's/if (o->seq > n->flushed)/if (0)/
 	s/ \&\& nth(s, flying)->seq <= n->flushed//'
 plant acknowledged-before-flushed sync.c 's/^\ts->waits\[s->n_waits++\] = .*/&\n\ts->ack_due = n->side.applied;\n\ts->ack_now = true;/'
 plant lease-from-hearing lease.c 's/lease_end = at + h->dead_ms - h->dead_ms \/ 1000 - 1;/lease_end = n->now + h->dead_ms;/'
-plant promise-while-healing lease.c 's/if (ipsp_sync_healing(n) || /if (/'
+plant promise-while-healing lease.c 's/if (ipsp_sync_healing(n) || /if (/' "$many"
 plant lease-not-looked-at lease.c 's/^\treturn n->lease.lease_end != 0 \&\& now < n->lease.lease_end;/\treturn true;/'
 plant lost-state-not-noticed hello.c 's/bool i_behind = /bool i_behind = false \&\& /
 	s/bool peer_behind = /bool peer_behind = false \&\& /'

@@ -636,17 +636,20 @@ static void test_decode_limits(void **state)
 	for (uint32_t i = 0; i <= IPSP_POOLS_MAX; i++) {
 		char name[IPSP_NAME_MAX];
 
-		snprintf(name, sizeof(name), "pool-%04u", i);
+		/* as long as they may be: what is allowed has to fit in one record, too */
+		snprintf(name, sizeof(name), "pool-%04u-0123456789abcdef-1234", i);
 		conf.pools[i] = v4_pool(name, 0x0a000000 + i, 1);
+		memset(conf.pools[i].group, 'g', IPSP_NAME_MAX - 1);
 	}
 	conf.n_pools = IPSP_POOLS_MAX;
 	expect_good(&conf);
 	encode(&conf, &buf);
+	assert_true(2 + buf.len <= UINT16_MAX); /* type and owner of the record stand before it */
 	assert_int_equal(decode(buf.data, buf.len, &back), 0);
 	ipsp_conf_fini(&back);
 	ipsp_buf_fini(&buf);
 	conf.n_pools++;
-	expect_fault(&conf, "pools", "up to 1024");
+	expect_fault(&conf, "pools", "up to 512 in a context, because one record");
 	expect_refused(&conf);
 	/* a name of 31 bytes, and the same with one more in front */
 	memset(conf.pools[0].name, 'n', IPSP_NAME_MAX - 1);

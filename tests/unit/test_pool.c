@@ -153,12 +153,11 @@ static void model_set_flag(struct model *m, uint32_t i, uint8_t flag, bool on)
 	model_set(m, i, a);
 }
 
+/* Of two addresses in one order. What ends at once comes in the order of indices: a < b. */
 static bool before(const struct model_address *a, const struct model_address *b)
 {
-	if (model_list(a) == M_HOLD || model_list(a) == M_QUARANTINE) {
-		if (a->end != b->end)
-			return a->end < b->end;
-	}
+	if (model_list(a) == M_HOLD || model_list(a) == M_QUARANTINE)
+		return a->end != b->end ? a->end < b->end : a < b;
 	return a->since < b->since;
 }
 
@@ -397,12 +396,12 @@ static void test_longest_free_first(void **state)
 static void test_soonest_end_first(void **state)
 {
 	static const ipsp_ms ends[] = {500, UINT64_C(0x100000000), 100, 500};
-	static const uint32_t order[] = {2, 0, 3, 1}; /* 0 and 3 end at once: as they came */
+	static const uint32_t order[] = {2, 0, 3, 1}; /* 0 and 3 end at once: lowest index first */
 	struct ipsp_pool_conf conf = {.size = 4};
 	struct ipsp_pool *pool = ipsp_pool_new(&conf, IPSP_OWN_OURS);
 
 	(void)state;
-	for (uint32_t i = 0; i < 4; i++)
+	for (uint32_t i = 4; i-- > 0;)
 		assert_int_equal(ipsp_pool_keep(pool, i, IPSP_USE_QUARANTINE, 70 + i, ends[i]), 0);
 	for (uint32_t i = 0; i < 4; i++) {
 		uint32_t first = ipsp_pool_first_quarantine(pool);
@@ -414,6 +413,97 @@ static void test_soonest_end_first(void **state)
 	}
 	ipsp_pool_free(pool);
 }
+
+/* ---------------------------------------------------------------- many that are kept */
+
+#define MANY 131072u /* as many inserts into a sorted list take minutes */
+
+struct ending {
+	ipsp_ms end;
+	uint32_t index;
+};
+
+static int by_ending(const void *a, const void *b)
+{
+	const struct ending *x = (const struct ending *)a, *y = (const struct ending *)b;
+
+	if (x->end != y->end)
+		return x->end < y->end ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* Each half of the pool is kept in its way, in index order as a replay does it. */
+static enum ipsp_use half_of(uint32_t index)
+{
+	return index % 2 == 0 ? IPSP_USE_HOLD : IPSP_USE_QUARANTINE;
+}
+
+static void keep_many(struct ipsp_pool *pool, struct ending *endings)
+{
+	for (uint32_t i = 0; i < MANY; i++) {
+		ipsp_ms end = (ipsp_ms)chance(MANY) << chance(45); /* many of them more than once */
+
+		endings[i] = (struct ending){end, i};
+		assert_int_equal(ipsp_pool_keep(pool, i, half_of(i), i, end), 0);
+	}
+}
+
+/* Sessions come back to every third: these leave from the middle. Returns how many stay. */
+static uint32_t drop_some(struct ipsp_pool *pool, struct ending *endings)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		if (chance(3) == 0)
+			assert_int_equal(ipsp_pool_drop(pool, i), 0);
+		else
+			endings[n++] = endings[i];
+	}
+	return n;
+}
+
+static void expire(struct ipsp_pool *pool, const struct ending *next)
+{
+	uint32_t first = half_of(next->index) == IPSP_USE_HOLD ? ipsp_pool_first_hold(pool)
+							       : ipsp_pool_first_quarantine(pool);
+
+	assert_int_equal(first, next->index);
+	assert_int_equal(ipsp_pool_bind(pool, first), first);
+	assert_true(ipsp_pool_end(pool, first) == next->end);
+	assert_int_equal(ipsp_pool_drop(pool, first), 0);
+}
+
+static void test_many_end_in_order(void **state)
+{
+	struct ipsp_pool_conf conf = {.size = MANY};
+	struct ipsp_pool *pool = ipsp_pool_new(&conf, IPSP_OWN_OURS);
+	struct ending *endings = (struct ending *)calloc(MANY, sizeof(*endings));
+
+	(void)state;
+	assert_non_null(pool);
+	assert_non_null(endings);
+	seed_chance();
+	keep_many(pool, endings);
+	ipsp_pool_check(pool);
+	assert_int_equal(ipsp_pool_counts(pool)->hold, MANY / 2);
+	assert_int_equal(ipsp_pool_counts(pool)->quarantine, MANY / 2);
+	uint32_t n = drop_some(pool, endings);
+	ipsp_pool_check(pool);
+	qsort(endings, n, sizeof(*endings), by_ending);
+	for (uint32_t i = 0; i < n; i++) {
+		expire(pool, &endings[i]);
+		if (i % 16384 == 0)
+			ipsp_pool_check(pool);
+	}
+	assert_int_equal(ipsp_pool_first_hold(pool), IPSP_NO_INDEX);
+	assert_int_equal(ipsp_pool_first_quarantine(pool), IPSP_NO_INDEX);
+	assert_int_equal(ipsp_pool_counts(pool)->free, MANY);
+	ipsp_pool_check(pool);
+	free(endings);
+	ipsp_pool_free(pool);
+}
+
+/* ---------------------------------------------------------------- more stories */
 
 static void test_duplicate_is_given_to_nobody(void **state)
 {
@@ -488,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_longest_free_first),
 		cmocka_unit_test(test_soonest_end_first),
+		cmocka_unit_test(test_many_end_in_order),
 		cmocka_unit_test(test_duplicate_is_given_to_nobody),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_large),
