@@ -551,6 +551,9 @@ static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
 	else if (!ev->force && ipsp_flow_shared_out(n))
 		done(n, ev, IPSP_ERR_SHARED_OUT,
 		     "addresses are shared out: wait until one side owns all, or --force, which may give an address twice");
+	else if (!ev->force && n->side.shared && n->used > 0 && !ipsp_contact(n))
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     "the peer can't be told now, would take this side for dead and use the addresses of its sessions: wait for it, or --force");
 	else {
 		disable(n, ev->force);
 		done(n, ev, 0, NULL);
@@ -576,6 +579,10 @@ static void stop(struct ipsp_node *n, const struct ipsp_event *ev)
 
 void ipsp_flow_command(struct ipsp_node *n, const struct ipsp_event *ev)
 {
+	if (n->stopping && ev->command != IPSP_CMD_STOP) {
+		done(n, ev, IPSP_ERR_DISABLED, "the daemon is stopping");
+		return;
+	}
 	switch (ev->command) {
 	case IPSP_CMD_DRAIN:
 		set_drain(n, ev, true);
@@ -616,32 +623,49 @@ static bool role_is_fresh_secondary(const struct ipsp_node *n, const struct ipsp
 	return c->psp.enabled && c->psp.role == IPSP_ROLE_SECONDARY && c->psp.mode == IPSP_MODE_ACTIVE && !n->side.shared;
 }
 
+int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf *conf, char why[128])
+{
+	struct ipsp_context_conf c;
+	bool was = n->conf.psp.enabled;
+
+	why[0] = 0;
+	if (ipsp_conf_copy(&c, conf) != 0)
+		return IPSP_ERR_NOMEM;
+	ipsp_conf_sort(&c);
+	bool differ = ipsp_pools_differ(&n->conf, &c);
+	int err = was && c.psp.enabled && (n->side.shared || n->mode == IPSP_MODE_ACTIVE)
+			  ? ipsp_conf_may_change(&n->conf, &c, why)
+			  : 0;
+	bool out = ipsp_flow_shared_out(n) || (was && n->side.shared && n->used > 0);
+	if (!err && out && (!c.psp.enabled || c.psp.mode != IPSP_MODE_ACTIVE) && n->mode == IPSP_MODE_ACTIVE &&
+	    !(ipsp_contact(n) && !c.psp.enabled && !ipsp_flow_shared_out(n)))
+		err = IPSP_ERR_SHARED_OUT;
+	if (!err && ipsp_flow_shared_out(n) && differ)
+		err = IPSP_ERR_SHARED_OUT;
+	if (!err && role_is_fresh_secondary(n, &c) && n->used > 0 &&
+	    !(was && n->conf.psp.role == IPSP_ROLE_SECONDARY && n->mode == IPSP_MODE_ACTIVE))
+		err = IPSP_ERR_STILL_USED;
+	ipsp_conf_fini(&c);
+	return err;
+}
+
 void ipsp_flow_conf(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	struct ipsp_context_conf c;
-	bool was = n->conf.psp.enabled, differ;
 	char why[128] = "";
+	int err = ipsp_node_may_conf(n, ev->conf, why);
 
+	if (err) {
+		ipsp_say(n, IPSP_LOG_WARNING, "the new configuration is refused: %s %s", ipsp_err_text(err), why);
+		ipsp_out_done(n, ev->token, ev->id, err, NULL);
+		return;
+	}
 	if (ipsp_conf_copy(&c, ev->conf) != 0) {
 		n->act->failed = true;
 		return;
 	}
 	ipsp_conf_sort(&c);
-	differ = ipsp_pools_differ(&n->conf, &c);
-	int err = was && c.psp.enabled && (n->side.shared || n->mode == IPSP_MODE_ACTIVE)
-			  ? ipsp_conf_may_change(&n->conf, &c, why)
-			  : 0;
-	if (!err && ipsp_flow_shared_out(n) && (differ || !c.psp.enabled || c.psp.mode != IPSP_MODE_ACTIVE))
-		err = IPSP_ERR_SHARED_OUT;
-	if (!err && role_is_fresh_secondary(n, &c) && n->used > 0 &&
-	    !(was && n->conf.psp.role == IPSP_ROLE_SECONDARY && n->mode == IPSP_MODE_ACTIVE))
-		err = IPSP_ERR_STILL_USED;
-	if (err) {
-		ipsp_say(n, IPSP_LOG_WARNING, "the new configuration is refused: %s %s", ipsp_err_text(err), why);
-		ipsp_conf_fini(&c);
-		ipsp_out_done(n, ev->token, ev->id, err, NULL);
-		return;
-	}
+	bool differ = ipsp_pools_differ(&n->conf, &c);
 	ipsp_node_set_conf(n, &c, differ); /* takes what it needs out of c */
 	ipsp_conf_fini(&c);
 	ipsp_out_done(n, ev->token, ev->id, 0, NULL);

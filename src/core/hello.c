@@ -341,11 +341,15 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 {
-	bool first = !n->peer.known;
+	bool first = !n->peer.known || (!n->side.shared && !n->side.lost && n->side.peer_books != h->books);
 
 	n->stats.hellos_received++;
 	if (h->number <= n->peer.heard)
 		return; /* overtaken by a later one */
+	if (h->epoch > n->side.epoch && h->epoch - n->side.epoch > UINT32_MAX) {
+		n->stats.drop_range++; /* no pair gets there: a number made up to run into the end */
+		return;
+	}
 	n->peer.known = true;
 	n->peer.hello = *h;
 	n->peer.hello.version[sizeof h->version - 1] = 0;

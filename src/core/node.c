@@ -574,6 +574,7 @@ static void end_kept(struct ipsp_node *n)
 				break;
 			ipsp_rec_drop(n, (struct ipsp_place){p, i});
 		}
+		i = ipsp_pool_first_hold(pool);
 		if (i != IPSP_NO_INDEX && ipsp_pool_end(pool, i) < n->kept_due)
 			n->kept_due = ipsp_pool_end(pool, i);
 		for (int budget = 4096; budget > 0; budget--) {
@@ -582,6 +583,7 @@ static void end_kept(struct ipsp_node *n)
 				break;
 			ipsp_rec_drop(n, (struct ipsp_place){p, i});
 		}
+		i = ipsp_pool_first_quarantine(pool);
 		if (i != IPSP_NO_INDEX && ipsp_pool_end(pool, i) < n->kept_due)
 			n->kept_due = ipsp_pool_end(pool, i);
 	}

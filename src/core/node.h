@@ -218,6 +218,13 @@ ipsp_ms ipsp_node_due(const struct ipsp_node *node); /* when to feed IPSP_EV_TIC
 bool ipsp_node_snapshot(const struct ipsp_node *node, uint64_t *cursor, size_t max,
 			struct ipsp_buf *recs);
 
+/*
+ * May this configuration, already found good on its own, come into force now? 0, IPSP_ERR_SHARED_OUT,
+ * IPSP_ERR_STILL_USED or IPSP_ERR_NOMEM; @why gets the key that may not change, or "". Asked of
+ * all contexts before IPSP_EV_CONF is posted to any, so that a reload is taken whole or not at all.
+ */
+int ipsp_node_may_conf(const struct ipsp_node *node, const struct ipsp_context_conf *conf, char why[128]);
+
 /* ---------------------------------------------------------------- looking */
 
 enum ipsp_state {

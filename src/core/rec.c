@@ -170,6 +170,8 @@ static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use
 		return false;
 	if (ipsp_pool_keep(n->pools[at.pool], at.index, use, bind, n->now + 1000ULL * left_s) != 0)
 		ipsp_binds_del(n->binds, bind);
+	else if (n->now + 1000ULL * left_s < n->kept_due)
+		n->kept_due = n->now + 1000ULL * left_s;
 	return true;
 }
 

@@ -15,6 +15,7 @@
 #define ASK_MAX_MS   1000
 #define DEMAND_MS    50  /* a block covers the demand of this long */
 #define BLOCK_MAX    256
+#define REFUSALS_MAX 8192
 #define CANCEL       0   /* in the queue of refusals: a cancel of ours */
 
 int ipsp_xact_init(struct ipsp_node *n)
@@ -525,8 +526,8 @@ void ipsp_xact_refuse(struct ipsp_node *n, uint64_t id, int err)
 {
 	struct ipsp_xacts *x = &n->xacts;
 
-	if (id == 0)
-		return;
+	if (id == 0 || x->n_refusals >= REFUSALS_MAX)
+		return; /* the peer asks again */
 	if (x->n_refusals == x->cap_refusals) {
 		uint32_t cap = x->cap_refusals ? x->cap_refusals * 2 : 64;
 		struct ipsp_refuse *refusals = realloc(x->refusals, cap * sizeof *refusals);

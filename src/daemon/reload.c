@@ -116,6 +116,11 @@ static void check_ctx(struct reload *r, const struct ipspd_ctx *ctx)
 					   next->psp.mode != IPSP_MODE_ACTIVE)))
 		refuse(r, IPSP_ERR_SHARED_OUT,
 		       "%s: mode: can't leave active while addresses are shared out", ctx->name);
+	if (r->err)
+		return;
+	int err = ipsp_node_may_conf(ctx->node, next, key);
+	if (err)
+		refuse(r, err, "%s: %s%s%s", ctx->name, key, *key ? ": " : "", ipsp_err_text(err));
 }
 
 /* ---------------------------------------------------------------- making ready */
