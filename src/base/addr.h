@@ -16,8 +16,8 @@ struct ipsp_addr {
 	uint64_t hi, lo;
 };
 
-#define IPSP_ADDR_NONE     ((struct ipsp_addr){0, 0}) /* "::" is no address of ours */
-#define IPSP_ADDR_TEXT_MAX 64                         /* "xxxx:...:xxxx/128" and the NUL */
+#define IPSP_ADDR_NONE	   ((struct ipsp_addr){0, 0}) /* "::" is no address of ours */
+#define IPSP_ADDR_TEXT_MAX 64			      /* "xxxx:...:xxxx/128" and the NUL */
 
 static inline bool ipsp_addr_eq(struct ipsp_addr a, struct ipsp_addr b)
 {

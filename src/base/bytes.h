@@ -18,15 +18,17 @@ struct ipsp_buf { /* owned by whoever declared it; {0} is an empty one */
 	bool failed;
 };
 
-void ipsp_buf_fini(struct ipsp_buf *buf);           /* frees; the buffer is then {0} */
-void ipsp_buf_clear(struct ipsp_buf *buf);          /* len = 0, memory kept, failed = false */
-uint8_t *ipsp_buf_room(struct ipsp_buf *buf, size_t n); /* n writable bytes at the end, NULL when failed; len unchanged */
+void ipsp_buf_fini(struct ipsp_buf *buf);  /* frees; the buffer is then {0} */
+void ipsp_buf_clear(struct ipsp_buf *buf); /* len = 0, memory kept, failed = false */
+uint8_t *ipsp_buf_room(struct ipsp_buf *buf,
+		       size_t n); /* n writable bytes at the end, NULL when failed; len unchanged */
 void ipsp_buf_put(struct ipsp_buf *buf, const void *p, size_t n);
 void ipsp_buf_put_u8(struct ipsp_buf *buf, uint8_t v);
 void ipsp_buf_put_u16(struct ipsp_buf *buf, uint16_t v);
 void ipsp_buf_put_u32(struct ipsp_buf *buf, uint32_t v);
 void ipsp_buf_put_u64(struct ipsp_buf *buf, uint64_t v);
-void ipsp_buf_put_str8(struct ipsp_buf *buf, const char *s, size_t n); /* u8 length, bytes; n <= 255 */
+void ipsp_buf_put_str8(struct ipsp_buf *buf, const char *s,
+		       size_t n);		    /* u8 length, bytes; n <= 255 */
 void ipsp_buf_drop(struct ipsp_buf *buf, size_t n); /* removes the first n bytes */
 
 struct ipsp_rd { /* borrows the bytes */

@@ -18,7 +18,8 @@ struct ipsp_ident { /* borrows both texts; neither needs a NUL */
 	uint8_t n_subscriber, n_session;
 };
 
-/* True for valid UTF-8 (RFC 3629) of at most IPSP_NAME_BYTES bytes and no control character (C0, DEL, C1). */
+/* True for valid UTF-8 (RFC 3629) of at most IPSP_NAME_BYTES bytes and no control character (C0,
+ * DEL, C1). */
 bool ipsp_text_ok(const char *s, size_t n);
 
 #endif

@@ -21,7 +21,7 @@ enum ipsp_select { IPSP_SEL_ANY, IPSP_SEL_POOL, IPSP_SEL_GROUP };
 
 struct ipsp_ask { /* what a session wants, with names already looked up */
 	enum ipsp_select select;
-	uint16_t pool;   /* SEL_POOL: its number; SEL_GROUP: the number of any pool of the group */
+	uint16_t pool;	  /* SEL_POOL: its number; SEL_GROUP: the number of any pool of the group */
 	uint16_t at_pool; /* IPSP_NO_POOL, or the pool and place of the address asked for */
 	uint32_t at_index;
 };
@@ -35,11 +35,13 @@ struct ipsp_ask { /* what a session wants, with names already looked up */
 int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, const char *group,
 		     struct ipsp_addr addr, struct ipsp_ask *ask);
 
-/* The pools that may serve @ask, in order: start with *cursor = 0; IPSP_NO_POOL at the end. Never a static pool, but for one asked for by address. */
+/* The pools that may serve @ask, in order: start with *cursor = 0; IPSP_NO_POOL at the end. Never a
+ * static pool, but for one asked for by address. */
 struct ipsp_order; /* the pools sorted once by priority and name */
 struct ipsp_order *ipsp_order_new(const struct ipsp_context_conf *conf);
 void ipsp_order_free(struct ipsp_order *order);
-uint16_t ipsp_order_next(const struct ipsp_order *order, const struct ipsp_ask *ask, uint32_t *cursor);
+uint16_t ipsp_order_next(const struct ipsp_order *order, const struct ipsp_ask *ask,
+			 uint32_t *cursor);
 
 struct ipsp_place {
 	uint16_t pool;
@@ -48,18 +50,21 @@ struct ipsp_place {
 
 /*
  * Finds where @ask can be served from for @ident, looking only, in this order: an address kept
- * (HOLD; QUARANTINE never) for the same subscriber in an eligible pool; the longest free one of ours, pool by
- * pool; with @reclaim, the longest away one, pool by pool (a licence: used after all own ones of
- * every pool). By address: that one, if ours and FREE and not DUP, or kept (HOLD) for the same subscriber, or with
+ * (HOLD; QUARANTINE never) for the same subscriber in an eligible pool; the longest free one of
+ * ours, pool by pool; with @reclaim, the longest away one, pool by pool (a licence: used after all
+ * own ones of every pool). By address: that one, if ours and FREE and not DUP, or kept (HOLD) for
+ * the same subscriber, or with
  * @reclaim not ours and FREE.
- * Returns 0; IPSP_ERR_EMPTY (nothing here); IPSP_ERR_IN_USE (by address: used here, or kept for somebody
- * else, or in quarantine, or DUP, or busied out); IPSP_ERR_NOT_OWNED (by address: the peer's, or on its way).
+ * Returns 0; IPSP_ERR_EMPTY (nothing here); IPSP_ERR_IN_USE (by address: used here, or kept for
+ * somebody else, or in quarantine, or DUP, or busied out); IPSP_ERR_NOT_OWNED (by address: the
+ * peer's, or on its way).
  */
 int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *order,
 		     const struct ipsp_binds *binds, const struct ipsp_ask *ask,
 		     const struct ipsp_ident *ident, bool reclaim, struct ipsp_place *place);
 
-/* How many addresses a primary may give away from @pool without being asked by number: what is free beyond reserved-free-percentage of its size, rounded up. */
+/* How many addresses a primary may give away from @pool without being asked by number: what is free
+ * beyond reserved-free-percentage of its size, rounded up. */
 uint32_t ipsp_assign_spare(const struct ipsp_pool *pool, uint8_t reserved_free_percentage);
 
 #endif

@@ -397,7 +397,8 @@ static bool index_reserve(struct ipsp_binds *binds)
 	/* nothing is left of the old one, as MOVE_STEPS is chosen; but be sure */
 	index_move(binds, UINT32_MAX);
 	binds->old = binds->now;
-	binds->now = (struct table){entries, size};
+	binds->now.entries = entries;
+	binds->now.size = size;
 	binds->moved = 0;
 	return true;
 }

@@ -9,9 +9,9 @@
  * 32-bit slots with a keyed hash (SipHash-2-4, RFC-less; libsodium crypto_shorthash), so that
  * nobody outside can choose collisions.
  *
- * Memory: at most 44 bytes a binding with its index slot; where subscriber and session have more than
- * 16 bytes together, a block for them. At most 2^26 - 2 bindings. Times have 48 bits, which is 8,900 years.
- * No call waits for the growth of the index: that goes on in small parts.
+ * Memory: at most 44 bytes a binding with its index slot; where subscriber and session have more
+ * than 16 bytes together, a block for them. At most 2^26 - 2 bindings. Times have 48 bits, which is
+ * 8,900 years. No call waits for the growth of the index: that goes on in small parts.
  */
 #ifndef IPSP_CORE_BIND_H
 #define IPSP_CORE_BIND_H
@@ -30,7 +30,8 @@ enum {
 	IPSP_BIND_REQUESTED = 4, /* another request already waits behind the release */
 };
 
-struct ipsp_bind { /* what _get shows; the texts live until the binding is deleted or another is added */
+struct ipsp_bind { /* what _get shows; the texts live until the binding is deleted or another is
+		      added */
 	enum ipsp_bind_kind kind;
 	uint8_t flags;
 	uint16_t pool, ha; /* ha 0: the one-shot request of an operator */
@@ -45,16 +46,21 @@ struct ipsp_binds *ipsp_binds_new(const uint8_t hash_key[16]); /* NULL: no memor
 void ipsp_binds_free(struct ipsp_binds *binds);
 uint32_t ipsp_binds_count(const struct ipsp_binds *binds); /* of both kinds */
 
-/* Returns the number, or IPSP_NO_BIND when memory ran out. Does not look for an equal one: look first. */
+/* Returns the number, or IPSP_NO_BIND when memory ran out. Does not look for an equal one: look
+ * first. */
 uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind);
 void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind);
-bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_bind *out); /* false: no such number */
+bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind,
+		    struct ipsp_bind *out); /* false: no such number */
 void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags);
 void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
 
-uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident); /* IPSP_NO_BIND: none */
-/* The KEPT ones of a subscriber, one after the other: start with IPSP_NO_BIND, ends with it. @after must not be deleted yet. */
-uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident, uint32_t after);
+uint32_t ipsp_binds_session(const struct ipsp_binds *binds,
+			    const struct ipsp_ident *ident); /* IPSP_NO_BIND: none */
+/* The KEPT ones of a subscriber, one after the other: start with IPSP_NO_BIND, ends with it. @after
+ * must not be deleted yet. */
+uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident,
+			 uint32_t after);
 /* Every number in use, for lists: start with 0, give the last + 1; IPSP_NO_BIND at the end. */
 uint32_t ipsp_binds_next(const struct ipsp_binds *binds, uint32_t from);
 

@@ -12,8 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IPSP_NAME_MAX  32   /* 31 characters and the NUL */
-#define IPSP_POOLS_MAX 512  /* per context, so that one CONF record (65,535 bytes) holds all definitions with the longest names; a pool's number on the wire is its place in the list sorted by name */
+#define IPSP_NAME_MAX 32 /* 31 characters and the NUL */
+#define IPSP_POOLS_MAX                                                                             \
+	512 /* per context, so that one CONF record (65,535 bytes) holds all definitions with the  \
+	       longest names; a pool's number on the wire is its place in the list sorted by name  \
+	     */
 
 typedef uint64_t ipsp_ms; /* milliseconds; points in time are CLOCK_BOOTTIME of this host */
 #define IPSP_NEVER UINT64_MAX
@@ -26,10 +29,11 @@ struct ipsp_pool_conf {
 	enum ipsp_pool_type type;
 	uint8_t priority;      /* 0..10, 0 first */
 	struct ipsp_addr base; /* the first address that can be given */
-	uint32_t size;         /* how many; 1..2^26 */
-	uint8_t shift;         /* address i is base + (i << shift): 0, or 128 - length of an IPv6 prefix pool */
-	uint8_t plen;          /* what one entry is: 32, or the prefix length given to a session (64, 128) */
-	uint8_t netlen;        /* mask length where it was written as a network, 0 for a range */
+	uint32_t size;	       /* how many; 1..2^26 */
+	uint8_t shift; /* address i is base + (i << shift): 0, or 128 - length of an IPv6 prefix
+			  pool */
+	uint8_t plen; /* what one entry is: 32, or the prefix length given to a session (64, 128) */
+	uint8_t netlen; /* mask length where it was written as a network, 0 for a range */
 	uint32_t hold_s, quarantine_s; /* 0: none */
 	bool busyout;
 };
@@ -42,26 +46,27 @@ enum ipsp_durability { IPSP_DURABLE_CRASH, IPSP_DURABLE_POWER };
 #define IPSP_KEYS_MAX  4
 
 struct ipsp_psp_conf { /* pool-share-protocol of one interface */
-	bool enabled;                /* false: the context has no pool-share-protocol */
+	bool enabled;  /* false: the context has no pool-share-protocol */
 	char interface[IPSP_NAME_MAX];
-	struct ipsp_addr address;    /* ours, on that interface */
+	struct ipsp_addr address; /* ours, on that interface */
 	uint8_t address_plen;
 	struct ipsp_addr peer;
-	enum ipsp_role role;         /* OURS: the opposite of the key word in the file */
+	enum ipsp_role role; /* OURS: the opposite of the key word in the file */
 	enum ipsp_mode mode;
-	uint32_t dead_interval_ms;   /* 0: disabled, the peer is down at once on loss */
+	uint32_t dead_interval_ms; /* 0: disabled, the peer is down at once on loss */
 	uint8_t reserved_free_percentage;
 	uint16_t port;
 	uint32_t hello_interval_ms, request_timeout_ms, release_timeout_ms;
-	uint32_t block_size;         /* 0: by demand */
+	uint32_t block_size; /* 0: by demand */
 	enum ipsp_durability durability;
 	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES]; /* the first is used, all are accepted */
-	uint8_t n_keys;              /* 0: auth = "none" */
+	uint8_t n_keys;				     /* 0: auth = "none" */
 };
 
 struct ipsp_context_conf {
 	char name[IPSP_NAME_MAX];
-	struct ipsp_pool_conf *pools; /* owned, n_pools; sorted by name once ipsp_conf_sort() was called */
+	struct ipsp_pool_conf
+		*pools; /* owned, n_pools; sorted by name once ipsp_conf_sort() was called */
 	uint32_t n_pools;
 	struct ipsp_psp_conf psp;
 };
@@ -69,22 +74,25 @@ struct ipsp_context_conf {
 #define IPSP_DEAD_MS_DEFAULT (3600u * 1000u)
 
 /* the ranges of the values, which ipsp_conf_check holds them to */
-#define IPSP_POOL_SIZE_MAX  (1u << 26)
-#define IPSP_PRIORITY_MAX   10
-#define IPSP_HOLD_S_MAX     31556926u
+#define IPSP_POOL_SIZE_MAX    (1u << 26)
+#define IPSP_PRIORITY_MAX     10
+#define IPSP_HOLD_S_MAX	      31556926u
 #define IPSP_QUARANTINE_S_MIN 20u
 #define IPSP_QUARANTINE_S_MAX 86400u
-#define IPSP_DEAD_MS_MAX    (259200u * 1000u)
-#define IPSP_HELLO_MS_MIN   50u
-#define IPSP_HELLO_MS_MAX   60000u
-#define IPSP_TIMEOUT_MS_MIN 10u /* of a request, of a release */
-#define IPSP_TIMEOUT_MS_MAX 600000u
-#define IPSP_BLOCK_SIZE_MAX 65536u
+#define IPSP_DEAD_MS_MAX      (259200u * 1000u)
+#define IPSP_HELLO_MS_MIN     10u
+#define IPSP_HELLO_MS_MAX     60000u
+#define IPSP_TIMEOUT_MS_MIN   10u /* of a request, of a release */
+#define IPSP_TIMEOUT_MS_MAX   600000u
+#define IPSP_BLOCK_SIZE_MAX   65536u
 
-void ipsp_conf_init(struct ipsp_context_conf *conf, const char *name); /* the defaults of interface.md */
+void ipsp_conf_init(struct ipsp_context_conf *conf,
+		    const char *name); /* the defaults of interface.md */
 void ipsp_conf_fini(struct ipsp_context_conf *conf);
-int ipsp_conf_copy(struct ipsp_context_conf *to, const struct ipsp_context_conf *from); /* deep; @to need not be initialised */
-void ipsp_conf_sort(struct ipsp_context_conf *conf); /* pools by name: gives every pool the same number on both sides */
+int ipsp_conf_copy(struct ipsp_context_conf *to,
+		   const struct ipsp_context_conf *from); /* deep; @to need not be initialised */
+void ipsp_conf_sort(struct ipsp_context_conf *conf); /* pools by name: gives every pool the same
+							number on both sides */
 
 /*
  * Every rule on one context that needs nothing from outside (B1-B3, ranges, overlaps, names,
@@ -95,9 +103,13 @@ void ipsp_conf_sort(struct ipsp_context_conf *conf); /* pools by name: gives eve
 typedef void ipsp_conf_fault_fn(void *arg, const char *key, const char *text);
 int ipsp_conf_check(const struct ipsp_context_conf *conf, ipsp_conf_fault_fn *fault, void *arg);
 
-/* What P1 compares: the pools' definitions, encoded (a format of protocol.md), and their digest (BLAKE2b-256 of that). */
+/* What P1 compares: the pools' definitions, encoded (a format of protocol.md), and their digest
+ * (BLAKE2b-256 of that). */
 void ipsp_conf_encode_pools(const struct ipsp_context_conf *conf, struct ipsp_buf *buf);
-int ipsp_conf_decode_pools(const void *bytes, size_t n, struct ipsp_context_conf *conf); /* fills pools, n_pools of an initialised conf without pools; IPSP_ERR_FORMAT, IPSP_ERR_NOMEM */
+int ipsp_conf_decode_pools(
+	const void *bytes, size_t n,
+	struct ipsp_context_conf *conf); /* fills pools, n_pools of an initialised conf without
+					    pools; IPSP_ERR_FORMAT, IPSP_ERR_NOMEM */
 void ipsp_conf_digest(const void *encoded, size_t n, uint8_t digest[32]);
 
 /*
@@ -108,7 +120,8 @@ typedef void ipsp_conf_diff_fn(void *arg, const char *item, const char *here, co
 int ipsp_conf_diff(const struct ipsp_context_conf *here, const struct ipsp_context_conf *peer,
 		   ipsp_conf_diff_fn *item, void *arg);
 
-/* May @to replace @from while IPSP is enabled and shared out (B4)? 0 or IPSP_ERR_SHARED_OUT; @why (may be NULL) gets the first key that may not change. */
+/* May @to replace @from while IPSP is enabled and shared out (B4)? 0 or IPSP_ERR_SHARED_OUT; @why
+ * (may be NULL) gets the first key that may not change. */
 int ipsp_conf_may_change(const struct ipsp_context_conf *from, const struct ipsp_context_conf *to,
 			 char why[128]);
 
@@ -119,7 +132,8 @@ int ipsp_conf_may_change(const struct ipsp_context_conf *from, const struct ipsp
  */
 bool ipsp_conf_last(const struct ipsp_pool_conf *pool, struct ipsp_addr *last);
 
-/* The pool that has @addr, and its place there (a prefix is named by its first address); -1 when none. */
+/* The pool that has @addr, and its place there (a prefix is named by its first address); -1 when
+ * none. */
 int ipsp_conf_find(const struct ipsp_context_conf *conf, struct ipsp_addr addr, uint32_t *index);
 
 static inline struct ipsp_addr ipsp_pool_addr(const struct ipsp_pool_conf *pool, uint32_t index)

@@ -86,7 +86,8 @@ static int by_name(const void *a, const void *b)
 /* Sorted by name, so that what may not be equal stands side by side. */
 static void check_names(struct check *check, const struct ipsp_pool_conf **list, uint32_t n)
 {
-	if (n > 1)
+	if (n > 1) /* the caller has set all n; cppcheck looks for members in a list of pointers */
+		/* cppcheck-suppress uninitvar */
 		qsort(list, n, sizeof(*list), by_name);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!name_ok(list[i]->name))

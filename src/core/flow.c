@@ -9,16 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLOW_ITEMS     64      /* items made in one turn at most: bulk work never holds a turn up */
-#define P6_AGAIN_MS    60000   /* an undrained side says "all free" at most this often */
-#define TAKEOVER_MS    10000   /* how long an operator's takeover waits for the peer */
-#define CHECK_MS       5000
-#define TAKEOVER_RTO   250
-#define LEAVING_MS     3000    /* how long a peer is told that IPSP was disabled here */
+#define FLOW_ITEMS   64	   /* items made in one turn at most: bulk work never holds a turn up */
+#define P6_AGAIN_MS  60000 /* an undrained side says "all free" at most this often */
+#define TAKEOVER_MS  10000 /* how long an operator's takeover waits for the peer */
+#define CHECK_MS     5000
+#define TAKEOVER_RTO 250
+#define LEAVING_MS   3000 /* how long a peer is told that IPSP was disabled here */
 
 /* --------------------------------------------------------------- sums over the books */
 
-struct sums { uint64_t ours, other, transit, move_idle; };
+struct sums {
+	uint64_t ours, other, transit, move_idle;
+};
 
 static struct sums add_up(const struct ipsp_node *n)
 {
@@ -56,7 +58,8 @@ bool ipsp_flow_owns_none(const struct ipsp_node *n)
 bool ipsp_flow_shared_out(const struct ipsp_node *n)
 {
 	struct sums s = add_up(n);
-	return n->side.shared && (s.transit > 0 || (s.ours > 0 && s.other > 0) || n->stream.n > 0 || n->side.licence);
+	return n->side.shared &&
+	       (s.transit > 0 || (s.ours > 0 && s.other > 0) || n->stream.n > 0 || n->side.licence);
 }
 
 /* Heard both ways, one epoch, one primary, nothing left to heal: decisions can be made together. */
@@ -64,11 +67,13 @@ static bool settled(const struct ipsp_node *n)
 {
 	const struct ipsp_hello *h = &n->peer.hello;
 
-	return ipsp_contact(n) && n->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->enabled && n->side.shared &&
-	       h->flags & IPSP_HF_SHARED && !n->side.lost && !(h->flags & IPSP_HF_LOST) &&
-	       h->epoch == n->side.epoch && !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary &&
-	       !n->side.licence && !(h->flags & IPSP_HF_LICENCE) && !ipsp_sync_healing(n) &&
-	       h->peer_books == n->side.books && h->books == n->side.peer_books && n->side_seq <= n->flushed;
+	return ipsp_contact(n) && n->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->enabled &&
+	       n->side.shared && h->flags & IPSP_HF_SHARED && !n->side.lost &&
+	       !(h->flags & IPSP_HF_LOST) && h->epoch == n->side.epoch &&
+	       !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary && !n->side.licence &&
+	       !(h->flags & IPSP_HF_LICENCE) && !ipsp_sync_healing(n) &&
+	       h->peer_books == n->side.books && h->books == n->side.peer_books &&
+	       n->side_seq <= n->flushed;
 }
 
 /* Nothing moves to a side that drains or terminates. */
@@ -86,25 +91,29 @@ static void first_assignment(struct ipsp_node *n)
 	struct ipsp_item_writer w;
 	bool both_same = n->compare.known && n->compare.same && h->flags & IPSP_HF_SAME;
 
-	if (n->disk_full || n->side.shared || n->side.lost || n->side.grounded || !ipsp_contact(n) || !both_same ||
-	    n->conf_role_conflict || n->side_seq > n->flushed)
+	if (n->disk_full || n->side.shared || n->side.lost || n->side.grounded ||
+	    !ipsp_contact(n) || !both_same || n->conf_role_conflict || n->side_seq > n->flushed)
 		return;
-	/* where the peer owns nothing since IPSP was disabled there, the owner of all shares, whatever its role */
+	/* where the peer owns nothing since IPSP was disabled there, the owner of all shares,
+	 * whatever its role */
 	if (!n->side.primary && !(h->flags & IPSP_HF_GROUNDED && ipsp_flow_owns_all(n)))
 		return;
-	if (n->mode != IPSP_MODE_ACTIVE || !peer_takes(n) || h->flags & IPSP_HF_LOST || n->now < n->listen_until)
+	if (n->mode != IPSP_MODE_ACTIVE || !peer_takes(n) || h->flags & IPSP_HF_LOST ||
+	    n->now < n->listen_until)
 		return;
 	/* the books must be whose the peer says, and the lease must run before it is needed */
 	if (h->peer_books != n->side.books || h->books != n->side.peer_books ||
 	    h->epoch != n->side.epoch || !!(h->flags & IPSP_HF_PRIMARY) == n->side.primary ||
 	    n->lease.lease_end <= n->now)
 		return;
-	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, IPSP_GIVE_FIRST, 0, IPSP_NO_POOL, IPSP_SET_RUNS);
+	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, IPSP_GIVE_FIRST, 0, IPSP_NO_POOL,
+			IPSP_SET_RUNS);
 	ipsp_rec_out(n, &w);
 	ipsp_say(n, IPSP_LOG_NOTICE, "the pools are identical: sharing them with the peer");
 }
 
-/* --------------------------------------------------------------- unused addresses flow to the primary */
+/* --------------------------------------------------------------- unused addresses flow to the
+ * primary */
 
 static uint32_t left_s(const struct ipsp_node *n, ipsp_ms end)
 {
@@ -122,15 +131,16 @@ static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
 	if (i == IPSP_NO_INDEX)
 		return false;
 	bool kept = ipsp_pool_use(pool, i) != IPSP_USE_FREE;
-	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, p, kept ? IPSP_SET_KEPT : IPSP_SET_BITS);
+	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, p,
+			kept ? IPSP_SET_KEPT : IPSP_SET_BITS);
 	do {
 		enum ipsp_use use = ipsp_pool_use(pool, i);
 		if (kept != (use != IPSP_USE_FREE))
 			break;
 		if (kept) {
 			if (!ipsp_binds_get(n->binds, ipsp_pool_bind(pool, i), &b) ||
-			    !ipsp_item_add_kept(&w, i, (uint8_t)use, left_s(n, b.at), b.ident.subscriber,
-						b.ident.n_subscriber))
+			    !ipsp_item_add_kept(&w, i, (uint8_t)use, left_s(n, b.at),
+						b.ident.subscriber, b.ident.n_subscriber))
 				break;
 		} else if (!ipsp_item_add_bit(&w, i)) {
 			break;
@@ -149,7 +159,8 @@ static void move_unused(struct ipsp_node *n)
 {
 	uint32_t made = 0;
 
-	if (n->disk_full || n->side.primary || !settled(n) || !peer_takes(n) || (n->compare.known && !n->compare.same))
+	if (n->disk_full || n->side.primary || !settled(n) || !peer_takes(n) ||
+	    (n->compare.known && !n->compare.same))
 		return;
 	if (n->move_pool >= n->conf.n_pools)
 		n->move_pool = 0;
@@ -162,7 +173,9 @@ static void move_unused(struct ipsp_node *n)
 			if (made >= FLOW_ITEMS || n->stream.n >= 2 * IPSP_WINDOW) {
 				n->move_pool = p;
 				n->move_from = from;
-				n->more_to_move = n->stream.n < 2 * IPSP_WINDOW; /* else acknowledgements wake us */
+				n->more_to_move =
+					n->stream.n <
+					2 * IPSP_WINDOW; /* else acknowledgements wake us */
 				return;
 			}
 			if (from >= n->conf.pools[p].size)
@@ -227,7 +240,8 @@ void ipsp_flow_on_takeover(struct ipsp_node *n, uint64_t epoch)
 static bool exchange_configured(const struct ipsp_node *n)
 {
 	uint8_t mine = (uint8_t)ipsp_psp(n)->role;
-	uint8_t theirs = ipsp_flag(n, IPSP_HF_CONF_PRIMARY) ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+	uint8_t theirs =
+		ipsp_flag(n, IPSP_HF_CONF_PRIMARY) ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 
 	return n->side.conf_mine != IPSP_ROLE_NONE && mine != n->side.conf_mine &&
 	       theirs != n->side.conf_peer && mine != theirs;
@@ -251,8 +265,10 @@ static void roles(struct ipsp_node *n)
 			ipsp_rec_side(n, &s, false);
 		}
 	}
+	if (n->side.primary && n->side.terminated && peer_takes(n))
+		yield(n, true, true, IPSP_P6_IDLE); /* the role came while this side went */
 	/* the peer that lent us the role is back */
-	if (n->side.primary && n->side.loan && peer_takes(n))
+	else if (n->side.primary && n->side.loan && peer_takes(n))
 		yield(n, false, false, IPSP_P6_IDLE);
 	/* begun on both at once: the secondary's is taken back */
 	if (n->side.draining && ipsp_flag(n, IPSP_HF_DRAINING) && !n->side.primary) {
@@ -287,19 +303,23 @@ static void drop_to_zero(struct ipsp_node *n)
 	}
 	if (!on || !settled(n))
 		return;
-	if (n->side.primary && n->side.p6 == IPSP_P6_ARMED && peer_takes(n) && !n->side.terminated && !n->stopping &&
-	    (n->side.draining || n->p6_sent_at == IPSP_NEVER || n->now - n->p6_sent_at >= P6_AGAIN_MS)) {
+	if (n->side.primary && n->side.p6 == IPSP_P6_ARMED && peer_takes(n) &&
+	    !n->side.terminated && !n->stopping &&
+	    (n->side.draining || n->p6_sent_at == IPSP_NEVER ||
+	     n->now - n->p6_sent_at >= P6_AGAIN_MS)) {
 		yield(n, false, false, IPSP_P6_DUE);
 		return;
 	}
 	/* settled() says that the peer has recorded the epoch in which it is primary */
-	if (!n->side.primary && n->side.p6 == IPSP_P6_DUE && n->stream.n == 0 && add_up(n).ours == 0) {
+	if (!n->side.primary && n->side.p6 == IPSP_P6_DUE && n->stream.n == 0 &&
+	    add_up(n).ours == 0) {
 		p6_set(n, IPSP_P6_SENT, true);
 		n->p6_sent_at = n->now;
 		ipsp_out_trap(n, IPSP_TRAP_ALL_ADDRS_FREE, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_ALL_ADDRESSES_FREE, IPSP_ADDR_NONE);
 		ipsp_say(n, IPSP_LOG_NOTICE,
-			 "all addresses are released to the peer, which is primary now: this side may go down");
+			 "all addresses are released to the peer, which is primary now: this side "
+			 "may go down");
 	}
 }
 
@@ -309,7 +329,8 @@ static void wait_for(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms d
 {
 	for (int i = 0; i < IPSP_WAITERS; i++)
 		if (!n->waiters[i].used) {
-			n->waiters[i] = (struct ipsp_waiter){true, ev->command, ev->token, ev->id, deadline};
+			n->waiters[i] = (struct ipsp_waiter){true, ev->command, ev->token, ev->id,
+							     deadline};
 			return;
 		}
 	ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_OVERLOADED, NULL);
@@ -336,8 +357,9 @@ static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
 		s.draining = on;
 		ipsp_rec_side(n, &s, true);
 		n->hello_soon = true;
-		ipsp_say(n, IPSP_LOG_NOTICE, on ? "drain: no new addresses to sessions here"
-						: "undrain: sessions are served again");
+		ipsp_say(n, IPSP_LOG_NOTICE,
+			 on ? "drain: no new addresses to sessions here"
+			    : "undrain: sessions are served again");
 	}
 	done(n, ev, 0, NULL);
 }
@@ -363,9 +385,11 @@ static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
 	else if (n->side.terminated)
 		done(n, ev, 0, "terminated already");
 	else if (!settled(n))
-		done(n, ev, IPSP_ERR_NO_PEER, "the peer is not there to take over; nothing was changed");
+		done(n, ev, IPSP_ERR_NO_PEER,
+		     "the peer is not there to take over; nothing was changed");
 	else if (!peer_takes(n))
-		done(n, ev, IPSP_ERR_DRAINING, "the peer drains or terminates itself; nothing was changed");
+		done(n, ev, IPSP_ERR_DRAINING,
+		     "the peer drains or terminates itself; nothing was changed");
 	else {
 		begin_termination(n);
 		done(n, ev, 0, NULL);
@@ -376,7 +400,8 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE) {
 		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
-	} else if (n->side.primary && !(ev->force && (!n->side.licence || n->licence_resting) && n->side.shared)) {
+	} else if (n->side.primary &&
+		   !(ev->force && (!n->side.licence || n->licence_resting) && n->side.shared)) {
 		struct ipsp_side s = n->side;
 		if (s.loan) {
 			s.loan = false;
@@ -385,7 +410,8 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, 0, "this side is primary already");
 	} else if (ev->force) {
 		if (n->peer_state == IPSP_PEER_UP || ipsp_heard(n)) {
-			done(n, ev, IPSP_ERR_DENIED, "the peer is up: takeover without --force asks it");
+			done(n, ev, IPSP_ERR_DENIED,
+			     "the peer is up: takeover without --force asks it");
 			return;
 		}
 		ipsp_lease_takeover(n, true);
@@ -425,15 +451,19 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (!ipsp_psp(n)->enabled)
 		done(n, ev, IPSP_ERR_DISABLED, "the context has no pool-share-protocol");
-	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE && ipsp_flow_shared_out(n))
+	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE &&
+		 ipsp_flow_shared_out(n))
 		done(n, ev, IPSP_ERR_SHARED_OUT,
 		     "both sides own addresses: drain one side, or move them by takeover, first");
-	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE && n->side.shared && n->used > 0)
-		done(n, ev, IPSP_ERR_SHARED_OUT,
-		     "the peer would take this side for dead and use the addresses of its sessions: no pool-share-protocol tells it");
-	else if (ev->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->role == IPSP_ROLE_SECONDARY && !n->side.shared &&
+	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE && n->side.shared &&
 		 n->used > 0)
-		done(n, ev, IPSP_ERR_STILL_USED, "a new secondary must have no sessions: end them first");
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     "the peer would take this side for dead and use the addresses of its "
+		     "sessions: no pool-share-protocol tells it");
+	else if (ev->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->role == IPSP_ROLE_SECONDARY &&
+		 !n->side.shared && n->used > 0)
+		done(n, ev, IPSP_ERR_STILL_USED,
+		     "a new secondary must have no sessions: end them first");
 	else {
 		n->refused_enable = false;
 		set_mode(n, ev->mode);
@@ -441,10 +471,16 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
-/* Sessions are carried over to pools that are made anew, all with @own; those outside of them end. */
+/* Sessions are carried over to pools that are made anew, all with @own; those outside of them end.
+ */
 void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
 {
-	struct kept { struct ipsp_addr addr; uint16_t ha; uint8_t n_sub, n_ses; char text[2 * IPSP_NAME_BYTES]; };
+	struct kept {
+		struct ipsp_addr addr;
+		uint16_t ha;
+		uint8_t n_sub, n_ses;
+		char text[2 * IPSP_NAME_BYTES];
+	};
 	uint32_t count = ipsp_binds_count(n->binds), lost = 0, k = 0;
 	struct kept *kept = calloc(count ? count : 1, sizeof *kept);
 	struct ipsp_bind b;
@@ -453,7 +489,8 @@ void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
 		n->act->failed = true;
 		return;
 	}
-	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND; i = ipsp_binds_next(n->binds, i + 1)) {
+	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
+	     i = ipsp_binds_next(n->binds, i + 1)) {
 		if (!ipsp_binds_get(n->binds, i, &b) || b.kind != IPSP_BIND_SESSION || k == count)
 			continue;
 		kept[k].addr = ipsp_pool_addr(ipsp_pool_conf(n->pools[b.pool]), b.index);
@@ -474,7 +511,8 @@ void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
 	for (uint32_t i = 0; i < k; i++) {
 		struct ipsp_place at;
 		int p = ipsp_conf_find(&n->conf, kept[i].addr, &at.index);
-		struct ipsp_ident ident = {kept[i].text, kept[i].text + kept[i].n_sub, kept[i].n_sub, kept[i].n_ses};
+		struct ipsp_ident ident = {kept[i].text, kept[i].text + kept[i].n_sub,
+					   kept[i].n_sub, kept[i].n_ses};
 		at.pool = (uint16_t)p;
 		if (p < 0)
 			lost++;
@@ -482,19 +520,21 @@ void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
 			ipsp_rec_take(n, at, kept[i].ha, &ident);
 	}
 	if (lost > 0)
-		ipsp_say(n, IPSP_LOG_WARNING, "%u sessions were on addresses that are in no pool any more", lost);
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "%u sessions were on addresses that are in no pool any more", lost);
 	free(kept);
 }
 
 /*
- * no pool-share-protocol, or a reload that removed it. The books end: the side that owned all goes on
- * alone, the side that owned nothing serves nothing until something is shared with it again. The
+ * no pool-share-protocol, or a reload that removed it. The books end: the side that owned all goes
+ * on alone, the side that owned nothing serves nothing until something is shared with it again. The
  * peer is told for a moment, so that it doesn't take our going for our death.
  */
 static void disable(struct ipsp_node *n, bool force)
 {
 	bool all = ipsp_flow_owns_all(n), contact = ipsp_contact(n);
-	bool without = ipsp_flow_owns_none(n) && (n->side.shared || n->side.lost || n->side.grounded);
+	bool without =
+		ipsp_flow_owns_none(n) && (n->side.shared || n->side.lost || n->side.grounded);
 	bool owner = all && (n->side.shared || n->side.owner);
 
 	n->conf.psp.enabled = n->refused_enable = false;
@@ -504,7 +544,8 @@ static void disable(struct ipsp_node *n, bool force)
 		n->owed = 0;
 		n->peer.known = false;
 		ipsp_say(n, IPSP_LOG_WARNING,
-			 "IPSP is disabled by force: all addresses are served here; those that the peer owns may be in use there");
+			 "IPSP is disabled by force: all addresses are served here; those that the "
+			 "peer owns may be in use there");
 		return;
 	}
 	ipsp_rec_alone(n, owner ? IPSP_ALONE_OWNER : without ? IPSP_ALONE_WITHOUT : IPSP_ALONE);
@@ -516,7 +557,8 @@ static void disable(struct ipsp_node *n, bool force)
 		n->peer.known = false;
 }
 
-/* The peer has disabled IPSP: nobody will take anything from us, or give us anything, from here on. */
+/* The peer has disabled IPSP: nobody will take anything from us, or give us anything, from here on.
+ */
 void ipsp_flow_on_left(struct ipsp_node *n)
 {
 	if (!n->side.shared || n->side.lost)
@@ -525,8 +567,9 @@ void ipsp_flow_on_left(struct ipsp_node *n)
 	if (!none && !ipsp_flow_owns_all(n))
 		return; /* by force, with addresses shared out: the dead interval decides */
 	ipsp_rec_alone(n, none ? IPSP_ALONE_WITHOUT : IPSP_ALONE_OWNER);
-	ipsp_say(n, IPSP_LOG_NOTICE, none ? "the peer has disabled IPSP and owns all: nothing is served here"
-					  : "the peer has disabled IPSP: this side owns all and serves alone");
+	ipsp_say(n, IPSP_LOG_NOTICE,
+		 none ? "the peer has disabled IPSP and owns all: nothing is served here"
+		      : "the peer has disabled IPSP: this side owns all and serves alone");
 	n->hello_soon = true;
 }
 
@@ -550,10 +593,12 @@ static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, 0, "it was disabled already");
 	else if (!ev->force && ipsp_flow_shared_out(n))
 		done(n, ev, IPSP_ERR_SHARED_OUT,
-		     "addresses are shared out: wait until one side owns all, or --force, which may give an address twice");
+		     "addresses are shared out: wait until one side owns all, or --force, which "
+		     "may give an address twice");
 	else if (!ev->force && n->side.shared && n->used > 0 && !ipsp_contact(n))
 		done(n, ev, IPSP_ERR_SHARED_OUT,
-		     "the peer can't be told now, would take this side for dead and use the addresses of its sessions: wait for it, or --force");
+		     "the peer can't be told now, would take this side for dead and use the "
+		     "addresses of its sessions: wait for it, or --force");
 	else {
 		disable(n, ev->force);
 		done(n, ev, 0, NULL);
@@ -569,7 +614,8 @@ static void stop(struct ipsp_node *n, const struct ipsp_event *ev)
 	if (!n->side.terminated && settled(n) && peer_takes(n))
 		begin_termination(n);
 	else if (!n->side.terminated)
-		n->stop_at_once = true; /* nobody is there to take over: the dead interval decides */
+		n->stop_at_once =
+			true;	/* nobody is there to take over: the dead interval decides */
 	if (n->side.draining) { /* a clean stop ends a drain */
 		struct ipsp_side s = n->side;
 		s.draining = false;
@@ -620,10 +666,12 @@ void ipsp_flow_command(struct ipsp_node *n, const struct ipsp_event *ev)
 
 static bool role_is_fresh_secondary(const struct ipsp_node *n, const struct ipsp_context_conf *c)
 {
-	return c->psp.enabled && c->psp.role == IPSP_ROLE_SECONDARY && c->psp.mode == IPSP_MODE_ACTIVE && !n->side.shared;
+	return c->psp.enabled && c->psp.role == IPSP_ROLE_SECONDARY &&
+	       c->psp.mode == IPSP_MODE_ACTIVE && !n->side.shared;
 }
 
-int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf *conf, char why[128])
+int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf *conf,
+		       char why[128])
 {
 	struct ipsp_context_conf c;
 	bool was = n->conf.psp.enabled;
@@ -637,7 +685,8 @@ int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf
 			  ? ipsp_conf_may_change(&n->conf, &c, why)
 			  : 0;
 	bool out = ipsp_flow_shared_out(n) || (was && n->side.shared && n->used > 0);
-	if (!err && out && (!c.psp.enabled || c.psp.mode != IPSP_MODE_ACTIVE) && n->mode == IPSP_MODE_ACTIVE &&
+	if (!err && out && (!c.psp.enabled || c.psp.mode != IPSP_MODE_ACTIVE) &&
+	    n->mode == IPSP_MODE_ACTIVE &&
 	    !(ipsp_contact(n) && !c.psp.enabled && !ipsp_flow_shared_out(n)))
 		err = IPSP_ERR_SHARED_OUT;
 	if (!err && ipsp_flow_shared_out(n) && differ)
@@ -656,7 +705,8 @@ void ipsp_flow_conf(struct ipsp_node *n, const struct ipsp_event *ev)
 	int err = ipsp_node_may_conf(n, ev->conf, why);
 
 	if (err) {
-		ipsp_say(n, IPSP_LOG_WARNING, "the new configuration is refused: %s %s", ipsp_err_text(err), why);
+		ipsp_say(n, IPSP_LOG_WARNING, "the new configuration is refused: %s %s",
+			 ipsp_err_text(err), why);
 		ipsp_out_done(n, ev->token, ev->id, err, NULL);
 		return;
 	}
@@ -723,7 +773,8 @@ bool ipsp_flow_wants_takeover(struct ipsp_node *n)
 	if (n->takeover_at == IPSP_NEVER || n->now < n->takeover_at)
 		return false;
 	for (int i = 0; i < IPSP_WAITERS; i++)
-		if (n->waiters[i].used && n->waiters[i].command == IPSP_CMD_TAKEOVER && !n->side.primary) {
+		if (n->waiters[i].used && n->waiters[i].command == IPSP_CMD_TAKEOVER &&
+		    !n->side.primary) {
 			n->takeover_at = n->now + TAKEOVER_RTO;
 			return true;
 		}
@@ -735,7 +786,8 @@ static void stop_when_said(struct ipsp_node *n)
 {
 	if (!n->stopping || n->stopped || n->side_seq > n->flushed)
 		return;
-	bool said = settled(n) && n->stream.n == 0 && (add_up(n).move_idle == 0 || !peer_takes(n)) && !n->side.primary;
+	bool said = settled(n) && n->stream.n == 0 &&
+		    (add_up(n).move_idle == 0 || !peer_takes(n)) && !n->side.primary;
 	if (said || n->stop_at_once || !ipsp_contact(n)) {
 		n->stopped = true;
 		n->hello_soon = true;
@@ -764,8 +816,9 @@ ipsp_ms ipsp_flow_due(const struct ipsp_node *n)
 	for (int i = 0; i < IPSP_WAITERS; i++)
 		if (n->waiters[i].used && n->waiters[i].deadline < due)
 			due = n->waiters[i].deadline;
-	if (n->used == 0 && n->side.primary && n->side.p6 == IPSP_P6_ARMED && n->p6_sent_at != IPSP_NEVER &&
-	    n->p6_sent_at + P6_AGAIN_MS > n->now && n->p6_sent_at + P6_AGAIN_MS < due)
+	if (n->used == 0 && n->side.primary && n->side.p6 == IPSP_P6_ARMED &&
+	    n->p6_sent_at != IPSP_NEVER && n->p6_sent_at + P6_AGAIN_MS > n->now &&
+	    n->p6_sent_at + P6_AGAIN_MS < due)
 		due = n->p6_sent_at + P6_AGAIN_MS;
 	return due;
 }

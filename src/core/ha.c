@@ -3,8 +3,8 @@
  * that they have not answered.
  *
  * An answer names only an address, so every event is kept until it is answered, with the session
- * that it was for: the answer to an event whose session has ended meanwhile changes nothing, and the
- * answer to one whose request has ended is an ordinary release.
+ * that it was for: the answer to an event whose session has ended meanwhile changes nothing, and
+ * the answer to one whose request has ended is an ordinary release.
  */
 #include "core/node_int.h"
 
@@ -131,8 +131,8 @@ static void set_releasing(struct ipsp_node *n, struct ipsp_place at, bool on)
 
 	if (!ipsp_place_used(n, at, &b))
 		return;
-	uint8_t flags = (uint8_t)(on ? b.flags | IPSP_BIND_RELEASING
-				     : b.flags & ~IPSP_BIND_RELEASING);
+	uint8_t flags =
+		(uint8_t)(on ? b.flags | IPSP_BIND_RELEASING : b.flags & ~IPSP_BIND_RELEASING);
 	ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), flags);
 }
 
@@ -157,8 +157,8 @@ static void send_event(struct ipsp_node *n, const struct ipsp_asked *a)
 	n->stats.releases_asked++;
 }
 
-int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reason, uint64_t peer_id,
-		ipsp_ms deadline)
+int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reason,
+		uint64_t peer_id, ipsp_ms deadline)
 {
 	struct ipsp_bind b;
 
@@ -175,7 +175,7 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 	if (a && deadline != IPSP_NEVER && a->deadline == IPSP_NEVER && a->peer_id == 0 &&
 	    a->reason == IPSP_REASON_DUPLICATE)
 		return IPSP_ERR_IN_USE; /* it is being dropped for the owner: not ours to give */
-	if (a) { /* asked already: the newest request takes the answer */
+	if (a) {			/* asked already: the newest request takes the answer */
 		if (deadline == IPSP_NEVER || (a->deadline != IPSP_NEVER && a->peer_id != peer_id))
 			a->deadline = deadline;
 		if (peer_id != 0)
@@ -274,7 +274,8 @@ static void end_foreign(struct ipsp_node *n, struct ipsp_place at, const struct 
 	ipsp_rec_drop(n, at);
 }
 
-static void end_own(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b, bool timers)
+static void end_own(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b,
+		    bool timers)
 {
 	const struct ipsp_pool_conf *conf = &n->conf.pools[at.pool];
 	uint8_t flags = ipsp_pool_flags(n->pools[at.pool], at.index);
@@ -282,11 +283,11 @@ static void end_own(struct ipsp_node *n, struct ipsp_place at, const struct ipsp
 	if (!timers || conf->type == IPSP_POOL_STATIC || flags & (IPSP_ADDR_OWED | IPSP_ADDR_DUP))
 		ipsp_rec_drop(n, at);
 	else if (conf->hold_s > 0)
-		ipsp_rec_keep(n, at, IPSP_USE_HOLD, conf->hold_s,
-			      b->ident.subscriber, b->ident.n_subscriber);
+		ipsp_rec_keep(n, at, IPSP_USE_HOLD, conf->hold_s, b->ident.subscriber,
+			      b->ident.n_subscriber);
 	else if (conf->quarantine_s > 0)
-		ipsp_rec_keep(n, at, IPSP_USE_QUARANTINE, conf->quarantine_s,
-			      b->ident.subscriber, b->ident.n_subscriber);
+		ipsp_rec_keep(n, at, IPSP_USE_QUARANTINE, conf->quarantine_s, b->ident.subscriber,
+			      b->ident.n_subscriber);
 	else
 		ipsp_rec_drop(n, at);
 	if (flags & IPSP_ADDR_OWED)
@@ -326,7 +327,8 @@ static void end_for(struct ipsp_node *n, struct ipsp_place at, uint64_t peer_id)
 
 	if (!ipsp_place_used(n, at, &b))
 		return;
-	struct ipsp_ident who = {.subscriber = subscriber, .n_subscriber = b.ident.n_subscriber, .session = ""};
+	struct ipsp_ident who = {
+		.subscriber = subscriber, .n_subscriber = b.ident.n_subscriber, .session = ""};
 	memcpy(subscriber, b.ident.subscriber, b.ident.n_subscriber);
 	bool owed = ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED;
 	ipsp_ha_end(n, at, peer_id == 0);
@@ -373,8 +375,9 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 	if (ask) {
 		ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
 		ipsp_out_done(n, ev->token, ev->id, 0,
-			      n->has.has[b.ha].token ? "the HA is asked to end the session"
-						     : "the HA is not attached: it is asked when it comes");
+			      n->has.has[b.ha].token
+				      ? "the HA is asked to end the session"
+				      : "the HA is not attached: it is asked when it comes");
 		return;
 	}
 	end_for(n, at, waiting_peer(n, at));
@@ -460,7 +463,8 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 /* After a restart: sessions that have to be released, whoever was asked before. */
 void ipsp_ha_start(struct ipsp_node *n)
 {
-	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND; i = ipsp_binds_next(n->binds, i + 1)) {
+	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
+	     i = ipsp_binds_next(n->binds, i + 1)) {
 		struct ipsp_bind b;
 		if (!ipsp_binds_get(n->binds, i, &b) || b.kind != IPSP_BIND_SESSION)
 			continue;

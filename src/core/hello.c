@@ -103,7 +103,8 @@ static void i_am_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	n->stats.state_losses++;
 	ipsp_say(n, IPSP_LOG_ERROR,
-		 "this side has lost its state or fell behind it; the peer's books decide: locked until it shares again");
+		 "this side has lost its state or fell behind it; the peer's books decide: locked "
+		 "until it shares again");
 	ipsp_rec_lost(n);
 	struct ipsp_side s = n->side;
 	s.peer_books = h->books;
@@ -123,7 +124,8 @@ static void i_am_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 static void peer_is_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	n->stats.state_losses++;
-	ipsp_say(n, IPSP_LOG_ERROR, "the peer has lost its state: it is given anew what this side does not own");
+	ipsp_say(n, IPSP_LOG_ERROR,
+		 "the peer has lost its state: it is given anew what this side does not own");
 	ipsp_rec_resupply(n, h->books);
 	n->hello_soon = true;
 }
@@ -146,7 +148,8 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 	bool knows_me = h->peer_books == s->books;
 	bool known = s->peer_books == h->books;
 
-	/* what it applied or saw acknowledged, and this side does not know of, was lost here; and the reverse */
+	/* what it applied or saw acknowledged, and this side does not know of, was lost here; and
+	 * the reverse */
 	bool i_behind = knows_me && (h->applied > s->sent || h->known > s->applied);
 	bool peer_behind = known && (h->sent < s->applied || h->applied < s->acked);
 
@@ -183,7 +186,8 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (known && h->peer_books == 0)
 		return; /* it has not recorded our name yet */
 	if (known && h->peer_books != 0 && peer_shared && !peer_lost) {
-		/* each knows the other by another name: one of the two was restored from somewhere */
+		/* each knows the other by another name: one of the two was restored from somewhere
+		 */
 		if (!i_win(n, h))
 			i_am_lost(n, h);
 		return;
@@ -193,8 +197,8 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 		return;
 	}
 	/*
-	 * One that has lost its state finds it out by our hello, drops what it believes to own, and says so:
-	 * only then it is given anew. What it used meanwhile it reports.
+	 * One that has lost its state finds it out by our hello, drops what it believes to own, and
+	 * says so: only then it is given anew. What it used meanwhile it reports.
 	 */
 	if (peer_lost)
 		peer_is_lost(n, h);
@@ -210,8 +214,9 @@ static void shared_by_force(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	struct ipsp_side s = n->side;
 
-	if (s.shared || s.lost || !s.primary || !(h->flags & IPSP_HF_SHARED) || h->flags & IPSP_HF_LOST ||
-	    h->books != s.peer_books || (h->peer_books != s.books && h->peer_books != 0))
+	if (s.shared || s.lost || !s.primary || !(h->flags & IPSP_HF_SHARED) ||
+	    h->flags & IPSP_HF_LOST || h->books != s.peer_books ||
+	    (h->peer_books != s.books && h->peer_books != 0))
 		return;
 	s.shared = true;
 	ipsp_rec_side(n, &s, true);
@@ -237,7 +242,8 @@ static void agreed(struct ipsp_side *s, const struct ipsp_hello *h, const struct
 	s->agreed_primary = s->primary;
 	if (s->conf_mine == IPSP_ROLE_NONE) {
 		s->conf_mine = (uint8_t)ipsp_psp(n)->role;
-		s->conf_peer = h->flags & IPSP_HF_CONF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+		s->conf_peer =
+			h->flags & IPSP_HF_CONF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 	}
 }
 
@@ -252,7 +258,8 @@ static void first_agreement(struct ipsp_node *n, const struct ipsp_hello *h)
 	ipsp_flow_fit_role(n);
 	struct ipsp_side s = n->side;
 	s.conf_mine = s.conf_peer = IPSP_ROLE_NONE;
-	if (mine && (!s.primary || s.epoch < h->epoch || (h->flags & IPSP_HF_PRIMARY && s.epoch == h->epoch))) {
+	if (mine && (!s.primary || s.epoch < h->epoch ||
+		     (h->flags & IPSP_HF_PRIMARY && s.epoch == h->epoch))) {
 		s.epoch = (s.epoch > h->epoch ? s.epoch : h->epoch) + 1;
 		set_role(&s, true, n);
 	} else if (!mine && h->flags & IPSP_HF_PRIMARY && h->epoch >= s.epoch) {
@@ -277,7 +284,8 @@ static void adopt(struct ipsp_node *n, const struct ipsp_hello *h)
 	agreed(&s, h, n);
 	if (yield) {
 		s.conf_mine = (uint8_t)ipsp_psp(n)->role;
-		s.conf_peer = h->flags & IPSP_HF_CONF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+		s.conf_peer =
+			h->flags & IPSP_HF_CONF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 		n->stats.exchanges++;
 	}
 	ipsp_rec_side(n, &s, true);
@@ -341,13 +349,15 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 {
-	bool first = !n->peer.known || (!n->side.shared && !n->side.lost && n->side.peer_books != h->books);
+	bool first = !n->peer.known ||
+		     (!n->side.shared && !n->side.lost && n->side.peer_books != h->books);
 
 	n->stats.hellos_received++;
 	if (h->number <= n->peer.heard)
 		return; /* overtaken by a later one */
 	if (h->epoch > n->side.epoch && h->epoch - n->side.epoch > UINT32_MAX) {
-		n->stats.drop_range++; /* no pair gets there: a number made up to run into the end */
+		n->stats.drop_range++; /* no pair gets there: a number made up to run into the end
+					*/
 		return;
 	}
 	n->peer.known = true;
@@ -371,7 +381,8 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 		identify(n, h);
 	else if (n->side.lost && h->flags & IPSP_HF_SHARED && !(h->flags & IPSP_HF_LOST))
 		learn_books(n, h->books);
-	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost && h->books != n->side.peer_books)
+	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost &&
+		 h->books != n->side.peer_books)
 		peer_is_lost(n, h);
 	shared_by_force(n, h);
 	agree(n, h);
@@ -437,7 +448,8 @@ static void compared(struct ipsp_node *n, bool same)
 	if (same)
 		return;
 	ipsp_say(n, IPSP_LOG_ERROR,
-		 "the pools of the two sides are not identical (%zu difference%s, see ipspctl check-config): nothing is shared until both files say the same",
+		 "the pools of the two sides are not identical (%zu difference%s, see ipspctl "
+		 "check-config): nothing is shared until both files say the same",
 		 c->n_lines, c->n_lines == 1 ? "" : "s");
 	for (size_t i = 0; i < c->n_lines && i < 20; i++)
 		ipsp_say(n, IPSP_LOG_ERROR, "difference: %.180s", c->lines[i]);
@@ -452,7 +464,8 @@ static void compare_encoded(struct ipsp_node *n)
 	lines_clear(c);
 	ipsp_conf_init(&theirs, n->conf.name);
 	if (ipsp_conf_decode_pools(c->theirs.data, c->theirs.len, &theirs) == 0)
-		differs = ipsp_conf_diff(n->pools_from_log ? &n->file : &n->conf, &theirs, add_line, c);
+		differs = ipsp_conf_diff(n->pools_from_log ? &n->file : &n->conf, &theirs, add_line,
+					 c);
 	else
 		add_line(c, "pools", "readable", "definitions that this version cannot read");
 	ipsp_conf_fini(&theirs);

@@ -10,13 +10,14 @@
 #include "core/node_int.h"
 
 #define SENT_RING    (sizeof(((struct ipsp_peer_facts *)0)->sent_at) / sizeof(ipsp_ms))
-#define VETO_MS      30000 /* a vetoed takeover is asked again after this */
+#define VETO_MS	     30000 /* a vetoed takeover is asked again after this */
 #define HOOK_WAIT_MS 35000 /* the shell answers within 30 s; this does not rely on it */
 
 /* Ten hello intervals of the peer's; of ours as long as its are not known. */
 static uint32_t ten_hellos(const struct ipsp_node *n)
 {
-	uint32_t hello = n->peer.hello.hello_ms ? n->peer.hello.hello_ms : ipsp_psp(n)->hello_interval_ms;
+	uint32_t hello =
+		n->peer.hello.hello_ms ? n->peer.hello.hello_ms : ipsp_psp(n)->hello_interval_ms;
 	return hello > UINT32_MAX / 10 ? UINT32_MAX : hello * 10;
 }
 
@@ -30,12 +31,15 @@ static uint32_t wanted_dead_ms(const struct ipsp_node *n)
 {
 	if (ipsp_psp(n)->dead_interval_ms != 0)
 		return ipsp_psp(n)->dead_interval_ms;
-	return n->peer.hello.hello_ms != 0 || n->lease.dead_ms == 0 ? ten_hellos(n) : n->lease.dead_ms;
+	return n->peer.hello.hello_ms != 0 || n->lease.dead_ms == 0 ? ten_hellos(n)
+								    : n->lease.dead_ms;
 }
 
 uint32_t ipsp_loss_ms(const struct ipsp_node *n)
 {
-	uint32_t loss = ten_hellos(n), most = ipsp_psp(n)->dead_interval_ms == 0 ? n->lease.dead_ms : n->lease.dead_ms / 2;
+	uint32_t loss = ten_hellos(n), most = ipsp_psp(n)->dead_interval_ms == 0
+						      ? n->lease.dead_ms
+						      : n->lease.dead_ms / 2;
 
 	if (loss > most)
 		loss = most;
@@ -43,8 +47,8 @@ uint32_t ipsp_loss_ms(const struct ipsp_node *n)
 }
 
 /*
- * How often a hello is sent: the configured interval, but eight in the shorter of the two dead intervals.
- * An echo may be two intervals old, and has to be younger than half a dead interval.
+ * How often a hello is sent: the configured interval, but eight in the shorter of the two dead
+ * intervals. An echo may be two intervals old, and has to be younger than half a dead interval.
  */
 uint32_t ipsp_hello_ms(const struct ipsp_node *n)
 {
@@ -63,7 +67,8 @@ bool ipsp_heard(const struct ipsp_node *n)
 	       n->now - n->peer.heard_at < ipsp_loss_ms(n);
 }
 
-/* An echo is as old as our own hellos are rare: ten of the longer interval, at most half a dead interval. */
+/* An echo is as old as our own hellos are rare: ten of the longer interval, at most half a dead
+ * interval. */
 static bool peer_hears_us(const struct ipsp_node *n)
 {
 	uint32_t mine = 10 * ipsp_hello_ms(n), most = n->lease.dead_ms / 2, loss = ipsp_loss_ms(n);
@@ -170,8 +175,8 @@ void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
 
 /*
  * For the hello that is about to be built: the newest number of the peer's to promise on. Only in
- * the agreed epoch, with no healing open, and while the peer hears us: so one-way loss stops promises
- * both ways and ends in one takeover.
+ * the agreed epoch, with no healing open, and while the peer hears us: so one-way loss stops
+ * promises both ways and ends in one takeover.
  */
 uint32_t ipsp_lease_promise(struct ipsp_node *n)
 {
@@ -179,7 +184,8 @@ uint32_t ipsp_lease_promise(struct ipsp_node *n)
 	bool agreed = n->peer.known && h->epoch == n->side.epoch &&
 		      !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary;
 
-	if (!agreed || n->side.licence || n->side.lost || (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
+	if (!agreed || n->side.licence || n->side.lost ||
+	    (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
 		return n->peer.promised;
 	if (ipsp_sync_healing(n) || !ipsp_contact(n) || n->peer.heard <= n->peer.promised)
 		return n->peer.promised;
@@ -214,7 +220,8 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 	s.primary = true;
 	s.licence = true;
 	s.yielded = s.yielded_loan = false;
-	if (force) { /* the operator answers for the peer: it may be that we never shared, or lost all */
+	if (force) { /* the operator answers for the peer: it may be that we never shared, or lost
+			all */
 		s.shared = true;
 		s.lost = s.grounded = false;
 	}

@@ -142,15 +142,18 @@ static void deferred_out(struct ipsp_node *n)
 		/* the flush may have taken longer than the lease that the assignment rests on */
 		if (!ipsp_may_assign(n))
 			n->act->valid_until = 0;
-		else if (n->side.shared && !n->side.licence && n->lease.lease_end < n->act->valid_until)
+		else if (n->side.shared && !n->side.licence &&
+			 n->lease.lease_end < n->act->valid_until)
 			n->act->valid_until = n->lease.lease_end;
 	}
 	if (done > 0)
-		memmove(n->deferred, n->deferred + done, (n->n_deferred - done) * sizeof *n->deferred);
+		memmove(n->deferred, n->deferred + done,
+			(n->n_deferred - done) * sizeof *n->deferred);
 	n->n_deferred -= done;
 }
 
-/* --------------------------------------------------------------- the lease ran out while writing */
+/* --------------------------------------------------------------- the lease ran out while writing
+ */
 
 void ipsp_node_late(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
 {
@@ -170,9 +173,11 @@ void ipsp_node_late(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
 			n->late = late;
 			n->cap_late = cap;
 		}
-		for (size_t j = i + 1; j < act->n_outs; j++) /* confirmed in the same turn: so is that */
-			if (act->outs[j].type == IPSP_OUT_ANSWER && !act->outs[j].err && !act->outs[j].fresh &&
-			    act->outs[j].pool == o->pool && act->outs[j].index == o->index)
+		for (size_t j = i + 1; j < act->n_outs;
+		     j++) /* confirmed in the same turn: so is that */
+			if (act->outs[j].type == IPSP_OUT_ANSWER && !act->outs[j].err &&
+			    !act->outs[j].fresh && act->outs[j].pool == o->pool &&
+			    act->outs[j].index == o->index)
 				act->outs[j].err = IPSP_ERR_LOCKED;
 		uint32_t bind = ipsp_pool_bind(n->pools[o->pool], o->index);
 		n->late[n->n_late++] = (struct ipsp_late){o->pool, o->index, bind};
@@ -255,7 +260,8 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	n->has_hook = init->has_hook;
 	n->now = init->now;
 	n->blank = true;
-	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at = IPSP_NEVER;
+	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at =
+		IPSP_NEVER;
 	n->takeover_at = n->p6_sent_at = IPSP_NEVER;
 	if (ipsp_conf_copy(&n->conf, init->conf) != 0) {
 		free(n);
@@ -263,8 +269,9 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	}
 	ipsp_conf_sort(&n->conf);
 	n->mode = n->conf.psp.mode;
-	n->built_own = n->conf.psp.enabled && n->conf.psp.role == IPSP_ROLE_SECONDARY ? IPSP_OWN_PEER
-										      : IPSP_OWN_OURS;
+	n->built_own = n->conf.psp.enabled && n->conf.psp.role == IPSP_ROLE_SECONDARY
+			       ? IPSP_OWN_PEER
+			       : IPSP_OWN_OURS;
 	uint8_t seed[32];
 	ipsp_rng_bytes(&n->rng, seed, sizeof seed);
 	ipsp_seal_init(&n->seal, &n->conf.psp, seed);
@@ -294,7 +301,8 @@ void ipsp_node_free(struct ipsp_node *n)
 	free(n);
 }
 
-/* The pools of @conf come into force, and its old ones are left in @conf. Sessions are carried over. */
+/* The pools of @conf come into force, and its old ones are left in @conf. Sessions are carried
+ * over. */
 static void swap_pools(struct ipsp_node *n, struct ipsp_context_conf *conf, enum ipsp_own own)
 {
 	struct ipsp_pool_conf *pools = n->conf.pools;
@@ -315,7 +323,8 @@ static void settle_pools(struct ipsp_node *n)
 	if (ipsp_flow_shared_out(n)) {
 		n->pools_from_log = true;
 		ipsp_say(n, IPSP_LOG_ERROR,
-			 "the pools of the file differ from those that are shared out with the peer: the shared ones stay in force; put the file back");
+			 "the pools of the file differ from those that are shared out with the "
+			 "peer: the shared ones stay in force; put the file back");
 		return;
 	}
 	bool none = ipsp_flow_owns_none(n);
@@ -328,12 +337,14 @@ static void settle_pools(struct ipsp_node *n)
 	ipsp_conf_fini(&copy);
 }
 
-/* Durable only as far as the second before: on another boot sessions are kept for their subscribers. */
+/* Durable only as far as the second before: on another boot sessions are kept for their
+ * subscribers. */
 static void after_reboot(struct ipsp_node *n)
 {
 	if (ipsp_psp(n)->durability == IPSP_DURABLE_POWER)
 		return;
-	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND; i = ipsp_binds_next(n->binds, i + 1)) {
+	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
+	     i = ipsp_binds_next(n->binds, i + 1)) {
 		char subscriber[256];
 		struct ipsp_bind b;
 		if (!ipsp_binds_get(n->binds, i, &b) || b.kind != IPSP_BIND_SESSION)
@@ -348,10 +359,17 @@ static void after_reboot(struct ipsp_node *n)
 			ipsp_ha_end(n, at, false);
 			continue;
 		}
-		if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS || owed || ipsp_is_static(n, at.pool))
+		if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS || owed ||
+		    ipsp_is_static(n, at.pool))
 			ipsp_rec_drop(n, at);
 		else
 			ipsp_rec_keep(n, at, IPSP_USE_HOLD, hold_s, subscriber, len);
+	}
+	/* a reboot is no drop to zero: the HAs come back for what is held for them */
+	if (n->side.p6 == IPSP_P6_ARMED && !n->side.draining) {
+		struct ipsp_side s = n->side;
+		s.p6 = IPSP_P6_IDLE;
+		ipsp_rec_side(n, &s, false);
 	}
 }
 
@@ -376,15 +394,19 @@ static void start_side(struct ipsp_node *n)
 
 	s.terminated = false;
 	if (s.dead_ms == 0)
-		s.dead_ms = psp->dead_interval_ms ? psp->dead_interval_ms : 10 * psp->hello_interval_ms;
+		s.dead_ms =
+			psp->dead_interval_ms ? psp->dead_interval_ms : 10 * psp->hello_interval_ms;
 	if (psp->enabled && !s.shared && !s.lost && !s.licence) {
 		bool primary = psp->role == IPSP_ROLE_PRIMARY;
-		n->refused_enable = !primary && n->used > 0 && psp->mode == IPSP_MODE_ACTIVE && !s.owner && !s.grounded;
+		n->refused_enable = !primary && n->used > 0 && psp->mode == IPSP_MODE_ACTIVE &&
+				    !s.owner && !s.grounded;
 		if (n->refused_enable)
 			ipsp_say(n, IPSP_LOG_ERROR,
-				 "still-used: a new secondary must have no sessions, and this context has %u: IPSP stays disabled",
+				 "still-used: a new secondary must have no sessions, and this "
+				 "context has %u: IPSP stays disabled",
 				 n->used);
-		else if (primary != s.primary && !(s.owner && s.primary)) { /* who owned all goes on, whatever its role */
+		else if (primary != s.primary &&
+			 !(s.owner && s.primary)) { /* who owned all goes on, whatever its role */
 			s.primary = primary;
 			s.epoch += primary ? 1 : 0;
 		}
@@ -394,15 +416,20 @@ static void start_side(struct ipsp_node *n)
 	if (!psp->enabled && ipsp_flow_shared_out(n)) {
 		n->refused_enable = true;
 		ipsp_say(n, IPSP_LOG_ERROR,
-			 "shared-out: the file has no pool-share-protocol, but addresses are shared out with the peer: nothing is served; put it back, or no pool-share-protocol --force");
+			 "shared-out: the file has no pool-share-protocol, but addresses are "
+			 "shared out with the peer: nothing is served; put it back, or no "
+			 "pool-share-protocol --force");
 	} else if (!psp->enabled && (s.shared || s.lost)) {
 		ipsp_rec_alone(n, ipsp_flow_owns_none(n) ? IPSP_ALONE_WITHOUT : IPSP_ALONE_OWNER);
 	} else if (psp->enabled && !n->refused_enable) {
 		ipsp_flow_fit_role(n);
 	}
-	if (psp->enabled && n->mode != IPSP_MODE_ACTIVE && (ipsp_flow_shared_out(n) || (s.shared && n->used > 0))) {
+	if (psp->enabled && n->mode != IPSP_MODE_ACTIVE &&
+	    (ipsp_flow_shared_out(n) || (s.shared && n->used > 0))) {
 		n->mode = IPSP_MODE_ACTIVE;
-		ipsp_say(n, IPSP_LOG_ERROR, "shared-out: the file's mode is refused while addresses are shared out; mode active");
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "shared-out: the file's mode is refused while addresses are shared out; "
+			 "mode active");
 	}
 }
 
@@ -479,12 +506,14 @@ static void count_drop(struct ipsp_node *n, int err)
 		if (n->now - n->seal_said_at >= 60000 || n->seal_said_at == 0) {
 			n->seal_said_at = n->now;
 			ipsp_say(n, IPSP_LOG_WARNING,
-				 "datagrams from the peer's address do not open with our key: do both sides have the same key-file, or both auth = \"none\"?");
+				 "datagrams from the peer's address do not open with our key: do "
+				 "both sides have the same key-file, or both auth = \"none\"?");
 		}
 	}
 }
 
-/* Heard both ways: what the books give the peer is its own again; what is used of it is reported. */
+/* Heard both ways: what the books give the peer is its own again; what is used of it is reported.
+ */
 static void end_licence(struct ipsp_node *n)
 {
 	struct ipsp_side s;
@@ -539,7 +568,8 @@ static void datagram(struct ipsp_node *n, const struct ipsp_event *ev)
 
 	if (!ipsp_link_open(n) || n->stopped)
 		return;
-	int opened = ipsp_seal_open(&n->seal, ev->bytes, ev->n_bytes, plain, &plain_n, reply, &reply_n);
+	int opened =
+		ipsp_seal_open(&n->seal, ev->bytes, ev->n_bytes, plain, &plain_n, reply, &reply_n);
 	if (opened < 0) {
 		count_drop(n, opened);
 		return;
@@ -596,7 +626,8 @@ static void tell_role(struct ipsp_node *n)
 {
 	if (n->side_seq > n->flushed || n->licence_pending)
 		return;
-	bool changed = n->told_any && (n->told_epoch != n->side.epoch || n->told_primary != n->side.primary);
+	bool changed = n->told_any &&
+		       (n->told_epoch != n->side.epoch || n->told_primary != n->side.primary);
 	bool role = n->told_any && n->told_primary != n->side.primary;
 	n->told_any = true;
 	n->told_epoch = n->side.epoch;
@@ -606,7 +637,8 @@ static void tell_role(struct ipsp_node *n)
 	n->state_changed = true;
 	ipsp_out_trap(n, IPSP_TRAP_ROLE_CHANGE, IPSP_ADDR_NONE);
 	ipsp_out_hook(n, IPSP_HOOK_ROLE_CHANGE, IPSP_ADDR_NONE);
-	ipsp_say(n, IPSP_LOG_NOTICE, "%s %s, epoch %llu", role ? "this side is now" : "this side stays",
+	ipsp_say(n, IPSP_LOG_NOTICE, "%s %s, epoch %llu",
+		 role ? "this side is now" : "this side stays",
 		 n->side.primary ? "primary" : "secondary", (unsigned long long)n->side.epoch);
 }
 
@@ -656,7 +688,8 @@ static void end_turn(struct ipsp_node *n)
 	}
 }
 
-void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms now, struct ipsp_actions *act)
+void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms now,
+		    struct ipsp_actions *act)
 {
 	n->act = act;
 	if (now > n->now)

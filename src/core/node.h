@@ -4,20 +4,21 @@
  *
  * A turn of a shell, for each node:
  *   1. for every event that came: ipsp_node_step(node, &ev, now, act);
- *   2. one ipsp_node_step(node, {IPSP_EV_END}, now, act): the lease is looked at again, and what is to
- *      be sent is packed into datagrams;
+ *   2. one ipsp_node_step(node, {IPSP_EV_END}, now, act): the lease is looked at again, and what is
+ * to be sent is packed into datagrams;
  *   3. act->lease_set: overwrite the context's small lease file (not flushed);
  *      act->recs: append to the log (written; one write for all contexts);
  *      act->want_flush: a flush that covers these records is to begin now (else within a second);
  *   4. ipsp_node_late(node, the time now, act), and only then act->outs, in order;
- *   5. when a flush has completed: IPSP_EV_FLUSHED with the value that act->rec_seq had when the last record
- *      it covers was written.
- * What must wait for a flush is kept back inside of the node until then: every out of an actions list
- * may be carried out as soon as the records of the same list are written.
+ *   5. when a flush has completed: IPSP_EV_FLUSHED with the value that act->rec_seq had when the
+ * last record it covers was written. What must wait for a flush is kept back inside of the node
+ * until then: every out of an actions list may be carried out as soon as the records of the same
+ * list are written.
  *
  * When a write or a flush fails the shell stops (a full disk excepted: IPSP_EV_DISK_FULL).
  *
- * Start: ipsp_node_new, ipsp_node_replay for every record of the log in order, ipsp_node_start. Then steps.
+ * Start: ipsp_node_new, ipsp_node_replay for every record of the log in order, ipsp_node_start.
+ * Then steps.
  */
 #ifndef IPSP_CORE_NODE_H
 #define IPSP_CORE_NODE_H
@@ -36,19 +37,21 @@
 /* ---------------------------------------------------------------- events */
 
 enum ipsp_event_type {
-	IPSP_EV_TICK,     /* the time of ipsp_node_due has come (or just: time has passed) */
-	IPSP_EV_END,      /* the last step of a turn */
+	IPSP_EV_TICK,	  /* the time of ipsp_node_due has come (or just: time has passed) */
+	IPSP_EV_END,	  /* the last step of a turn */
 	IPSP_EV_FLUSHED,  /* .seq: all records up to it are durable */
 	IPSP_EV_DATAGRAM, /* .bytes: from the peer's address and port, with TTL 255 */
-	IPSP_EV_ATTACH,   /* an HA has connected: .ha_name, .token. Any earlier one of that name is gone */
-	IPSP_EV_DETACH,   /* .token */
+	IPSP_EV_ATTACH,	  /* an HA has connected: .ha_name, .token. Any earlier one of that name is
+			     gone */
+	IPSP_EV_DETACH,	  /* .token */
 	IPSP_EV_REQUEST,  /* .token (0: an operator's one-shot), .id, .ask... */
 	IPSP_EV_RELEASE,  /* .token, .id, .addr: the session that has it ends */
 	IPSP_EV_RELEASED, /* .token, .addr: answers a release event */
 	IPSP_EV_COMMAND,  /* .command, .force, .mode; .token, .id: who is told (IPSP_OUT_DONE) */
-	IPSP_EV_HOOK,     /* the takeover-check hook has ended: .yes */
-	IPSP_EV_CONF,     /* .conf: a new configuration, already checked on its own; .token, .id are told */
-	IPSP_EV_DISK,     /* .full: the disk is full, or has room again */
+	IPSP_EV_HOOK,	  /* the takeover-check hook has ended: .yes */
+	IPSP_EV_CONF,	  /* .conf: a new configuration, already checked on its own; .token, .id are
+			     told */
+	IPSP_EV_DISK,	  /* .full: the disk is full, or has room again */
 	IPSP_EVENT_TYPES
 };
 
@@ -57,10 +60,10 @@ enum ipsp_command {
 	IPSP_CMD_UNDRAIN,
 	IPSP_CMD_TERMINATE,
 	IPSP_CMD_TAKEOVER, /* .force */
-	IPSP_CMD_MODE,     /* .mode */
+	IPSP_CMD_MODE,	   /* .mode */
 	IPSP_CMD_DISABLE,  /* no pool-share-protocol; .force */
-	IPSP_CMD_CHECK,    /* check-config: done when both definitions were compared */
-	IPSP_CMD_STOP,     /* SIGTERM: graceful termination, then IPSP_OUT_STOPPED */
+	IPSP_CMD_CHECK,	   /* check-config: done when both definitions were compared */
+	IPSP_CMD_STOP,	   /* SIGTERM: graceful termination, then IPSP_OUT_STOPPED */
 	IPSP_COMMANDS
 };
 
@@ -74,10 +77,10 @@ struct ipsp_event {
 	const uint8_t *bytes; /* borrowed for the step */
 	size_t n_bytes;
 	uint64_t token, id;
-	const char *ha_name;      /* ATTACH: 1..31 characters */
+	const char *ha_name;	  /* ATTACH: 1..31 characters */
 	struct ipsp_ident ident;  /* REQUEST: borrowed for the step */
 	const char *pool, *group; /* REQUEST: NULL when not given */
-	struct ipsp_addr addr;    /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
+	struct ipsp_addr addr;	  /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
 	enum ipsp_command command;
 	bool force, yes, full;
 	enum ipsp_mode mode;
@@ -87,15 +90,19 @@ struct ipsp_event {
 /* ---------------------------------------------------------------- actions */
 
 enum ipsp_out_type {
-	IPSP_OUT_DATAGRAM,  /* .off, .len in act->bytes: to the peer's address and port, TTL 255 */
-	IPSP_OUT_ANSWER,    /* a REQUEST: .token, .id, .err; when 0: .addr, .pool (number), .plen */
-	IPSP_OUT_DONE,      /* a RELEASE, a COMMAND or a CONF: .token, .id, .err, .text (words, may be "") */
-	IPSP_OUT_RELEASE,   /* to the HA .token: end this session: .addr, subscriber and session in act->bytes, .reason */
+	IPSP_OUT_DATAGRAM, /* .off, .len in act->bytes: to the peer's address and port, TTL 255 */
+	IPSP_OUT_ANSWER,   /* a REQUEST: .token, .id, .err; when 0: .addr, .pool (number), .plen */
+	IPSP_OUT_DONE,	  /* a RELEASE, a COMMAND or a CONF: .token, .id, .err, .text (words, may be
+			     "") */
+	IPSP_OUT_RELEASE, /* to the HA .token: end this session: .addr, subscriber and session in
+			     act->bytes, .reason */
 	IPSP_OUT_CANCELLED, /* to the HA .token: the release event for .addr is void */
-	IPSP_OUT_STATE,     /* role or state changed: to every attached HA of this context (.token 0) or one */
-	IPSP_OUT_TRAP,      /* .trap */
-	IPSP_OUT_HOOK,      /* .hook; for IPSP_HOOK_TAKEOVER_CHECK an IPSP_EV_HOOK must follow */
-	IPSP_OUT_STOPPED,   /* after IPSP_CMD_STOP: all is said and acknowledged, or there is nobody to say it to */
+	IPSP_OUT_STATE, /* role or state changed: to every attached HA of this context (.token 0) or
+			   one */
+	IPSP_OUT_TRAP,	/* .trap */
+	IPSP_OUT_HOOK,	/* .hook; for IPSP_HOOK_TAKEOVER_CHECK an IPSP_EV_HOOK must follow */
+	IPSP_OUT_STOPPED, /* after IPSP_CMD_STOP: all is said and acknowledged, or there is nobody
+			     to say it to */
 	IPSP_OUT_TYPES
 };
 
@@ -103,7 +110,7 @@ enum ipsp_reason { IPSP_REASON_HANDOFF, IPSP_REASON_DUPLICATE, IPSP_REASON_TERMI
 
 enum ipsp_trap {
 	IPSP_TRAP_ALL_ADDRS_FREE, /* starIPSPAllAddrsFree */
-	IPSP_TRAP_PEER_UP,        /* the rest: IPSPD-MIB */
+	IPSP_TRAP_PEER_UP,	  /* the rest: IPSPD-MIB */
 	IPSP_TRAP_PEER_LOST,
 	IPSP_TRAP_PEER_DOWN,
 	IPSP_TRAP_ROLE_CHANGE,
@@ -131,23 +138,24 @@ struct ipsp_out {
 	struct ipsp_addr addr;
 	uint16_t pool;
 	uint8_t plen;
-	bool fresh;              /* ANSWER: a new assignment; with .index and .seq the node's own */
+	bool fresh; /* ANSWER: a new assignment; with .index and .seq the node's own */
 	uint32_t index;
 	uint64_t seq;
 	enum ipsp_reason reason;
 	enum ipsp_trap trap;
 	enum ipsp_hook hook;
-	size_t off, len;         /* DATAGRAM; RELEASE: the subscriber */
-	size_t off2, len2;       /* RELEASE: the session */
-	const char *text;        /* DONE: static, or NULL */
+	size_t off, len;   /* DATAGRAM; RELEASE: the subscriber */
+	size_t off2, len2; /* RELEASE: the session */
+	const char *text;  /* DONE: static, or NULL */
 };
 
 /* What is kept of the lease in a small file, valid on one boot of the host only. */
 struct ipsp_lease_note {
-	ipsp_ms lease_end;    /* this side may assign until then */
-	ipsp_ms quiet_since;  /* the last promise made, or the start of the silence that is watched */
-	ipsp_ms alive_at;     /* the last time that this was written */
-	uint32_t dead_ms;     /* own dead interval in force */
+	ipsp_ms lease_end;   /* this side may assign until then */
+	ipsp_ms quiet_since; /* the last promise made, or the start of the silence that is watched
+			      */
+	ipsp_ms alive_at;    /* the last time that this was written */
+	uint32_t dead_ms;    /* own dead interval in force */
 	uint32_t peer_dead_ms;
 };
 
@@ -161,7 +169,7 @@ struct ipsp_actions {
 	size_t n_outs, cap_outs;
 	struct ipsp_buf bytes;
 	ipsp_ms valid_until; /* see ipsp_node_late */
-	bool failed; /* memory ran out: the shell stops as for a failed write */
+	bool failed;	     /* memory ran out: the shell stops as for a failed write */
 };
 
 void ipsp_actions_init(struct ipsp_actions *act);
@@ -174,22 +182,23 @@ struct ipsp_node;
 
 struct ipsp_node_init {
 	const struct ipsp_context_conf *conf; /* copied; ipsp_conf_check found no fault */
-	uint8_t seed[32];                     /* fresh random bytes, never the same twice */
-	bool has_hook;                        /* takeovers are to be asked for by IPSP_HOOK_TAKEOVER_CHECK */
-	const char *version;                  /* of the program, said in hellos */
-	ipsp_ms now;                          /* at which replay happens: what was kept for a time is kept from here on */
+	uint8_t seed[32];		      /* fresh random bytes, never the same twice */
+	bool has_hook;	     /* takeovers are to be asked for by IPSP_HOOK_TAKEOVER_CHECK */
+	const char *version; /* of the program, said in hellos */
+	ipsp_ms now; /* at which replay happens: what was kept for a time is kept from here on */
 };
 
 struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init); /* NULL: no memory */
 void ipsp_node_free(struct ipsp_node *node);
 
-/* One record as it was in act->recs (without its length), in order. IPSP_ERR_FORMAT: damaged or of a newer version. */
+/* One record as it was in act->recs (without its length), in order. IPSP_ERR_FORMAT: damaged or of
+ * a newer version. */
 int ipsp_node_replay(struct ipsp_node *node, const uint8_t *rec, size_t n);
 
 struct ipsp_start {
 	ipsp_ms now;
-	bool same_boot;                       /* the host has not been restarted since .lease was written */
-	const struct ipsp_lease_note *lease;  /* NULL: there was none, or it was unreadable */
+	bool same_boot; /* the host has not been restarted since .lease was written */
+	const struct ipsp_lease_note *lease; /* NULL: there was none, or it was unreadable */
 };
 void ipsp_node_start(struct ipsp_node *node, const struct ipsp_start *start,
 		     struct ipsp_actions *act);
@@ -204,26 +213,30 @@ void ipsp_node_step(struct ipsp_node *node, const struct ipsp_event *ev, ipsp_ms
  */
 void ipsp_node_late(struct ipsp_node *node, ipsp_ms now, struct ipsp_actions *act);
 
-ipsp_ms ipsp_node_due(const struct ipsp_node *node); /* when to feed IPSP_EV_TICK; may be in the past: at once */
+ipsp_ms ipsp_node_due(
+	const struct ipsp_node *node); /* when to feed IPSP_EV_TICK; may be in the past: at once */
 
 /*
- * Compaction: the whole durable state as records, in slices. Start with *cursor = 0; every call appends
- * records (in the form of act->recs) of about @max bytes to @recs and moves the cursor; returns
- * false when that was the last. Steps may be taken between slices as long as their records are appended
- * to the same new log in the order in which all this happened: replay of the result then gives the
- * present state. When something happened that makes the slices so far worthless (rare: books lost
- * and made anew) it returns false with *cursor == IPSP_SNAPSHOT_VOID: throw the new log away.
+ * Compaction: the whole durable state as records, in slices. Start with *cursor = 0; every call
+ * appends records (in the form of act->recs) of about @max bytes to @recs and moves the cursor;
+ * returns false when that was the last. Steps may be taken between slices as long as their records
+ * are appended to the same new log in the order in which all this happened: replay of the result
+ * then gives the present state. When something happened that makes the slices so far worthless
+ * (rare: books lost and made anew) it returns false with *cursor == IPSP_SNAPSHOT_VOID: throw the
+ * new log away.
  */
 #define IPSP_SNAPSHOT_VOID UINT64_MAX
 bool ipsp_node_snapshot(const struct ipsp_node *node, uint64_t *cursor, size_t max,
 			struct ipsp_buf *recs);
 
 /*
- * May this configuration, already found good on its own, come into force now? 0, IPSP_ERR_SHARED_OUT,
- * IPSP_ERR_STILL_USED or IPSP_ERR_NOMEM; @why gets the key that may not change, or "". Asked of
- * all contexts before IPSP_EV_CONF is posted to any, so that a reload is taken whole or not at all.
+ * May this configuration, already found good on its own, come into force now? 0,
+ * IPSP_ERR_SHARED_OUT, IPSP_ERR_STILL_USED or IPSP_ERR_NOMEM; @why gets the key that may not
+ * change, or "". Asked of all contexts before IPSP_EV_CONF is posted to any, so that a reload is
+ * taken whole or not at all.
  */
-int ipsp_node_may_conf(const struct ipsp_node *node, const struct ipsp_context_conf *conf, char why[128]);
+int ipsp_node_may_conf(const struct ipsp_node *node, const struct ipsp_context_conf *conf,
+		       char why[128]);
 
 /* ---------------------------------------------------------------- looking */
 
@@ -241,12 +254,27 @@ enum ipsp_state {
 	IPSP_ST_TERMINATED,
 	IPSP_STATES
 };
-enum ipsp_peer_state { IPSP_PEER_UNKNOWN, IPSP_PEER_UP, IPSP_PEER_LOST, IPSP_PEER_DOWN, IPSP_PEER_STATES };
-enum ipsp_waiting { IPSP_WAIT_NONE, IPSP_WAIT_PEER, IPSP_WAIT_LEASE, IPSP_WAIT_HEALING, IPSP_WAIT_SILENCE, IPSP_WAIT_FIRST_GRANT, IPSP_WAIT_VETO, IPSP_WAITS };
+enum ipsp_peer_state {
+	IPSP_PEER_UNKNOWN,
+	IPSP_PEER_UP,
+	IPSP_PEER_LOST,
+	IPSP_PEER_DOWN,
+	IPSP_PEER_STATES
+};
+enum ipsp_waiting {
+	IPSP_WAIT_NONE,
+	IPSP_WAIT_PEER,
+	IPSP_WAIT_LEASE,
+	IPSP_WAIT_HEALING,
+	IPSP_WAIT_SILENCE,
+	IPSP_WAIT_FIRST_GRANT,
+	IPSP_WAIT_VETO,
+	IPSP_WAITS
+};
 
-const char *ipsp_role_word(enum ipsp_role role);              /* "primary" */
-const char *ipsp_mode_word(enum ipsp_mode mode);              /* "check-config" */
-const char *ipsp_state_word(enum ipsp_state state);           /* "peer-lost" */
+const char *ipsp_role_word(enum ipsp_role role);	      /* "primary" */
+const char *ipsp_mode_word(enum ipsp_mode mode);	      /* "check-config" */
+const char *ipsp_state_word(enum ipsp_state state);	      /* "peer-lost" */
 const char *ipsp_peer_state_word(enum ipsp_peer_state state); /* "up" */
 const char *ipsp_waiting_word(enum ipsp_waiting waiting);     /* "lease"; NULL for NONE */
 
@@ -262,11 +290,11 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	enum ipsp_waiting waiting;
 	ipsp_ms waiting_ms, last_heard_ms, dead_in_ms;
 	char peer_version[16];
-	uint32_t peer_used;      /* sessions on the other side, as last said */
+	uint32_t peer_used; /* sessions on the other side, as last said */
 	uint32_t dead_interval_ms;
 	uint64_t sent, applied, acked; /* numbers of the two streams */
 	uint32_t open_requests, duplicates_open;
-	bool drained;            /* draining, used is 0, nothing on its way, and the peer knows */
+	bool drained; /* draining, used is 0, nothing on its way, and the peer knows */
 };
 void ipsp_node_status(const struct ipsp_node *node, ipsp_ms now, struct ipsp_status *status);
 
@@ -274,23 +302,26 @@ struct ipsp_pool_status { /* as shown: reclaimed ones are part of used and free 
 	const struct ipsp_pool_conf *conf;
 	uint32_t used, free, hold, quarantine, released, in_transit, reclaimed;
 };
-void ipsp_node_pool_status(const struct ipsp_node *node, uint16_t pool, struct ipsp_pool_status *status);
+void ipsp_node_pool_status(const struct ipsp_node *node, uint16_t pool,
+			   struct ipsp_pool_status *status);
 
 struct ipsp_session_view {
 	struct ipsp_bind bind;
 	struct ipsp_addr addr;
-	const char *ha;          /* name; "" for an operator's one-shot */
-	const char *state;       /* "used", "releasing", "duplicate" */
+	const char *ha;	   /* name; "" for an operator's one-shot */
+	const char *state; /* "used", "releasing", "duplicate" */
 };
 /* Sessions one by one: start with *cursor = 0; false at the end. Texts live until the next step. */
-bool ipsp_node_session(const struct ipsp_node *node, uint32_t *cursor, struct ipsp_session_view *view);
+bool ipsp_node_session(const struct ipsp_node *node, uint32_t *cursor,
+		       struct ipsp_session_view *view);
 
 const struct ipsp_stats *ipsp_node_stats(const struct ipsp_node *node);
 const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *node);
 /* The differences that the last comparison found, as lines; 0 lines and *known when identical. */
 size_t ipsp_node_differences(const struct ipsp_node *node, const char *const **lines, bool *known);
 
-/* A digest of everything that replay must give back: two nodes with the same one have the same books, sessions and side. */
+/* A digest of everything that replay must give back: two nodes with the same one have the same
+ * books, sessions and side. */
 uint64_t ipsp_node_digest(const struct ipsp_node *node);
 
 /* For checkers: what the books say of one address, whether a session has it, and who (borrowed). */
@@ -302,6 +333,7 @@ struct ipsp_address_view {
 };
 void ipsp_node_address(const struct ipsp_node *node, uint16_t pool, uint32_t index,
 		       struct ipsp_address_view *view);
-void ipsp_node_check(const struct ipsp_node *node); /* asserts every invariant that one side alone can know */
+void ipsp_node_check(
+	const struct ipsp_node *node); /* asserts every invariant that one side alone can know */
 
 #endif

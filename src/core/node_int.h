@@ -4,8 +4,8 @@
  *   node.c   one door in: events, actions, time       hello.c  facts about both sides, agreement
  *   rec.c    durable records, replay, snapshot        lease.c  heard, promised, lease, takeover
  *   sync.c   the numbered streams, healing            xact.c   requests, ours and the peer's
- *   ha.c     HAs, their sessions, release events      flow.c   where unused addresses go, roles, commands
- *   peer.c   the state table                          tx.c     what goes into datagrams
+ *   ha.c     HAs, their sessions, release events      flow.c   where unused addresses go, roles,
+ * commands peer.c   the state table                          tx.c     what goes into datagrams
  *   view.c   what is shown
  */
 #ifndef IPSP_CORE_NODE_INT_H
@@ -24,47 +24,48 @@ enum ipsp_p6 { IPSP_P6_IDLE, IPSP_P6_ARMED, IPSP_P6_DUE, IPSP_P6_SENT };
  * Numbers of the streams are also moved by the records of their items.
  */
 struct ipsp_side {
-	uint64_t books, peer_books;    /* ids; 0: none yet */
+	uint64_t books, peer_books; /* ids; 0: none yet */
 	uint64_t epoch, agreed_epoch;
 	uint64_t sent, acked, applied; /* our stream: made, acknowledged; the peer's: applied */
-	uint64_t report;               /* the number of our last REPORT item, 0: none in this stream */
-	bool primary;                  /* who answers for what nobody asked for by number */
-	bool agreed_primary;           /* at agreed_epoch this side was */
-	bool licence;                  /* took over, and has not heard the peer since */
-	bool shared;                   /* the first assignment was made, or applied */
-	bool lost;                     /* found to have lost its state: waits to be given */
-	bool s6;                       /* a session got an address here since it is secondary */
+	uint64_t report;     /* the number of our last REPORT item, 0: none in this stream */
+	bool primary;	     /* who answers for what nobody asked for by number */
+	bool agreed_primary; /* at agreed_epoch this side was */
+	bool licence;	     /* took over, and has not heard the peer since */
+	bool shared;	     /* the first assignment was made, or applied */
+	bool lost;	     /* found to have lost its state: waits to be given */
+	bool s6;	     /* a session got an address here since it is secondary */
 	bool draining, terminated;
-	bool loan;                     /* primary only until the peer returns from a graceful termination */
-	bool yielded;                  /* the present epoch came about by our yielding */
-	bool yielded_loan;             /* ... and we want the role back */
-	bool owner;                    /* ... and left this side with all of them */
-	bool grounded;                 /* "no pool-share-protocol" left this side without an address: disabled
-	                                  until the peer shares with it again, or --force */
-	uint32_t dead_ms;              /* the dead interval in force: what the peer may rely on; 0: not set yet */
-	uint8_t p6;                    /* enum ipsp_p6 */
-	uint8_t conf_mine, conf_peer;  /* configured roles at the last agreement */
+	bool loan;	   /* primary only until the peer returns from a graceful termination */
+	bool yielded;	   /* the present epoch came about by our yielding */
+	bool yielded_loan; /* ... and we want the role back */
+	bool owner;	   /* ... and left this side with all of them */
+	bool grounded;	   /* "no pool-share-protocol" left this side without an address: disabled
+			      until the peer shares with it again, or --force */
+	uint32_t
+		dead_ms; /* the dead interval in force: what the peer may rely on; 0: not set yet */
+	uint8_t p6;	 /* enum ipsp_p6 */
+	uint8_t conf_mine, conf_peer; /* configured roles at the last agreement */
 };
 
 /* --------------------------------------------------------------- what the peer said */
 
-struct ipsp_peer_facts { /* volatile; of the present session but for the last three */
-	bool known;                /* a hello of this session was taken in: items may be looked at */
-	struct ipsp_hello hello;   /* the newest */
-	uint32_t heard;            /* its number; 0: none in this session */
-	uint32_t promised;         /* the newest of its numbers that we promised on */
-	uint32_t number;           /* our newest hello in this session */
-	ipsp_ms sent_at[64];       /* when our hello n was sent: [n % 64] */
-	uint32_t echoed;           /* the newest of ours that the peer heard */
-	ipsp_ms echoed_sent_at;    /* when that was sent; IPSP_NEVER: none */
-	ipsp_ms heard_at;          /* the newest hello; IPSP_NEVER: never */
-	ipsp_ms opened_at;         /* the last datagram of any kind; IPSP_NEVER: never */
-	ipsp_ms shook_at;          /* our last handshake */
+struct ipsp_peer_facts {	 /* volatile; of the present session but for the last three */
+	bool known;		 /* a hello of this session was taken in: items may be looked at */
+	struct ipsp_hello hello; /* the newest */
+	uint32_t heard;		 /* its number; 0: none in this session */
+	uint32_t promised;	 /* the newest of its numbers that we promised on */
+	uint32_t number;	 /* our newest hello in this session */
+	ipsp_ms sent_at[64];	 /* when our hello n was sent: [n % 64] */
+	uint32_t echoed;	 /* the newest of ours that the peer heard */
+	ipsp_ms echoed_sent_at;	 /* when that was sent; IPSP_NEVER: none */
+	ipsp_ms heard_at;	 /* the newest hello; IPSP_NEVER: never */
+	ipsp_ms opened_at;	 /* the last datagram of any kind; IPSP_NEVER: never */
+	ipsp_ms shook_at;	 /* our last handshake */
 };
 
 /* --------------------------------------------------------------- parts */
 
-struct ipsp_out_item { /* one of our stream that is not acknowledged */
+struct ipsp_out_item {	      /* one of our stream that is not acknowledged */
 	uint64_t number, seq; /* of the record that makes it durable */
 	ipsp_ms sent_at;      /* IPSP_NEVER: not yet */
 	uint16_t n;
@@ -74,50 +75,59 @@ struct ipsp_out_item { /* one of our stream that is not acknowledged */
 
 struct ipsp_stream {
 	struct ipsp_out_item **items; /* a ring: the oldest at [head] */
-	uint32_t head, n, cap;        /* cap is a power of two */
-	uint32_t unsent;              /* how many of the newest were never sent */
-	ipsp_ms rto_ms, rtt_ms;       /* repeat after; smoothed round trip with the peer's flush */
-	struct ipsp_ahead { uint64_t number; uint16_t n; uint8_t *bytes; } *ahead; /* IPSP_WINDOW, or NULL */
-	uint64_t ack_due;             /* the newest number that may be acknowledged now */
+	uint32_t head, n, cap;	      /* cap is a power of two */
+	uint32_t unsent;	      /* how many of the newest were never sent */
+	ipsp_ms rto_ms, rtt_ms;	      /* repeat after; smoothed round trip with the peer's flush */
+	struct ipsp_ahead {
+		uint64_t number;
+		uint16_t n;
+		uint8_t *bytes;
+	} * ahead;	  /* IPSP_WINDOW, or NULL */
+	uint64_t ack_due; /* the newest number that may be acknowledged now */
 	bool ack_now;
-	struct ipsp_ack_wait { uint64_t seq, number; } *waits; /* applied, not yet flushed */
+	struct ipsp_ack_wait {
+		uint64_t seq, number;
+	} * waits; /* applied, not yet flushed */
 	uint32_t n_waits, cap_waits;
 };
 #define IPSP_WINDOW 256 /* items on their way; as many are kept when they come out of order */
 
 enum ipsp_xact_wait {
 	IPSP_XW_NONE,
-	IPSP_XW_START,   /* a primary with empty books listens first */
-	IPSP_XW_LEASE,   /* this side may not assign now */
-	IPSP_XW_PEER,    /* the peer is asked */
+	IPSP_XW_START,	 /* a primary with empty books listens first */
+	IPSP_XW_LEASE,	 /* this side may not assign now */
+	IPSP_XW_PEER,	 /* the peer is asked */
 	IPSP_XW_RELEASE, /* behind a release event of the same address or session */
 };
 
 struct ipsp_xact { /* a request of ours that is not answered */
 	enum ipsp_xact_wait wait;
-	uint64_t peer_id;       /* what the peer is asked under */
-	uint64_t token, id;     /* who asked */
+	uint64_t peer_id;   /* what the peer is asked under */
+	uint64_t token, id; /* who asked */
 	uint64_t asked_epoch;
 	struct ipsp_ask ask;
 	ipsp_ms deadline, next_send, rto_ms;
 	uint16_t ha;
 	bool counted;
-	char *text;             /* subscriber and session, owned */
+	char *text; /* subscriber and session, owned */
 	uint8_t n_subscriber, n_session;
-	uint32_t next, prev;    /* the list of open ones, oldest first; free ones by next */
+	uint32_t next, prev; /* the list of open ones, oldest first; free ones by next */
 };
 
 struct ipsp_xacts {
 	struct ipsp_xact *slots;
 	uint32_t n_slots, free_head, head, tail, n_open, n_by_number;
 	uint64_t counter;
-	bool retry;             /* something came that may complete an open one */
-	ipsp_ms soonest;        /* no deadline is before */
-	ipsp_ms send_at;        /* nor is anything to be sent before */
-	struct ipsp_answered { uint64_t id, item, epoch; int32_t err; } *answered; /* peer's requests; IPSP_ANSWERED */
+	bool retry;	 /* something came that may complete an open one */
+	ipsp_ms soonest; /* no deadline is before */
+	ipsp_ms send_at; /* nor is anything to be sent before */
+	struct ipsp_answered {
+		uint64_t id, item, epoch;
+		int32_t err;
+	} * answered;		      /* peer's requests; IPSP_ANSWERED */
 	struct ipsp_refuse *refusals; /* to be sent; .err 0: a cancel of ours */
 	uint32_t n_refusals, cap_refusals;
-	double rate;            /* addresses asked for without number, a second, smoothed */
+	double rate; /* addresses asked for without number, a second, smoothed */
 	ipsp_ms rate_at;
 	uint32_t rate_n;
 };
@@ -133,14 +143,15 @@ struct ipsp_ha { /* the number is the place; 0 is nobody */
 struct ipsp_asked { /* a release event that its HA has not answered */
 	uint16_t ha, pool;
 	uint32_t index, bind;
-	uint64_t token;     /* of the connection that it was sent on; 0: waits for an attach */
-	uint64_t peer_id;   /* the request it is for; 0: none (healing, duplicate, terminate) */
-	ipsp_ms deadline;   /* IPSP_NEVER: none */
+	uint64_t token;	  /* of the connection that it was sent on; 0: waits for an attach */
+	uint64_t peer_id; /* the request it is for; 0: none (healing, duplicate, terminate) */
+	ipsp_ms deadline; /* IPSP_NEVER: none */
 	ipsp_ms made_at;
 	enum ipsp_reason reason;
-	bool gone;          /* the session has ended meanwhile: the answer changes nothing */
-	bool cancelled;     /* the peer's request has ended: the answer is an ordinary release */
-	struct ipsp_asked *next_same, *next, *prev; /* of the same bucket, oldest first; all, oldest first */
+	bool gone;	/* the session has ended meanwhile: the answer changes nothing */
+	bool cancelled; /* the peer's request has ended: the answer is an ordinary release */
+	struct ipsp_asked *next_same, *next,
+		*prev; /* of the same bucket, oldest first; all, oldest first */
 };
 
 struct ipsp_has {
@@ -153,13 +164,13 @@ struct ipsp_has {
 
 struct ipsp_compare { /* P1 */
 	bool known, same;
-	uint8_t digest[32];        /* ours */
-	uint8_t peer_digest[32];   /* what was compared last */
-	struct ipsp_buf encoded;   /* ours */
-	struct ipsp_buf theirs;    /* as far as it has come */
+	uint8_t digest[32];	 /* ours */
+	uint8_t peer_digest[32]; /* what was compared last */
+	struct ipsp_buf encoded; /* ours */
+	struct ipsp_buf theirs;	 /* as far as it has come */
 	uint32_t total;
 	bool asking, part_due;
-	uint32_t part_offset;      /* asked for by the peer */
+	uint32_t part_offset; /* asked for by the peer */
 	ipsp_ms asked_at;
 	char **lines;
 	size_t n_lines;
@@ -173,31 +184,35 @@ struct ipsp_waiter { /* a command that is answered later */
 };
 #define IPSP_WAITERS 16
 
-struct ipsp_late { uint16_t pool; uint32_t index, bind; };
+struct ipsp_late {
+	uint16_t pool;
+	uint32_t index, bind;
+};
 
 struct ipsp_node {
-	struct ipsp_context_conf conf;   /* in force; pools sorted */
-	struct ipsp_context_conf file;   /* as configured, where the log's pools are in force instead */
+	struct ipsp_context_conf conf; /* in force; pools sorted */
+	struct ipsp_context_conf
+		file; /* as configured, where the log's pools are in force instead */
 	bool pools_from_log;
-	enum ipsp_mode mode;             /* at run time */
+	enum ipsp_mode mode; /* at run time */
 	bool has_hook, started, replaying;
-	bool blank;                      /* nothing was replayed: a first start, or a state that is gone */
-	uint16_t snap_gen;               /* grows when a snapshot in progress becomes worthless */
-	enum ipsp_own built_own;         /* what all addresses were when the pools were built */
+	bool blank;		 /* nothing was replayed: a first start, or a state that is gone */
+	uint16_t snap_gen;	 /* grows when a snapshot in progress becomes worthless */
+	enum ipsp_own built_own; /* what all addresses were when the pools were built */
 	char version[16];
 
-	struct ipsp_pool **pools;        /* n_built */
+	struct ipsp_pool **pools; /* n_built */
 	uint32_t n_built;
 	struct ipsp_order *order;
 	struct ipsp_binds *binds;
-	uint32_t used;                   /* sessions on dynamic addresses */
-	uint32_t n_duplicate;            /* ... which the owner of the address told us to drop */
+	uint32_t used;	      /* sessions on dynamic addresses */
+	uint32_t n_duplicate; /* ... which the owner of the address told us to drop */
 
 	struct ipsp_side side;
-	bool licence_pending;            /* recorded, not yet flushed: not yet in force */
-	bool licence_resting;            /* of before a restart after which it does not hold */
-	uint64_t side_seq;               /* the record of .side: nothing is said to the peer before its flush */
-	uint64_t seq, flushed;           /* records made; durable */
+	bool licence_pending; /* recorded, not yet flushed: not yet in force */
+	bool licence_resting; /* of before a restart after which it does not hold */
+	uint64_t side_seq; /* the record of .side: nothing is said to the peer before its flush */
+	uint64_t seq, flushed; /* records made; durable */
 
 	struct ipsp_seal seal;
 	struct ipsp_peer_facts peer;
@@ -205,7 +220,7 @@ struct ipsp_node {
 	struct ipsp_lease_note lease;
 	bool lease_dirty;
 	uint32_t said_peer_dead_ms;
-	ipsp_ms listen_until;            /* a primary with empty books, or a licence over a restart */
+	ipsp_ms listen_until; /* a primary with empty books, or a licence over a restart */
 	ipsp_ms hello_at, hello_min_at;
 	bool hello_soon, conf_role_conflict, disk_full, state_changed;
 	ipsp_ms seal_said_at, kept_due;
@@ -214,7 +229,7 @@ struct ipsp_node {
 	enum ipsp_peer_state peer_state;
 	ipsp_ms waiting_since;
 	enum ipsp_waiting waiting;
-	bool refused_enable;             /* still-used: enabling as secondary with sessions */
+	bool refused_enable; /* still-used: enabling as secondary with sessions */
 
 	bool hook_asked, vetoed;
 	ipsp_ms hook_at, veto_at, hook_quiet;
@@ -226,25 +241,25 @@ struct ipsp_node {
 	struct ipsp_waiter waiters[IPSP_WAITERS];
 	bool stopping, stopped, stop_at_once, said_stopped;
 	bool more_to_move, sweep_owed;
-	bool leaving;                    /* IPSP is disabled here; the peer is still told so */
+	bool leaving; /* IPSP is disabled here; the peer is still told so */
 	ipsp_ms leaving_until;
-	ipsp_ms takeover_at;             /* when the peer is next asked to yield; IPSP_NEVER */
+	ipsp_ms takeover_at; /* when the peer is next asked to yield; IPSP_NEVER */
 	uint64_t told_epoch;
 	bool told_primary, told_any;
 	ipsp_ms p6_sent_at;
-	uint32_t move_pool, move_from;   /* where the next move is looked for */
-	uint32_t owed;                   /* addresses that go to the peer when their session ends */
+	uint32_t move_pool, move_from; /* where the next move is looked for */
+	uint32_t owed;		       /* addresses that go to the peer when their session ends */
 
-	struct ipsp_out *deferred;       /* answers that wait for a flush, oldest first */
+	struct ipsp_out *deferred; /* answers that wait for a flush, oldest first */
 	uint32_t n_deferred, cap_deferred;
 	bool could_assign;
 	struct ipsp_late *late;
 	uint32_t n_late, cap_late;
-	ipsp_ms valid_until;             /* the lease that this turn's assignments rest on */
+	ipsp_ms valid_until; /* the lease that this turn's assignments rest on */
 
 	struct ipsp_stats stats;
 	struct ipsp_notes notes;
-	struct ipsp_actions *act;        /* of the running step */
+	struct ipsp_actions *act; /* of the running step */
 	struct ipsp_rng rng;
 	uint64_t visits[IPSP_STATES][IPSP_PEER_EVENTS];
 };
@@ -268,7 +283,9 @@ static inline bool ipsp_is_static(const struct ipsp_node *n, uint16_t pool)
 
 /* node.c */
 void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
-void ipsp_out_defer(struct ipsp_node *n, const struct ipsp_out *out); /* an answer that waits for the flush of what was recorded so far */
+void ipsp_out_defer(struct ipsp_node *n,
+		    const struct ipsp_out *out); /* an answer that waits for the flush of what was
+						    recorded so far */
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at);
 struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type);
 void ipsp_out_done(struct ipsp_node *n, uint64_t token, uint64_t id, int err, const char *text);
@@ -277,20 +294,27 @@ void ipsp_out_hook(struct ipsp_node *n, enum ipsp_hook hook, struct ipsp_addr ad
 void ipsp_out_state(struct ipsp_node *n, uint64_t token);
 void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-bool ipsp_pools_differ(const struct ipsp_context_conf *a, const struct ipsp_context_conf *b); /* in what decides an assignment */
+bool ipsp_pools_differ(const struct ipsp_context_conf *a,
+		       const struct ipsp_context_conf *b); /* in what decides an assignment */
 void ipsp_node_set_conf(struct ipsp_node *n, struct ipsp_context_conf *conf, bool pools_differ);
 int ipsp_node_build_pools(struct ipsp_node *n); /* from n->conf, all with n->built_own */
 
-/* rec.c: each makes the change in memory and its record; on replay the record makes the same change */
+/* rec.c: each makes the change in memory and its record; on replay the record makes the same change
+ */
 void ipsp_rec_side(struct ipsp_node *n, const struct ipsp_side *side, bool flush);
-uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha, const struct ipsp_ident *ident);
+uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
+		       const struct ipsp_ident *ident);
 void ipsp_rec_drop(struct ipsp_node *n, struct ipsp_place at);
-void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s, const char *subscriber, size_t len);
+void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
+		   const char *subscriber, size_t len);
 void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha);
 uint16_t ipsp_rec_name(struct ipsp_node *n, const char *name);
 void ipsp_rec_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
-uint64_t ipsp_rec_out(struct ipsp_node *n, struct ipsp_item_writer *w); /* the finished item joins our stream; returns its number */
-void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes, size_t len);
+uint64_t ipsp_rec_out(
+	struct ipsp_node *n,
+	struct ipsp_item_writer *w); /* the finished item joins our stream; returns its number */
+void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
+		 size_t len);
 void ipsp_rec_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_rec_conf(struct ipsp_node *n);
 void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books);
@@ -298,8 +322,10 @@ enum ipsp_alone { IPSP_ALONE, IPSP_ALONE_OWNER, IPSP_ALONE_WITHOUT };
 void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how);
 void ipsp_mark_duplicate(struct ipsp_node *n, struct ipsp_place at); /* effect alone */
 void ipsp_rec_lost(struct ipsp_node *n);
-void ipsp_clear_kept(struct ipsp_node *n, struct ipsp_place at); /* effect alone: HOLD, QUARANTINE -> FREE */
-void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s, const char *subscriber, size_t len); /* effect alone */
+void ipsp_clear_kept(struct ipsp_node *n,
+		     struct ipsp_place at); /* effect alone: HOLD, QUARANTINE -> FREE */
+void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
+		       uint32_t left_s, const char *subscriber, size_t len); /* effect alone */
 bool ipsp_place_used(const struct ipsp_node *n, struct ipsp_place at, struct ipsp_bind *bind);
 
 /* sync.c */
@@ -315,7 +341,8 @@ void ipsp_sync_on_ack(struct ipsp_node *n, uint64_t number);
 void ipsp_sync_flushed(struct ipsp_node *n);
 void ipsp_sync_new_session(struct ipsp_node *n);
 void ipsp_sync_report(struct ipsp_node *n);
-uint64_t ipsp_sync_give(struct ipsp_node *n, struct ipsp_place at, uint64_t request, const struct ipsp_ident *ident);
+uint64_t ipsp_sync_give(struct ipsp_node *n, struct ipsp_place at, uint64_t request,
+			const struct ipsp_ident *ident);
 void ipsp_sync_dropped(struct ipsp_node *n, struct ipsp_place at);
 uint32_t ipsp_sync_tag(uint64_t sender_books, uint64_t receiver_books);
 struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *repeated);
@@ -333,7 +360,8 @@ bool ipsp_contact(const struct ipsp_node *n); /* heard both ways */
 bool ipsp_may_assign(const struct ipsp_node *n);
 bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now);
 void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h);
-uint32_t ipsp_lease_said(const struct ipsp_node *n); /* the length of the promises that hellos carry */
+uint32_t
+ipsp_lease_said(const struct ipsp_node *n); /* the length of the promises that hellos carry */
 uint32_t ipsp_lease_promise(struct ipsp_node *n);
 void ipsp_lease_gap(struct ipsp_node *n);
 void ipsp_lease_tick(struct ipsp_node *n);
@@ -382,11 +410,15 @@ void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev);
 void ipsp_ha_detach(struct ipsp_node *n, uint64_t token);
 void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev);
 void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev);
-/* The HA of the session at @at is asked to end it. IPSP_ERR_TIMEOUT when it is not attached and @deadline is not IPSP_NEVER; 1: it had no HA and has ended. */
-int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reason, uint64_t peer_id, ipsp_ms deadline);
+/* The HA of the session at @at is asked to end it. IPSP_ERR_TIMEOUT when it is not attached and
+ * @deadline is not IPSP_NEVER; 1: it had no HA and has ended. */
+int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reason,
+		uint64_t peer_id, ipsp_ms deadline);
 void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err);
 void ipsp_ha_tick(struct ipsp_node *n);
-void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers); /* the session there ends, its address kept back by the pool's timers or not */
+void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at,
+		 bool timers); /* the session there ends, its address kept back by the pool's timers
+				  or not */
 void ipsp_ha_start(struct ipsp_node *n);
 void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
@@ -412,7 +444,8 @@ void ipsp_flow_waiters(struct ipsp_node *n);
 /* tx.c */
 bool ipsp_link_open(const struct ipsp_node *n);
 void ipsp_tx(struct ipsp_node *n);
-void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram, size_t len); /* to the peer; nothing when @len is 0 */
+void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram,
+		   size_t len); /* to the peer; nothing when @len is 0 */
 ipsp_ms ipsp_tx_due(const struct ipsp_node *n);
 
 /* peer.c */

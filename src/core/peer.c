@@ -35,7 +35,8 @@ static void refuse(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 static bool of_this_stream(struct ipsp_node *n, uint32_t tag, uint32_t want)
 {
-	bool ok = n->side.peer_books != 0 && n->peer.hello.books == n->side.peer_books && tag == want;
+	bool ok =
+		n->side.peer_books != 0 && n->peer.hello.books == n->side.peer_books && tag == want;
 
 	if (!ok)
 		n->stats.drop_state++;
@@ -79,12 +80,14 @@ static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 		ipsp_out_hook(n, IPSP_HOOK_PEER_UP, IPSP_ADDR_NONE);
 	} else if (state == IPSP_PEER_LOST) {
 		n->stats.peer_losses++;
-		ipsp_say(n, IPSP_LOG_WARNING, n->side.shared ? "the peer is lost; the dead interval runs"
-							     : "the peer is lost; nothing was shared with it");
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 n->side.shared ? "the peer is lost; the dead interval runs"
+					: "the peer is lost; nothing was shared with it");
 		ipsp_out_trap(n, IPSP_TRAP_PEER_LOST, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_PEER_LOST, IPSP_ADDR_NONE);
 	} else if (state == IPSP_PEER_DOWN) {
-		ipsp_say(n, IPSP_LOG_WARNING, "the peer is marked down; its addresses are used here");
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "the peer is marked down; its addresses are used here");
 		ipsp_out_trap(n, IPSP_TRAP_PEER_DOWN, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_PEER_DOWN, IPSP_ADDR_NONE);
 	}
@@ -143,7 +146,8 @@ static void mismatch(struct ipsp_node *n, const struct ipsp_msg *msg)
 	ipsp_out_hook(n, IPSP_HOOK_CONFIG_MISMATCH, IPSP_ADDR_NONE);
 	if (n->conf_role_conflict)
 		ipsp_say(n, IPSP_LOG_ERROR,
-			 "both sides are configured as %s: nothing is shared until one side names its peer by \"%s\" instead, in pool-share-protocol",
+			 "both sides are configured as %s: nothing is shared until one side names "
+			 "its peer by \"%s\" instead, in pool-share-protocol",
 			 ipsp_role_word(ipsp_psp(n)->role), ipsp_role_word(ipsp_psp(n)->role));
 }
 
@@ -208,7 +212,9 @@ enum ipsp_cell ipsp_peer_cell(enum ipsp_state state, enum ipsp_peer_event event)
 {
 	const struct ipsp_rule *rule = &rules[state][event];
 
-	return rule->impossible ? IPSP_CELL_IMPOSSIBLE : rule->run ? IPSP_CELL_RULE : IPSP_CELL_IGNORED;
+	return rule->impossible ? IPSP_CELL_IMPOSSIBLE
+	       : rule->run	? IPSP_CELL_RULE
+				: IPSP_CELL_IGNORED;
 }
 
 static void happens(struct ipsp_node *n, enum ipsp_peer_event event, const struct ipsp_msg *msg)
@@ -300,7 +306,8 @@ void ipsp_peer_situation(struct ipsp_node *n)
 /* Why this side does not serve new sessions now. */
 enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 {
-	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE || n->side.terminated || ipsp_may_assign(n))
+	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE || n->side.terminated ||
+	    ipsp_may_assign(n))
 		return IPSP_WAIT_NONE;
 	if (n->vetoed)
 		return IPSP_WAIT_VETO;

@@ -627,7 +627,8 @@ static void check_list(const struct ipsp_pool *pool, enum list_id id, uint32_t e
 		assert(inside(pool, i));
 		assert(list_of(pool->states[i]) == id);
 		assert(prev_of(pool, i) == prev);
-		assert(++n <= expected);
+		assert(n < expected);
+		n++;
 	}
 	assert(n == expected);
 	assert(list->last == prev);

@@ -19,14 +19,14 @@
  *   own other, use FREE         the away list, longest away first
  *
  * Flags of an address that is OURS: MOVE (it goes to the primary as soon as no session uses it),
- * DUP (a DROP was sent and DROPPED has not come: it is given to nobody). Two more bits, 4 and 8, are
- * the node's own: kept, shown, and cleared when the address stops being OURS. Nothing here makes
- * records or looks at roles, licence or lease: that is the node's work.
+ * DUP (a DROP was sent and DROPPED has not come: it is given to nobody). Two more bits, 4 and 8,
+ * are the node's own: kept, shown, and cleared when the address stops being OURS. Nothing here
+ * makes records or looks at roles, licence or lease: that is the node's work.
  *
- * A verb is either done or refused with nothing changed: IPSP_ERR_INVALID too for an @index that the
- * pool doesn't have, which the calls that only look must not be given. No call but _new allocates.
- * Nothing walks the pool: every call is O(1) but for _move_all (O(size)), _keep and the _drop of
- * what is kept (O(log n) of what is kept; _keep is O(1) where all timers are equal).
+ * A verb is either done or refused with nothing changed: IPSP_ERR_INVALID too for an @index that
+ * the pool doesn't have, which the calls that only look must not be given. No call but _new
+ * allocates. Nothing walks the pool: every call is O(1) but for _move_all (O(size)), _keep and the
+ * _drop of what is kept (O(log n) of what is kept; _keep is O(1) where all timers are equal).
  *
  * Memory: at most 10 bytes an address, touched when it is first used; in pools that hold or
  * quarantine 12 more for each of the most addresses that were ever held, or quarantined, at once.
@@ -45,20 +45,21 @@ enum ipsp_own { IPSP_OWN_OURS, IPSP_OWN_PEER, IPSP_OWN_TRANSIT };
 enum ipsp_use { IPSP_USE_FREE, IPSP_USE_USED, IPSP_USE_HOLD, IPSP_USE_QUARANTINE };
 enum { IPSP_ADDR_MOVE = 1, IPSP_ADDR_DUP = 2 };
 
-struct ipsp_pool_counts { /* invariant: the first eight add up to the pool's size */
-	uint32_t free;          /* OURS FREE */
-	uint32_t used;          /* OURS USED */
-	uint32_t hold;          /* OURS HOLD */
-	uint32_t quarantine;    /* OURS QUARANTINE */
-	uint32_t peer_idle, peer_used;       /* PEER, not used here / used here */
+struct ipsp_pool_counts {	       /* invariant: the first eight add up to the pool's size */
+	uint32_t free;		       /* OURS FREE */
+	uint32_t used;		       /* OURS USED */
+	uint32_t hold;		       /* OURS HOLD */
+	uint32_t quarantine;	       /* OURS QUARANTINE */
+	uint32_t peer_idle, peer_used; /* PEER, not used here / used here */
 	uint32_t transit_idle, transit_used; /* TRANSIT, not used here / used here */
-	uint32_t move_idle;     /* of the OURS ones that are not USED: with MOVE */
-	uint32_t dup;           /* with DUP */
+	uint32_t move_idle;		     /* of the OURS ones that are not USED: with MOVE */
+	uint32_t dup;			     /* with DUP */
 };
 
 struct ipsp_pool; /* heap: a context has few, each has many addresses */
 
-/* All addresses are @own and FREE, in index order. @conf is borrowed and outlives the pool. NULL: no memory. */
+/* All addresses are @own and FREE, in index order. @conf is borrowed and outlives the pool. NULL:
+ * no memory. */
 struct ipsp_pool *ipsp_pool_new(const struct ipsp_pool_conf *conf, enum ipsp_own own);
 void ipsp_pool_free(struct ipsp_pool *pool);
 
@@ -70,24 +71,29 @@ uint8_t ipsp_pool_flags(const struct ipsp_pool *pool, uint32_t index);
 uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index); /* IPSP_NO_BIND where FREE */
 
 /*
- * The next one that would be taken: free longest, away longest; soonest end; IPSP_NO_INDEX for none,
- * and after an @index that is not on that list.
+ * The next one that would be taken: free longest, away longest; soonest end; IPSP_NO_INDEX for
+ * none, and after an @index that is not on that list.
  */
 uint32_t ipsp_pool_first_free(const struct ipsp_pool *pool);
-uint32_t ipsp_pool_next_free(const struct ipsp_pool *pool, uint32_t index); /* to pick several for one grant */
+uint32_t ipsp_pool_next_free(const struct ipsp_pool *pool,
+			     uint32_t index); /* to pick several for one grant */
 uint32_t ipsp_pool_first_away(const struct ipsp_pool *pool);
 uint32_t ipsp_pool_next_away(const struct ipsp_pool *pool, uint32_t index);
 uint32_t ipsp_pool_first_hold(const struct ipsp_pool *pool);
 uint32_t ipsp_pool_first_quarantine(const struct ipsp_pool *pool);
 
-/* any FREE -> USED by @bind, whatever own is; IPSP_ERR_USED when it is not FREE (first _free a held one) */
+/* any FREE -> USED by @bind, whatever own is; IPSP_ERR_USED when it is not FREE (first _free a held
+ * one) */
 int ipsp_pool_take(struct ipsp_pool *pool, uint32_t index, uint32_t bind);
 /* USED, HOLD or QUARANTINE -> FREE, at the end of its list. IPSP_ERR_INVALID when it was FREE. */
 int ipsp_pool_drop(struct ipsp_pool *pool, uint32_t index);
-/* OURS and USED or FREE -> HOLD or QUARANTINE with @bind, in the heap by @end; IPSP_ERR_NOT_OWNED, IPSP_ERR_INVALID. */
+/* OURS and USED or FREE -> HOLD or QUARANTINE with @bind, in the heap by @end; IPSP_ERR_NOT_OWNED,
+ * IPSP_ERR_INVALID. */
 int ipsp_pool_keep(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, uint32_t bind,
 		   ipsp_ms end);
-ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index); /* of a HOLD or QUARANTINE: as given to _keep; IPSP_NEVER else */
+ipsp_ms
+ipsp_pool_end(const struct ipsp_pool *pool,
+	      uint32_t index); /* of a HOLD or QUARANTINE: as given to _keep; IPSP_NEVER else */
 
 /*
  * Ownership. Use is left as it is but for what the invariant demands: when an address stops
@@ -96,9 +102,12 @@ ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index); /* of a HOL
  * where it is between PEER and TRANSIT: one list.
  */
 int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own);
-void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bool on); /* OURS only; else nothing */
-void ipsp_pool_move_all(struct ipsp_pool *pool, bool on); /* MOVE on every OURS address, or on none */
-/* The lowest OURS, not USED, MOVE, not DUP address at or after @from (wraps once); IPSP_NO_INDEX for none. Fast: by summary bitmaps. */
+void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag,
+			bool on); /* OURS only; else nothing */
+void ipsp_pool_move_all(struct ipsp_pool *pool,
+			bool on); /* MOVE on every OURS address, or on none */
+/* The lowest OURS, not USED, MOVE, not DUP address at or after @from (wraps once); IPSP_NO_INDEX
+ * for none. Fast: by summary bitmaps. */
 uint32_t ipsp_pool_next_move(const struct ipsp_pool *pool, uint32_t from);
 
 /* Walks everything and asserts the invariants (tests; O(size)). */

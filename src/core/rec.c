@@ -25,8 +25,8 @@
  *   RESUPPLY u64 the peer's new books                   LOST u64 our new books
  *   SNAP_BEGIN, SNAP_END, SNAP_OUT item (no effect),
  *   DUPLICATE u16 pool | u32 index                   the owner told us to drop this session
- *   ALONE  u64 our new books | u8 how                            nothing was ever shared, under these
- *   RUN    u16 pool | u32 start count | u8 own flags    these addresses are FREE, absolutely
+ *   ALONE  u64 our new books | u8 how                            nothing was ever shared, under
+ * these RUN    u16 pool | u32 start count | u8 own flags    these addresses are FREE, absolutely
  */
 #include "core/node_int.h"
 
@@ -118,7 +118,8 @@ static void effect_clear(struct ipsp_node *n, struct ipsp_place at)
 	if (use == IPSP_USE_USED && !ipsp_is_static(n, at.pool)) {
 		struct ipsp_bind b;
 		n->used--;
-		if (n->n_duplicate > 0 && ipsp_place_used(n, at, &b) && b.flags & IPSP_BIND_DUPLICATE)
+		if (n->n_duplicate > 0 && ipsp_place_used(n, at, &b) &&
+		    b.flags & IPSP_BIND_DUPLICATE)
 			n->n_duplicate--;
 	}
 	ipsp_binds_del(n->binds, ipsp_pool_bind(pool, at.index));
@@ -130,7 +131,8 @@ static uint32_t effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t 
 {
 	effect_clear(n, at);
 	uint32_t old = ipsp_binds_session(n->binds, ident);
-	if (old != IPSP_NO_BIND) { /* only between the slices of a snapshot: one session, one address */
+	if (old !=
+	    IPSP_NO_BIND) { /* only between the slices of a snapshot: one session, one address */
 		struct ipsp_bind b;
 		if (ipsp_binds_get(n->binds, old, &b))
 			effect_clear(n, (struct ipsp_place){b.pool, b.index});
@@ -150,8 +152,8 @@ static uint32_t effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t 
 	return bind;
 }
 
-static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
-			const char *subscriber, size_t len)
+static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
+			uint32_t left_s, const char *subscriber, size_t len)
 {
 	/* the text may live in the binding that is cleared first */
 	char copy[IPSP_NAME_BYTES];
@@ -160,11 +162,12 @@ static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use
 	if (len > 0)
 		memcpy(copy, subscriber, len);
 	effect_clear(n, at);
-	struct ipsp_bind b = {.kind = IPSP_BIND_KEPT,
-			      .pool = at.pool,
-			      .index = at.index,
-			      .at = n->now + 1000ULL * left_s,
-			      .ident = {.subscriber = copy, .n_subscriber = (uint8_t)len, .session = ""}};
+	struct ipsp_bind b = {
+		.kind = IPSP_BIND_KEPT,
+		.pool = at.pool,
+		.index = at.index,
+		.at = n->now + 1000ULL * left_s,
+		.ident = {.subscriber = copy, .n_subscriber = (uint8_t)len, .session = ""}};
 	uint32_t bind = ipsp_binds_add(n->binds, &b);
 	if (bind == IPSP_NO_BIND)
 		return false;
@@ -181,8 +184,8 @@ void ipsp_clear_kept(struct ipsp_node *n, struct ipsp_place at)
 		effect_clear(n, at);
 }
 
-void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
-		       const char *subscriber, size_t len)
+void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
+		       uint32_t left_s, const char *subscriber, size_t len)
 {
 	if (!effect_keep(n, at, use, left_s, subscriber, len) && n->act)
 		n->act->failed = true;
@@ -476,7 +479,8 @@ uint64_t ipsp_rec_out(struct ipsp_node *n, struct ipsp_item_writer *w)
 	return item.number;
 }
 
-void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes, size_t len)
+void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
+		 size_t len)
 {
 	size_t start;
 
@@ -576,7 +580,8 @@ void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books)
 	effect_resupply(n, peer_books);
 }
 
-/* We have lost our state, or fell behind it: the peer's books decide. Sessions stay, to be reported. */
+/* We have lost our state, or fell behind it: the peer's books decide. Sessions stay, to be
+ * reported. */
 static void effect_lost(struct ipsp_node *n, uint64_t books)
 {
 	ipsp_sync_clear(n);
@@ -618,8 +623,8 @@ void ipsp_rec_lost(struct ipsp_node *n)
 }
 
 /*
- * IPSP ends here, or begins anew: new books, under which nothing was ever shared. The addresses stay
- * as they are. @how says what this side is from now on.
+ * IPSP ends here, or begins anew: new books, under which nothing was ever shared. The addresses
+ * stay as they are. @how says what this side is from now on.
  */
 static void effect_alone(struct ipsp_node *n, uint64_t books, enum ipsp_alone how)
 {
@@ -708,7 +713,8 @@ static bool get_place(struct ipsp_node *n, struct ipsp_rd *rd, struct ipsp_place
 {
 	at->pool = ipsp_rd_u16(rd);
 	at->index = ipsp_rd_u32(rd);
-	return !rd->failed && at->pool < n->conf.n_pools && at->index < n->conf.pools[at->pool].size;
+	return !rd->failed && at->pool < n->conf.n_pools &&
+	       at->index < n->conf.pools[at->pool].size;
 }
 
 static int replay_run(struct ipsp_node *n, struct ipsp_rd *rd)
@@ -958,7 +964,8 @@ static uint32_t snap_run(const struct ipsp_node *n, uint16_t p, uint32_t i, stru
 	return i;
 }
 
-/* cursor: 0 at the start, then generation << 48 | 1 << 47 | pool << 32 | index: pools are fewer than 2^15 */
+/* cursor: 0 at the start, then generation << 48 | 1 << 47 | pool << 32 | index: pools are fewer
+ * than 2^15 */
 bool ipsp_node_snapshot(const struct ipsp_node *n, uint64_t *cursor, size_t max,
 			struct ipsp_buf *recs)
 {

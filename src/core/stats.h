@@ -9,42 +9,42 @@
 #include <stdint.h>
 
 #define IPSP_STATS(X)                                                                              \
-	X(requests, "requests", "requests of HAs and operators")                                  \
-	X(requests_confirmed, "requests-confirmed", "answered with what the session had already") \
-	X(requests_local, "requests-local", "answered from addresses owned here")                 \
-	X(requests_asked, "requests-asked", "for which the peer was asked")                       \
-	X(requests_refused, "requests-refused", "answered with an error")                         \
-	X(releases, "releases", "sessions ended by their HA or an operator")                      \
-	X(grants_sent, "grants-sent", "items that gave addresses to the peer")                    \
-	X(grants_received, "grants-received", "items that brought addresses from the peer")       \
-	X(addresses_sent, "addresses-sent", "addresses given to the peer")                        \
-	X(addresses_received, "addresses-received", "addresses that the peer gave")               \
-	X(peer_requests, "peer-requests", "requests of the peer")                                 \
-	X(peer_refusals, "peer-refusals", "requests of the peer that were refused")               \
-	X(releases_asked, "releases-asked", "release events sent to HAs")                         \
-	X(duplicates_found, "duplicates-found", "addresses found used on both sides, as owner")   \
-	X(duplicates_resolved, "duplicates-resolved", "sessions dropped here as duplicates")      \
-	X(hellos_sent, "hellos-sent", "hellos sent")                                              \
-	X(hellos_received, "hellos-received", "hellos received")                                  \
-	X(items_repeated, "items-repeated", "items sent again for want of an acknowledgement")    \
-	X(items_stale, "items-stale", "items received that were applied before")                  \
-	X(items_ahead, "items-ahead", "items received before their turn, dropped")                \
-	X(requests_repeated, "requests-repeated", "requests sent to the peer again")              \
-	X(stale_epoch, "stale-epoch", "requests or answers of another epoch, not obeyed")         \
-	X(takeovers, "takeovers", "takeovers after a dead interval or by force")                  \
-	X(exchanges, "exchanges", "agreed role changes")                                          \
-	X(heals, "heals", "healings begun")                                                       \
-	X(state_losses, "state-losses", "times that a side was found to have lost its state")     \
-	X(peer_losses, "peer-losses", "times that the peer was lost")                             \
-	X(traps, "traps", "traps handed to the sender")                                           \
-	X(drop_short, "drop-short", "datagrams dropped: too short")                               \
-	X(drop_format, "drop-format", "datagrams dropped: malformed")                             \
-	X(drop_version, "drop-version", "datagrams dropped: another version")                     \
-	X(drop_seal, "drop-seal", "datagrams dropped: not sealed with our key")                   \
-	X(drop_replay, "drop-replay", "datagrams dropped: seen before")                           \
-	X(drop_range, "drop-range", "messages dropped: outside of the configured pools")          \
-	X(drop_state, "drop-state", "messages dropped: no such thing in this state")              \
-	X(rules_ignored, "rules-ignored", "events that the state table ignores on purpose")       \
+	X(requests, "requests", "requests of HAs and operators")                                   \
+	X(requests_confirmed, "requests-confirmed", "answered with what the session had already")  \
+	X(requests_local, "requests-local", "answered from addresses owned here")                  \
+	X(requests_asked, "requests-asked", "for which the peer was asked")                        \
+	X(requests_refused, "requests-refused", "answered with an error")                          \
+	X(releases, "releases", "sessions ended by their HA or an operator")                       \
+	X(grants_sent, "grants-sent", "items that gave addresses to the peer")                     \
+	X(grants_received, "grants-received", "items that brought addresses from the peer")        \
+	X(addresses_sent, "addresses-sent", "addresses given to the peer")                         \
+	X(addresses_received, "addresses-received", "addresses that the peer gave")                \
+	X(peer_requests, "peer-requests", "requests of the peer")                                  \
+	X(peer_refusals, "peer-refusals", "requests of the peer that were refused")                \
+	X(releases_asked, "releases-asked", "release events sent to HAs")                          \
+	X(duplicates_found, "duplicates-found", "addresses found used on both sides, as owner")    \
+	X(duplicates_resolved, "duplicates-resolved", "sessions dropped here as duplicates")       \
+	X(hellos_sent, "hellos-sent", "hellos sent")                                               \
+	X(hellos_received, "hellos-received", "hellos received")                                   \
+	X(items_repeated, "items-repeated", "items sent again for want of an acknowledgement")     \
+	X(items_stale, "items-stale", "items received that were applied before")                   \
+	X(items_ahead, "items-ahead", "items received before their turn, dropped")                 \
+	X(requests_repeated, "requests-repeated", "requests sent to the peer again")               \
+	X(stale_epoch, "stale-epoch", "requests or answers of another epoch, not obeyed")          \
+	X(takeovers, "takeovers", "takeovers after a dead interval or by force")                   \
+	X(exchanges, "exchanges", "agreed role changes")                                           \
+	X(heals, "heals", "healings begun")                                                        \
+	X(state_losses, "state-losses", "times that a side was found to have lost its state")      \
+	X(peer_losses, "peer-losses", "times that the peer was lost")                              \
+	X(traps, "traps", "traps handed to the sender")                                            \
+	X(drop_short, "drop-short", "datagrams dropped: too short")                                \
+	X(drop_format, "drop-format", "datagrams dropped: malformed")                              \
+	X(drop_version, "drop-version", "datagrams dropped: another version")                      \
+	X(drop_seal, "drop-seal", "datagrams dropped: not sealed with our key")                    \
+	X(drop_replay, "drop-replay", "datagrams dropped: seen before")                            \
+	X(drop_range, "drop-range", "messages dropped: outside of the configured pools")           \
+	X(drop_state, "drop-state", "messages dropped: no such thing in this state")               \
+	X(rules_ignored, "rules-ignored", "events that the state table ignores on purpose")        \
 	X(flushes_waited, "flushes-waited", "answers to HAs that waited for a flush here")
 
 struct ipsp_stats {

@@ -2,13 +2,13 @@
  * sync - the two numbered streams: what was decided between the sides, each thing exactly once.
  *
  * Giver forgets before taker learns: an item of ours is recorded, flushed, sent, repeated with
- * back-off until acknowledged. An item of the peer's is applied in order, recorded, and acknowledged
- * after our flush. Both go on through restarts, epochs, takeovers and healing.
+ * back-off until acknowledged. An item of the peer's is applied in order, recorded, and
+ * acknowledged after our flush. Both go on through restarts, epochs, takeovers and healing.
  *
  * Healing: whoever had a licence puts a report into its stream of every address that it uses and
- * the books don't give it; the owner answers each with a GIVE, or with a DROP when its own session is
- * another subscriber's; a DROP is answered by DROPPED when the session there has ended, and until
- * then the owner gives the address to nobody.
+ * the books don't give it; the owner answers each with a GIVE, or with a DROP when its own session
+ * is another subscriber's; a DROP is answered by DROPPED when the session there has ended, and
+ * until then the owner gives the address to nobody.
  */
 #include "core/node_int.h"
 
@@ -93,7 +93,8 @@ failed:
 		n->act->failed = true;
 }
 
-/* What making an item changes here: addresses given are forgotten, an address to be dropped is kept back. */
+/* What making an item changes here: addresses given are forgotten, an address to be dropped is kept
+ * back. */
 void ipsp_sync_effect_out(struct ipsp_node *n, const struct ipsp_item *item)
 {
 	struct ipsp_set_entry e;
@@ -107,7 +108,8 @@ void ipsp_sync_effect_out(struct ipsp_node *n, const struct ipsp_item *item)
 		return;
 	struct ipsp_pool *pool = n->pools[item->pool];
 	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);)
-		for (uint32_t i = e.start; i - e.start < e.count && i < n->conf.pools[item->pool].size; i++) {
+		for (uint32_t i = e.start;
+		     i - e.start < e.count && i < n->conf.pools[item->pool].size; i++) {
 			struct ipsp_place at = {item->pool, i};
 			if (item->type == IPSP_ITEM_DROP)
 				ipsp_pool_set_flag(pool, i, IPSP_ADDR_DUP, true);
@@ -197,7 +199,8 @@ static void came_back(struct ipsp_node *n, uint16_t pool, uint32_t index)
 		struct ipsp_set_entry e;
 		struct ipsp_set_iter it;
 		struct ipsp_item item;
-		if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE || item.pool != pool)
+		if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
+		    item.pool != pool)
 			continue;
 		for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
 			if (index - e.start < e.count)
@@ -317,7 +320,8 @@ static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ips
 	char text[IPSP_ADDR_TEXT_MAX];
 	struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
 
-	if (ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP && n->side.acked < n->side.sent)
+	if (ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP &&
+	    n->side.acked < n->side.sent)
 		return; /* it is told already, or will be told again when it reports again */
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_DROP, 0, 0, at.pool, IPSP_SET_WHO);
 	ipsp_item_add_who(&w, at.index, e->subscriber, e->n_subscriber);
@@ -326,7 +330,8 @@ static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ips
 		n->stats.duplicates_found++;
 		if (ipsp_place_used(n, at, &b))
 			ipsp_say(n, IPSP_LOG_ERROR,
-				 "duplicate: %s is used here by %.*s and at the peer by %.*s; the peer drops it",
+				 "duplicate: %s is used here by %.*s and at the peer by %.*s; the "
+				 "peer drops it",
 				 ipsp_addr_text(addr, text, sizeof text), b.ident.n_subscriber,
 				 b.ident.subscriber, e->n_subscriber, e->subscriber);
 		ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, addr);
@@ -395,10 +400,12 @@ void ipsp_sync_report(struct ipsp_node *n)
 			    !ipsp_place_used(n, (struct ipsp_place){p, i}, &b))
 				continue;
 			reported++;
-			if (open && ipsp_item_add_who(&w, i, b.ident.subscriber, b.ident.n_subscriber))
+			if (open &&
+			    ipsp_item_add_who(&w, i, b.ident.subscriber, b.ident.n_subscriber))
 				continue;
 			report_flush(n, &w, &open);
-			ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_REPORT, 0, 0, p, IPSP_SET_WHO);
+			ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_REPORT, 0, 0, p,
+					IPSP_SET_WHO);
 			ipsp_item_add_who(&w, i, b.ident.subscriber, b.ident.n_subscriber);
 			open = true;
 		}
@@ -407,7 +414,8 @@ void ipsp_sync_report(struct ipsp_node *n)
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_REPORT, IPSP_REPORT_END, 0, IPSP_NO_POOL,
 			IPSP_SET_WHO);
 	ipsp_rec_out(n, &w);
-	ipsp_say(n, IPSP_LOG_NOTICE, "reported %u addresses in use here that the peer owns", reported);
+	ipsp_say(n, IPSP_LOG_NOTICE, "reported %u addresses in use here that the peer owns",
+		 reported);
 }
 
 bool ipsp_sync_reported(const struct ipsp_node *n)
@@ -489,7 +497,8 @@ static void note_applied(struct ipsp_node *n)
 	s->waits[s->n_waits++] = (struct ipsp_ack_wait){n->seq, n->side.applied};
 }
 
-static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes, size_t len)
+static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
+		  size_t len)
 {
 	bool was_shared = n->side.shared;
 
@@ -508,7 +517,9 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 	if (n->side.shared && !was_shared) {
 		ipsp_say(n, IPSP_LOG_NOTICE, "the peer has shared its pools: unlocked");
 		n->hello_soon = true;
-		if (n->used > 0 && n->side.report == 0) /* sessions of before are here: whose are their addresses? */
+		if (n->used > 0 &&
+		    n->side.report ==
+			    0) /* sessions of before are here: whose are their addresses? */
 			ipsp_sync_report(n);
 	}
 }
@@ -611,11 +622,13 @@ uint64_t ipsp_sync_give(struct ipsp_node *n, struct ipsp_place at, uint64_t requ
 	struct ipsp_item_writer w;
 
 	if (ident && ident->n_subscriber > 0) {
-		ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, request, at.pool, IPSP_SET_KEPT);
+		ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, request, at.pool,
+				IPSP_SET_KEPT);
 		ipsp_item_add_kept(&w, at.index, IPSP_USE_HOLD, 60, ident->subscriber,
 				   ident->n_subscriber);
 	} else {
-		ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, request, at.pool, IPSP_SET_RUNS);
+		ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, request, at.pool,
+				IPSP_SET_RUNS);
 		ipsp_item_add_run(&w, at.index, 1);
 	}
 	return ipsp_rec_out(n, &w);

@@ -144,15 +144,16 @@ static bool needs_shake(const struct ipsp_node *n)
 {
 	uint32_t mine = ipsp_hello_ms(n), theirs = n->peer.hello.hello_ms;
 
-	return n->peer.opened_at == IPSP_NEVER || n->now - n->peer.opened_at >= 3ULL * (mine > theirs ? mine : theirs);
+	return n->peer.opened_at == IPSP_NEVER ||
+	       n->now - n->peer.opened_at >= 3ULL * (mine > theirs ? mine : theirs);
 }
 
 static void shake(struct ipsp_node *n)
 {
 	uint8_t dgram[IPSP_DGRAM_MAX];
 
-	if (!needs_shake(n) || (n->peer.shook_at != IPSP_NEVER &&
-			      n->now - n->peer.shook_at < ipsp_hello_ms(n)))
+	if (!needs_shake(n) ||
+	    (n->peer.shook_at != IPSP_NEVER && n->now - n->peer.shook_at < ipsp_hello_ms(n)))
 		return;
 	n->peer.shook_at = n->now;
 	ipsp_tx_dgram(n, dgram, ipsp_seal_shake(&n->seal, dgram));
@@ -162,8 +163,10 @@ static void shake(struct ipsp_node *n)
 /* Items and acknowledgements make sense once both know whose books they speak of. */
 static bool streams_open(const struct ipsp_node *n)
 {
-	return n->peer.known && n->side.peer_books != 0 && n->peer.hello.books == n->side.peer_books &&
-	       n->peer.hello.peer_books == n->side.books && !n->side.licence && n->mode == IPSP_MODE_ACTIVE;
+	return n->peer.known && n->side.peer_books != 0 &&
+	       n->peer.hello.books == n->side.peer_books &&
+	       n->peer.hello.peer_books == n->side.books && !n->side.licence &&
+	       n->mode == IPSP_MODE_ACTIVE;
 }
 
 /* Is anything said and heard at all? */

@@ -45,12 +45,13 @@ static enum ipsp_role role_of(const struct ipsp_node *n)
 	return n->side.primary ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 }
 
+/* What it last said; the opposite of ours where it can't know of our epoch yet. */
 static enum ipsp_role peer_role_of(const struct ipsp_node *n)
 {
-	if (!n->peer.known)
-		return n->peer_state == IPSP_PEER_UNKNOWN || role_of(n) == IPSP_ROLE_NONE ? IPSP_ROLE_NONE
-		       : n->side.primary						  ? IPSP_ROLE_SECONDARY
-											  : IPSP_ROLE_PRIMARY;
+	if (role_of(n) == IPSP_ROLE_NONE || (!n->peer.known && n->peer_state == IPSP_PEER_UNKNOWN))
+		return IPSP_ROLE_NONE;
+	if (!n->peer.known || n->peer.hello.epoch < n->side.epoch)
+		return n->side.primary ? IPSP_ROLE_SECONDARY : IPSP_ROLE_PRIMARY;
 	return n->peer.hello.flags & IPSP_HF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 }
 
@@ -65,7 +66,8 @@ static bool serves_alone(const struct ipsp_node *n, ipsp_ms now)
 
 static bool serving(const struct ipsp_node *n, ipsp_ms now)
 {
-	if (n->side.terminated || n->side.draining || n->stopping || n->refused_enable || n->side.grounded)
+	if (n->side.terminated || n->side.draining || n->stopping || n->refused_enable ||
+	    n->side.grounded)
 		return false;
 	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE)
 		return serves_alone(n, now);
@@ -97,13 +99,17 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->draining = n->side.draining;
 	s->all_free = n->side.p6 == IPSP_P6_SENT && n->used == 0;
 	s->serving = serving(n, now);
-	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost && (n->side.primary || n->side.s6);
+	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost &&
+			   (n->side.primary || n->side.s6);
 	s->role_on_loan = n->side.loan;
 	s->pools_from_log = n->pools_from_log;
 	s->waiting = n->waiting;
-	s->waiting_ms = n->waiting == IPSP_WAIT_NONE || now < n->waiting_since ? IPSP_NEVER : now - n->waiting_since;
-	s->last_heard_ms = n->peer.opened_at == IPSP_NEVER || now < n->peer.opened_at ? IPSP_NEVER
-										     : now - n->peer.opened_at;
+	s->waiting_ms = n->waiting == IPSP_WAIT_NONE || now < n->waiting_since
+				? IPSP_NEVER
+				: now - n->waiting_since;
+	s->last_heard_ms = n->peer.opened_at == IPSP_NEVER || now < n->peer.opened_at
+				   ? IPSP_NEVER
+				   : now - n->peer.opened_at;
 	s->dead_in_ms = dead_in(n, now);
 	memcpy(s->peer_version, n->peer.hello.version, sizeof s->peer_version);
 	s->peer_used = n->peer.hello.used;
@@ -115,8 +121,9 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	for (uint32_t p = 0; p < n->conf.n_pools; p++)
 		s->duplicates_open += ipsp_pool_counts(n->pools[p])->dup;
 	s->duplicates_open += n->n_duplicate;
-	s->drained = n->side.draining && n->used == 0 && n->stream.n == 0 && ipsp_flow_in_transit(n) == 0 &&
-		     ipsp_contact(n) && n->peer.hello.epoch == n->side.epoch && n->side_seq <= n->flushed;
+	s->drained = n->side.draining && n->used == 0 && n->stream.n == 0 &&
+		     ipsp_flow_in_transit(n) == 0 && ipsp_contact(n) &&
+		     n->peer.hello.epoch == n->side.epoch && n->side_seq <= n->flushed;
 }
 
 void ipsp_node_pool_status(const struct ipsp_node *n, uint16_t p, struct ipsp_pool_status *s)
@@ -175,7 +182,8 @@ size_t ipsp_node_differences(const struct ipsp_node *n, const char *const **line
 	return n->compare.n_lines;
 }
 
-void ipsp_node_address(const struct ipsp_node *n, uint16_t p, uint32_t i, struct ipsp_address_view *v)
+void ipsp_node_address(const struct ipsp_node *n, uint16_t p, uint32_t i,
+		       struct ipsp_address_view *v)
 {
 	memset(v, 0, sizeof *v);
 	v->own = ipsp_pool_own(n->pools[p], i);
@@ -206,7 +214,8 @@ void ipsp_node_check(const struct ipsp_node *n)
 			assert(known);
 			(void)known;
 			assert(b.pool == p && b.index == i);
-			assert((b.kind == IPSP_BIND_SESSION) == (ipsp_pool_use(n->pools[p], i) == IPSP_USE_USED));
+			assert((b.kind == IPSP_BIND_SESSION) ==
+			       (ipsp_pool_use(n->pools[p], i) == IPSP_USE_USED));
 		}
 	}
 	assert(used == n->used);
@@ -215,7 +224,8 @@ void ipsp_node_check(const struct ipsp_node *n)
 	assert(n->side.acked <= n->side.sent);
 	assert(n->side.sent - n->side.acked == n->stream.n);
 	for (uint32_t i = 0; i < n->stream.n; i++)
-		assert(n->stream.items[(n->stream.head + i) & (n->stream.cap - 1)]->number == n->side.acked + 1 + i);
+		assert(n->stream.items[(n->stream.head + i) & (n->stream.cap - 1)]->number ==
+		       n->side.acked + 1 + i);
 	(void)used; /* where assertions are off */
 	(void)bound;
 	(void)owed;

@@ -1,6 +1,7 @@
 /*
  * wire - datagrams and records: struct <-> bytes, and nothing else. Every format is spelled out
- * byte by byte in docs/protocol.md and beside the code in wire.c. All numbers in network byte order.
+ * byte by byte in docs/protocol.md and beside the code in wire.c. All numbers in network byte
+ * order.
  *
  * Outside: a header in clear (seal.h seals the rest). Inside: messages, one after the other, each
  *     u8 type | u16 length of the body | body
@@ -17,22 +18,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IPSP_DGRAM_MAX   1200
-#define IPSP_HDR_LEN     16 /* in clear: see seal.h */
-#define IPSP_TAG_LEN     16
-#define IPSP_PLAIN_MAX   (IPSP_DGRAM_MAX - IPSP_HDR_LEN - IPSP_TAG_LEN)
-#define IPSP_ITEM_MAX    1100 /* a numbered item with its head always fits one datagram and one record */
-#define IPSP_VERSION     1
+#define IPSP_DGRAM_MAX 1200
+#define IPSP_HDR_LEN   16 /* in clear: see seal.h */
+#define IPSP_TAG_LEN   16
+#define IPSP_PLAIN_MAX (IPSP_DGRAM_MAX - IPSP_HDR_LEN - IPSP_TAG_LEN)
+#define IPSP_ITEM_MAX                                                                              \
+	1100 /* a numbered item with its head always fits one datagram and one record */
+#define IPSP_VERSION	 1
 #define IPSP_VERSION_MIN 1
 
 enum ipsp_msg_type {
 	IPSP_MSG_HELLO = 1,    /* facts about the sender; see below */
 	IPSP_MSG_CONF_ASK = 2, /* send me your pools' definitions from this byte on */
 	IPSP_MSG_CONF_PART = 3,
-	IPSP_MSG_REQUEST = 4,  /* please give me an address (S3, B13) */
-	IPSP_MSG_REFUSE = 5,   /* the answer to a request that got none; a granted one is answered by its ITEM */
-	IPSP_MSG_ITEM = 6,     /* one of the numbered stream: GIVE, REPORT, DROP, DROPPED */
-	IPSP_MSG_ACK = 7,      /* all items up to this number are applied and durable */
+	IPSP_MSG_REQUEST = 4, /* please give me an address (S3, B13) */
+	IPSP_MSG_REFUSE = 5,  /* the answer to a request that got none; a granted one is answered by
+				 its ITEM */
+	IPSP_MSG_ITEM = 6,    /* one of the numbered stream: GIVE, REPORT, DROP, DROPPED */
+	IPSP_MSG_ACK = 7,     /* all items up to this number are applied and durable */
 	IPSP_MSG_TAKEOVER = 8, /* the secondary asks the primary to yield the role */
 	IPSP_MSG_CANCEL = 9,   /* the request of this id is not wanted any more */
 	IPSP_MSG_TYPES
@@ -40,58 +43,66 @@ enum ipsp_msg_type {
 
 /* hello flags */
 enum {
-	IPSP_HF_PRIMARY = 1 << 0,      /* the sender is primary in .epoch (unset: the receiver is) */
-	IPSP_HF_ROLE = 1 << 1,         /* the sender has a role at all (unset before the first agreement) */
+	IPSP_HF_PRIMARY = 1 << 0, /* the sender is primary in .epoch (unset: the receiver is) */
+	IPSP_HF_ROLE = 1 << 1, /* the sender has a role at all (unset before the first agreement) */
 	IPSP_HF_AGREED_PRIMARY = 1 << 2, /* at .agreed_epoch the sender was primary */
-	IPSP_HF_LICENCE = 1 << 3,      /* the sender has taken over and not yet healed */
-	IPSP_HF_SHARED = 1 << 4,       /* the sender has shared its pools with a peer */
-	IPSP_HF_CONF_PRIMARY = 1 << 5, /* configured role of the sender */
+	IPSP_HF_LICENCE = 1 << 3,	 /* the sender has taken over and not yet healed */
+	IPSP_HF_SHARED = 1 << 4,	 /* the sender has shared its pools with a peer */
+	IPSP_HF_CONF_PRIMARY = 1 << 5,	 /* configured role of the sender */
 	IPSP_HF_DRAINING = 1 << 6,
-	IPSP_HF_TERMINATED = 1 << 7,   /* the sender goes, or is, out of service by graceful termination */
-	IPSP_HF_LOAN = 1 << 8,         /* the sender is primary only until the terminated peer returns */
-	IPSP_HF_SAME = 1 << 9,         /* the sender found the pools identical */
-	IPSP_HF_CHECK = 1 << 10,       /* the sender is in mode check-config: it shares nothing */
-	IPSP_HF_GOODBYE = 1 << 11,     /* the sender stops after this */
-	IPSP_HF_LOST = 1 << 12,        /* the sender has lost its state and waits to be given what the receiver says */
-	IPSP_HF_YIELD = 1 << 13,       /* the epoch came about by the sender's yielding, not by a takeover */
-	IPSP_HF_REPORTED = 1 << 14,    /* every report of the sender is applied here, as far as it knows */
-	IPSP_HF_MISMATCH = 1 << 15,    /* the sender found the pools different */
-	IPSP_HF_BYE_LOAN = 1 << 16,    /* with YIELD: the sender wants the role back when it returns */
-	IPSP_HF_LEFT = 1 << 18,        /* IPSP was just disabled on the sender, who owned all or nothing */
-	IPSP_HF_GROUNDED = 1 << 17,    /* the sender owns nothing since IPSP was disabled there */
+	IPSP_HF_TERMINATED =
+		1 << 7,	       /* the sender goes, or is, out of service by graceful termination */
+	IPSP_HF_LOAN = 1 << 8, /* the sender is primary only until the terminated peer returns */
+	IPSP_HF_SAME = 1 << 9, /* the sender found the pools identical */
+	IPSP_HF_CHECK = 1 << 10,   /* the sender is in mode check-config: it shares nothing */
+	IPSP_HF_GOODBYE = 1 << 11, /* the sender stops after this */
+	IPSP_HF_LOST = 1 << 12,	   /* the sender has lost its state and waits to be given what the
+				      receiver says */
+	IPSP_HF_YIELD =
+		1 << 13, /* the epoch came about by the sender's yielding, not by a takeover */
+	IPSP_HF_REPORTED =
+		1 << 14, /* every report of the sender is applied here, as far as it knows */
+	IPSP_HF_MISMATCH = 1 << 15, /* the sender found the pools different */
+	IPSP_HF_BYE_LOAN = 1 << 16, /* with YIELD: the sender wants the role back when it returns */
+	IPSP_HF_LEFT = 1 << 18, /* IPSP was just disabled on the sender, who owned all or nothing */
+	IPSP_HF_GROUNDED = 1 << 17, /* the sender owns nothing since IPSP was disabled there */
 };
 
 struct ipsp_hello {
 	uint8_t version_min, version_max;
 	uint32_t capabilities;
-	char version[16];             /* of the program, text */
+	char version[16]; /* of the program, text */
 	uint32_t flags;
-	uint64_t books, peer_books;   /* ids; peer_books 0: knows none yet */
+	uint64_t books, peer_books; /* ids; peer_books 0: knows none yet */
 	uint64_t epoch, agreed_epoch;
-	uint32_t number;              /* of this hello in this session, from 1 */
-	uint32_t heard, promised;     /* the newest number heard from the receiver; the newest promised on; 0: none */
-	uint32_t dead_ms;             /* the promise's length: the sender's dead interval in force */
-	uint32_t peer_dead_ms;        /* the receiver's dead interval as the sender knows it (an echo) */
+	uint32_t number;	  /* of this hello in this session, from 1 */
+	uint32_t heard, promised; /* the newest number heard from the receiver; the newest promised
+				     on; 0: none */
+	uint32_t dead_ms;	  /* the promise's length: the sender's dead interval in force */
+	uint32_t peer_dead_ms; /* the receiver's dead interval as the sender knows it (an echo) */
 	uint32_t hello_ms, request_timeout_ms, release_timeout_ms;
-	uint8_t digest[32];           /* of its pools' definitions */
-	uint64_t sent, applied, known; /* last number sent; applied from the receiver; known to be applied by the receiver */
-	uint64_t report;              /* the number of its last REPORT item, 0: none */
-	uint32_t used, spare;         /* sessions on dynamic addresses; addresses it owns that nobody uses */
+	uint8_t digest[32];	       /* of its pools' definitions */
+	uint64_t sent, applied, known; /* last number sent; applied from the receiver; known to be
+					  applied by the receiver */
+	uint64_t report;	       /* the number of its last REPORT item, 0: none */
+	uint32_t used,
+		spare; /* sessions on dynamic addresses; addresses it owns that nobody uses */
 };
 
 struct ipsp_request { /* REQUEST */
 	uint64_t id, epoch;
-	uint8_t select;   /* enum ipsp_select */
-	uint16_t pool;    /* see struct ipsp_ask */
+	uint8_t select;	  /* enum ipsp_select */
+	uint16_t pool;	  /* see struct ipsp_ask */
 	uint16_t at_pool; /* IPSP_NO_POOL: any address will do */
 	uint32_t at_index;
-	uint32_t count;   /* how many would be welcome; 1 for an address asked for by number */
-	struct ipsp_ident ident; /* the session that asks; n_subscriber 0: none does (a reserve, or a primary that runs short) */
+	uint32_t count; /* how many would be welcome; 1 for an address asked for by number */
+	struct ipsp_ident ident; /* the session that asks; n_subscriber 0: none does (a reserve, or
+				    a primary that runs short) */
 };
 
 struct ipsp_refuse {
 	uint64_t id, epoch; /* the epoch of the refusing side */
-	int32_t err;        /* a public IPSP_ERR_, or IPSP_REFUSE_EPOCH */
+	int32_t err;	    /* a public IPSP_ERR_, or IPSP_REFUSE_EPOCH */
 };
 #define IPSP_REFUSE_EPOCH 1 /* asked in another epoch: learn the present one and ask again */
 #define IPSP_REFUSE_WAIT  2 /* heard; an answer follows when our HA has released the session */
@@ -106,13 +117,22 @@ struct ipsp_conf_part { /* CONF_PART; CONF_ASK uses .offset alone */
  * Items: the numbered stream of one direction, applied in order, each exactly once. An encoded
  * item is   u64 number | u8 type | body   and is the same bytes in the datagram and in the log.
  */
-enum ipsp_item_type { IPSP_ITEM_GIVE = 1, IPSP_ITEM_REPORT = 2, IPSP_ITEM_DROP = 3, IPSP_ITEM_DROPPED = 4 };
-enum { IPSP_GIVE_FIRST = 1, /* the first assignment (S1) */ IPSP_GIVE_LAST_USED = 2 /* to be used last there */ };
+enum ipsp_item_type {
+	IPSP_ITEM_GIVE = 1,
+	IPSP_ITEM_REPORT = 2,
+	IPSP_ITEM_DROP = 3,
+	IPSP_ITEM_DROPPED = 4
+};
+enum {
+	IPSP_GIVE_FIRST = 1,
+	/* the first assignment (S1) */ IPSP_GIVE_LAST_USED = 2 /* to be used last there */
+};
 enum { IPSP_REPORT_END = 1 /* nothing more of this licence follows */ };
 enum ipsp_set_form {
 	IPSP_SET_RUNS = 1, /* n x (u32 start, u32 count) */
 	IPSP_SET_BITS = 2, /* u32 start, u16 bytes, then one bit an address, lowest first */
-	IPSP_SET_KEPT = 3, /* GIVE: n x (u32 index, u8 use, u32 seconds left, str8 subscriber): held or in quarantine */
+	IPSP_SET_KEPT = 3, /* GIVE: n x (u32 index, u8 use, u32 seconds left, str8 subscriber): held
+			      or in quarantine */
 	IPSP_SET_WHO = 4,  /* REPORT, DROP, DROPPED: n x (u32 index, str8 subscriber) */
 };
 
@@ -121,10 +141,10 @@ struct ipsp_item { /* borrows .set from the encoded bytes */
 	enum ipsp_item_type type;
 	uint8_t flags;
 	uint64_t request; /* GIVE: the id of the request that it answers, 0: none */
-	uint16_t pool;    /* IPSP_NO_POOL where the set is empty */
+	uint16_t pool;	  /* IPSP_NO_POOL where the set is empty */
 	enum ipsp_set_form form;
 	const uint8_t *set;
-	uint16_t n_set;   /* bytes */
+	uint16_t n_set; /* bytes */
 };
 
 /*
@@ -137,14 +157,16 @@ struct ipsp_item_writer {
 	enum ipsp_set_form form;
 	uint32_t n_entries;
 };
-void ipsp_item_begin(struct ipsp_item_writer *w, uint64_t number, enum ipsp_item_type type, uint8_t flags,
-		     uint64_t request, uint16_t pool, enum ipsp_set_form form);
+void ipsp_item_begin(struct ipsp_item_writer *w, uint64_t number, enum ipsp_item_type type,
+		     uint8_t flags, uint64_t request, uint16_t pool, enum ipsp_set_form form);
 bool ipsp_item_add_run(struct ipsp_item_writer *w, uint32_t start, uint32_t count);
-/* BITS: @start once; indices in ascending order, each within what still fits; false: no room for this one */
+/* BITS: @start once; indices in ascending order, each within what still fits; false: no room for
+ * this one */
 bool ipsp_item_add_bit(struct ipsp_item_writer *w, uint32_t index);
 bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use, uint32_t left_s,
 			const char *subscriber, size_t n);
-bool ipsp_item_add_who(struct ipsp_item_writer *w, uint32_t index, const char *subscriber, size_t n);
+bool ipsp_item_add_who(struct ipsp_item_writer *w, uint32_t index, const char *subscriber,
+		       size_t n);
 size_t ipsp_item_end(struct ipsp_item_writer *w);
 
 /*
@@ -178,8 +200,8 @@ struct ipsp_msg {
 		struct ipsp_request request; /* CANCEL uses .id, TAKEOVER .epoch alone */
 		struct ipsp_refuse refuse;
 		/*
-		 * .stream: whose books to whose (ipsp_sync_tag), so that an item of a stream that was
-		 * thrown away is never taken for one of the present
+		 * .stream: whose books to whose (ipsp_sync_tag), so that an item of a stream that
+		 * was thrown away is never taken for one of the present
 		 */
 		struct {
 			const uint8_t *bytes; /* encoded; parse it with ipsp_item_parse */
@@ -193,7 +215,8 @@ struct ipsp_msg {
 	} u;
 };
 
-/* Appends one message to @buf at @at; returns the new length, or 0 when it would pass @cap (what is behind @at is then undefined). */
+/* Appends one message to @buf at @at; returns the new length, or 0 when it would pass @cap (what is
+ * behind @at is then undefined). */
 size_t ipsp_msg_put(uint8_t *buf, size_t at, size_t cap, const struct ipsp_msg *msg);
 /* Reads the next message that is known: 1, 0 at the end, or IPSP_ERR_FORMAT. */
 int ipsp_msg_next(struct ipsp_rd *rd, struct ipsp_msg *msg);

@@ -2,8 +2,8 @@
  * xact - requests: of our HAs to this side, of this side to the peer, of the peer to this side.
  *
  * One rule for ours: try with what is here; when that fails for a reason that time may cure, wait
- * (for the start, the lease, the peer, or a release event), and try again whenever something came. So
- * an open request is completed by any transfer that brings an address for it, whatever the
+ * (for the start, the lease, the peer, or a release event), and try again whenever something came.
+ * So an open request is completed by any transfer that brings an address for it, whatever the
  * transfer was for, and a refusal from the peer is looked at again before it is passed on.
  */
 #include "core/node_int.h"
@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_RTO_MS   50  /* the first repeat of a request to the peer */
+#define ASK_RTO_MS   50 /* the first repeat of a request to the peer */
 #define ASK_MAX_MS   1000
-#define DEMAND_MS    50  /* a block covers the demand of this long */
+#define DEMAND_MS    50 /* a block covers the demand of this long */
 #define BLOCK_MAX    256
 #define REFUSALS_MAX 8192
-#define CANCEL       0   /* in the queue of refusals: a cancel of ours */
+#define CANCEL	     0 /* in the queue of refusals: a cancel of ours */
 
 int ipsp_xact_init(struct ipsp_node *n)
 {
@@ -59,7 +59,8 @@ static uint32_t slot_new(struct ipsp_xacts *x)
 	}
 	uint32_t i = x->free_head;
 	x->free_head = x->slots[i].next;
-	x->slots[i] = (struct ipsp_xact){.next = IPSP_NO_XACT, .prev = x->tail, .ask = {.at_pool = IPSP_NO_POOL}};
+	x->slots[i] = (struct ipsp_xact){
+		.next = IPSP_NO_XACT, .prev = x->tail, .ask = {.at_pool = IPSP_NO_POOL}};
 	if (x->tail != IPSP_NO_XACT)
 		x->slots[x->tail].next = i;
 	else
@@ -100,7 +101,11 @@ struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
 static void answer(struct ipsp_node *n, uint64_t token, uint64_t id, int err, struct ipsp_place at,
 		   bool fresh)
 {
-	struct ipsp_out o = {.type = IPSP_OUT_ANSWER, .token = token, .id = id, .err = err, .pool = IPSP_NO_POOL};
+	struct ipsp_out o = {.type = IPSP_OUT_ANSWER,
+			     .token = token,
+			     .id = id,
+			     .err = err,
+			     .pool = IPSP_NO_POOL};
 
 	if (err) {
 		n->stats.requests_refused++;
@@ -239,8 +244,9 @@ static int attempt(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *id
 	}
 	if (err == IPSP_ERR_IN_USE) {
 		*at = (struct ipsp_place){ask->at_pool, ask->at_index};
-		return ipsp_place_used(n, *at, &b) && b.flags & IPSP_BIND_RELEASING ? IPSP_XW_RELEASE
-										   : err;
+		return ipsp_place_used(n, *at, &b) && b.flags & IPSP_BIND_RELEASING
+			       ? IPSP_XW_RELEASE
+			       : err;
 	}
 	return gate_peer(n, ask);
 }
@@ -323,8 +329,9 @@ void ipsp_xact_request(struct ipsp_node *n, const struct ipsp_event *ev)
 	int how = FRESH;
 
 	n->stats.requests++;
-	int err = ev->ident.n_subscriber == 0 ? IPSP_ERR_INVALID
-					      : ipsp_ask_resolve(&n->conf, ev->pool, ev->group, ev->addr, &ask);
+	int err = ev->ident.n_subscriber == 0
+			  ? IPSP_ERR_INVALID
+			  : ipsp_ask_resolve(&n->conf, ev->pool, ev->group, ev->addr, &ask);
 	if (err) {
 		answer(n, ev->token, ev->id, err, at, false);
 		return;
@@ -390,14 +397,16 @@ void ipsp_xact_retry(struct ipsp_node *n)
 	xs->soonest = IPSP_NEVER;
 	for (uint32_t i = xs->head, next; i != IPSP_NO_XACT; i = next) {
 		next = xs->slots[i].next;
-		if ((all || xs->slots[i].wait == IPSP_XW_START || xs->slots[i].wait == IPSP_XW_LEASE) &&
+		if ((all || xs->slots[i].wait == IPSP_XW_START ||
+		     xs->slots[i].wait == IPSP_XW_LEASE) &&
 		    retry_one(n, i, 0))
 			continue;
 		struct ipsp_xact *x = &xs->slots[i];
 		if (x->deadline <= n->now) {
 			if (x->wait == IPSP_XW_PEER)
 				send_cancel(n, x->peer_id);
-			close_one(n, i, wait_error(x->wait), (struct ipsp_place){IPSP_NO_POOL, 0}, false);
+			close_one(n, i, wait_error(x->wait), (struct ipsp_place){IPSP_NO_POOL, 0},
+				  false);
 			continue;
 		}
 		if (x->deadline < xs->soonest)
@@ -431,7 +440,8 @@ bool ipsp_xact_wants(const struct ipsp_node *n, struct ipsp_place at)
 {
 	const struct ipsp_xacts *xs = &n->xacts;
 
-	for (uint32_t i = xs->n_by_number ? xs->head : IPSP_NO_XACT; i != IPSP_NO_XACT; i = xs->slots[i].next)
+	for (uint32_t i = xs->n_by_number ? xs->head : IPSP_NO_XACT; i != IPSP_NO_XACT;
+	     i = xs->slots[i].next)
 		if (xs->slots[i].ask.at_pool == at.pool && xs->slots[i].ask.at_index == at.index &&
 		    xs->slots[i].wait != IPSP_XW_PEER)
 			return true;
@@ -542,7 +552,8 @@ void ipsp_xact_refuse(struct ipsp_node *n, uint64_t id, int err)
 		n->stats.peer_refusals++;
 		ipsp_xact_answered(n, id, 0, err);
 	}
-	x->refusals[x->n_refusals++] = (struct ipsp_refuse){.id = id, .epoch = n->side.epoch, .err = err};
+	x->refusals[x->n_refusals++] =
+		(struct ipsp_refuse){.id = id, .epoch = n->side.epoch, .err = err};
 }
 
 /* Kept for repeats of the same request. */
@@ -553,7 +564,8 @@ void ipsp_xact_answered(struct ipsp_node *n, uint64_t id, uint64_t item, int err
 	*a = (struct ipsp_answered){.id = id, .item = item, .err = err, .epoch = n->side.epoch};
 }
 
-/* A repeat of one that was answered: its item is repeated by the stream, a refusal is said again. */
+/* A repeat of one that was answered: its item is repeated by the stream, a refusal is said again.
+ */
 static bool repeated(struct ipsp_node *n, const struct ipsp_request *r)
 {
 	struct ipsp_answered *a = &n->xacts.answered[(r->id >> 16) % IPSP_ANSWERED];
@@ -655,9 +667,9 @@ static void request_by_address(struct ipsp_node *n, const struct ipsp_request *r
 static uint32_t spare(const struct ipsp_node *n, uint16_t p)
 {
 	const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
-	uint32_t free = n->side.primary
-				? ipsp_assign_spare(n->pools[p], ipsp_psp(n)->reserved_free_percentage)
-				: c->free;
+	uint32_t free = n->side.primary ? ipsp_assign_spare(n->pools[p],
+							    ipsp_psp(n)->reserved_free_percentage)
+					: c->free;
 	return free;
 }
 
@@ -683,7 +695,8 @@ static void give_block(struct ipsp_node *n, uint16_t p, uint32_t count)
 		while (i + run < taken && list[i + run] == list[i] + run)
 			run++;
 		if (!open) {
-			ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, p, IPSP_SET_RUNS);
+			ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, p,
+					IPSP_SET_RUNS);
 			open = true;
 		}
 		if (ipsp_item_add_run(&w, list[i], run)) {
@@ -699,11 +712,13 @@ static void give_block(struct ipsp_node *n, uint16_t p, uint32_t count)
 
 static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 {
-	struct ipsp_ask ask = {.select = (enum ipsp_select)r->select, .pool = r->pool, .at_pool = IPSP_NO_POOL};
+	struct ipsp_ask ask = {
+		.select = (enum ipsp_select)r->select, .pool = r->pool, .at_pool = IPSP_NO_POOL};
 	uint32_t cursor = 0;
 	uint16_t p;
 
-	if (r->select > IPSP_SEL_GROUP || (r->select != IPSP_SEL_ANY && r->pool >= n->conf.n_pools)) {
+	if (r->select > IPSP_SEL_GROUP ||
+	    (r->select != IPSP_SEL_ANY && r->pool >= n->conf.n_pools)) {
 		n->stats.drop_range++;
 		ipsp_xact_refuse(n, r->id, IPSP_ERR_UNKNOWN_POOL);
 		return;
@@ -711,7 +726,8 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 	while ((p = ipsp_order_next(n->order, &ask, &cursor)) != IPSP_NO_POOL) {
 		struct ipsp_ask one = {.select = IPSP_SEL_POOL, .pool = p, .at_pool = IPSP_NO_POOL};
 		struct ipsp_place at;
-		if (ipsp_assign_find(n->pools, n->order, n->binds, &one, &r->ident, false, &at) != 0)
+		if (ipsp_assign_find(n->pools, n->order, n->binds, &one, &r->ident, false, &at) !=
+		    0)
 			continue;
 		if (ipsp_pool_use(n->pools[p], at.index) == IPSP_USE_FREE && spare(n, p) == 0)
 			continue;

@@ -37,7 +37,8 @@ static int slowly(const char *name, int fd)
 {
 	int (*real)(int);
 
-	*(void **)&real = dlsym(RTLD_NEXT, name); /* POSIX's own idiom: ISO C has no such conversion */
+	*(void **)&real =
+		dlsym(RTLD_NEXT, name); /* POSIX's own idiom: ISO C has no such conversion */
 	count();
 	dawdle();
 	return real(fd);

@@ -11,4 +11,5 @@ cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c \
 	--enable=warning,performance,portability \
 	--suppress=missingIncludeSystem --suppress=funcArgOrderDifferent --suppress=unmatchedSuppression \
 	--suppress=normalCheckLevelMaxBranches --suppress=checkersReport \
-	-Iinclude -Isrc -D__linux__ -DIPSPD_VERSION='"0"' -j "$jobs" src include
+	-Iinclude -Isrc -D__linux__ -DIPSPD_VERSION='"0"' \
+	--library=tests/lint/cppcheck.cfg -j "$jobs" src include

@@ -51,7 +51,7 @@ if [ "$objects" -eq 0 ]; then
 fi
 
 # Includes: the C library's plain headers, and what lies below.
-plain='assert|ctype|errno|inttypes|limits|stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|string'
+plain='assert|ctype|endian|errno|inttypes|limits|stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|string'
 check_includes() { # layer, pattern of what is allowed, files that are excepted
 	grep -nE '^[[:space:]]*#[[:space:]]*include' -r "src/$1" --include='*.[ch]' |
 		grep -vE ":[[:space:]]*#[[:space:]]*include[[:space:]]*($2)" |

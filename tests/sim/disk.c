@@ -227,7 +227,8 @@ void disk_opened(struct disk *disk, sim_us now)
 struct ipsp_node *disk_replay(struct host *h, const struct disk_log *log, struct sim_rand *seed)
 {
 	struct world *w = h->w;
-	struct ipsp_node_init init = {.conf = &h->conf, .has_hook = w->has_hook, .version = "sim", .now = host_ms(h)};
+	struct ipsp_node_init init = {
+		.conf = &h->conf, .has_hook = w->has_hook, .version = "sim", .now = host_ms(h)};
 	struct ipsp_node *node;
 	size_t start = 0;
 

@@ -644,8 +644,13 @@ void ha_timer(struct ha *ha, uint32_t gen)
 			next = t->at;
 	}
 	for (size_t i = 0; i < ha->n_sessions; i++) {
-		if (ha->sessions[i].recover_at < next)
-			next = ha->sessions[i].recover_at;
+		/* before its list has come it asks for nothing: it looks again a little later */
+		sim_us at = ha->sessions[i].recover_at;
+
+		if (!ha->listed && at <= ha->w->now)
+			at = ha->w->now + SIM_MS(10);
+		if (at < next)
+			next = at;
 	}
 	if (next != SIM_NEVER)
 		timer_by(ha, next);

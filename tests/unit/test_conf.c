@@ -192,12 +192,12 @@ static void test_times(void **state)
 			  "not above 3 hello intervals of 1000");
 	EXPECT_FAULT_WITH(&conf, psp.dead_interval_ms, 259200u * 1000u + 1,
 			  "pool-share-protocol.dead-interval", "25 to 259200 seconds");
-	EXPECT_GOOD_WITH(&conf, psp.hello_interval_ms, 50);
+	EXPECT_GOOD_WITH(&conf, psp.hello_interval_ms, 10);
 	EXPECT_GOOD_WITH(&conf, psp.hello_interval_ms, 60000);
-	EXPECT_FAULT_WITH(&conf, psp.hello_interval_ms, 49, "pool-share-protocol.hello-interval-ms",
-			  "50 to 60000");
+	EXPECT_FAULT_WITH(&conf, psp.hello_interval_ms, 9, "pool-share-protocol.hello-interval-ms",
+			  "10 to 60000");
 	EXPECT_FAULT_WITH(&conf, psp.hello_interval_ms, 60001,
-			  "pool-share-protocol.hello-interval-ms", "50 to 60000");
+			  "pool-share-protocol.hello-interval-ms", "10 to 60000");
 	EXPECT_FAULT_WITH(&conf, psp.request_timeout_ms, 9,
 			  "pool-share-protocol.request-timeout-ms", "10 to 600000");
 	EXPECT_FAULT_WITH(&conf, psp.release_timeout_ms, 600001,
