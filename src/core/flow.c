@@ -6,6 +6,7 @@
  */
 #include "core/node_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #define TAKEOVER_MS  10000 /* how long an operator's takeover waits for the peer */
 #define CHECK_MS     5000
 #define TAKEOVER_RTO 250
+#define LEAVE_MS	   5000
 #define LEAVING_MS   3000 /* how long a peer is told that IPSP was disabled here */
 
 /* --------------------------------------------------------------- sums over the books */
@@ -587,18 +589,41 @@ void ipsp_flow_fit_role(struct ipsp_node *n)
 		ipsp_flow_rebuild(n, IPSP_OWN_PEER);
 }
 
+/*
+ * The side that owns all may go alone only when the peer knows, or else the peer would take it for
+ * dead and use its addresses: it asks by IPSP_HF_LEFT, and goes when the peer's hello says that it has
+ * left the books, durably. Until then everything is as before. The side that owns nothing may go at once.
+ */
+static void ask_to_leave(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ipsp_contact(n)) {
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     "the peer can't be told now, would take this side for dead and use its "
+		     "addresses: wait for it, or --force");
+		return;
+	}
+	n->asks_to_leave = n->hello_soon = true;
+	wait_for(n, ev, n->now + LEAVE_MS + 4ULL * ipsp_hello_ms(n));
+}
+
+/* The peer has answered: it owns nothing any more, and will take nothing. */
+void ipsp_flow_may_leave(struct ipsp_node *n)
+{
+	n->asks_to_leave = false;
+	if (ipsp_flow_owns_all(n))
+		disable(n, false);
+}
+
 static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
 {
-	if (!ipsp_psp(n)->enabled && !ev->force)
+	if (!ipsp_psp(n)->enabled && !ev->force && !n->refused_enable)
 		done(n, ev, 0, "it was disabled already");
 	else if (!ev->force && ipsp_flow_shared_out(n))
 		done(n, ev, IPSP_ERR_SHARED_OUT,
 		     "addresses are shared out: wait until one side owns all, or --force, which "
 		     "may give an address twice");
-	else if (!ev->force && n->side.shared && n->used > 0 && !ipsp_contact(n))
-		done(n, ev, IPSP_ERR_SHARED_OUT,
-		     "the peer can't be told now, would take this side for dead and use the "
-		     "addresses of its sessions: wait for it, or --force");
+	else if (!ev->force && n->side.shared && ipsp_flow_owns_all(n))
+		ask_to_leave(n, ev);
 	else {
 		disable(n, ev->force);
 		done(n, ev, 0, NULL);
@@ -684,10 +709,13 @@ int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf
 	int err = was && c.psp.enabled && (n->side.shared || n->mode == IPSP_MODE_ACTIVE)
 			  ? ipsp_conf_may_change(&n->conf, &c, why)
 			  : 0;
-	bool out = ipsp_flow_shared_out(n) || (was && n->side.shared && n->used > 0);
-	if (!err && out && (!c.psp.enabled || c.psp.mode != IPSP_MODE_ACTIVE) &&
-	    n->mode == IPSP_MODE_ACTIVE &&
-	    !(ipsp_contact(n) && !c.psp.enabled && !ipsp_flow_shared_out(n)))
+	bool out = ipsp_flow_shared_out(n), owner = n->side.shared && ipsp_flow_owns_all(n);
+	if (!err && was && !c.psp.enabled && (out || owner)) {
+		snprintf(why, 128, "pool-share-protocol: the peer has to be told by \"no pool-share-protocol\" first");
+		err = IPSP_ERR_SHARED_OUT;
+	}
+	if (!err && n->mode == IPSP_MODE_ACTIVE && c.psp.mode != IPSP_MODE_ACTIVE &&
+	    (out || (n->side.shared && n->used > 0)))
 		err = IPSP_ERR_SHARED_OUT;
 	if (!err && ipsp_flow_shared_out(n) && differ)
 		err = IPSP_ERR_SHARED_OUT;
@@ -759,6 +787,10 @@ void ipsp_flow_waiters(struct ipsp_node *n)
 			err = 0;
 		if (w->command == IPSP_CMD_CHECK && ipsp_heard(n) && n->compare.known)
 			err = n->compare.same ? 0 : IPSP_ERR_CONFIG_MISMATCH;
+		if (w->command == IPSP_CMD_DISABLE && !ipsp_psp(n)->enabled)
+			err = 0;
+		if (err > 0 && n->now >= w->deadline && w->command == IPSP_CMD_DISABLE)
+			n->asks_to_leave = false;
 		if (err > 0 && n->now >= w->deadline)
 			err = ipsp_heard(n) ? IPSP_ERR_TIMEOUT : IPSP_ERR_NO_PEER;
 		if (err > 0)

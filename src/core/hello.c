@@ -39,7 +39,7 @@ static uint32_t flags_of(const struct ipsp_node *n)
 	f |= s->yielded ? IPSP_HF_YIELD : 0u;
 	f |= s->yielded_loan ? IPSP_HF_BYE_LOAN : 0u;
 	f |= s->grounded ? IPSP_HF_GROUNDED : 0u;
-	f |= n->leaving ? IPSP_HF_LEFT : 0u;
+	f |= n->leaving || n->asks_to_leave ? IPSP_HF_LEFT : 0u;
 	f |= ipsp_sync_reported(n) ? IPSP_HF_REPORTED : 0u;
 	return f;
 }
@@ -368,6 +368,10 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (n->leaving) { /* until the peer knows, which shows in its having left the books too */
 		n->leaving = h->flags & IPSP_HF_SHARED && n->now < n->leaving_until;
 		n->hello_soon = n->leaving;
+		return;
+	}
+	if (n->asks_to_leave && h->flags & IPSP_HF_GROUNDED && !(h->flags & IPSP_HF_SHARED)) {
+		ipsp_flow_may_leave(n);
 		return;
 	}
 	if (h->flags & IPSP_HF_LEFT) {

@@ -242,6 +242,7 @@ struct ipsp_node {
 	bool stopping, stopped, stop_at_once, said_stopped;
 	bool more_to_move, sweep_owed;
 	bool leaving; /* IPSP is disabled here; the peer is still told so */
+	bool asks_to_leave; /* IPSP is to be disabled here as soon as the peer knows */
 	ipsp_ms leaving_until;
 	ipsp_ms takeover_at; /* when the peer is next asked to yield; IPSP_NEVER */
 	uint64_t told_epoch;
@@ -435,6 +436,7 @@ bool ipsp_flow_owns_none(const struct ipsp_node *n);
 uint32_t ipsp_flow_in_transit(const struct ipsp_node *n);
 void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own);
 void ipsp_flow_fit_role(struct ipsp_node *n);
+void ipsp_flow_may_leave(struct ipsp_node *n);
 void ipsp_flow_on_left(struct ipsp_node *n);
 void ipsp_flow_enabled(struct ipsp_node *n, bool was);
 bool ipsp_flow_wants_takeover(struct ipsp_node *n);
