@@ -83,7 +83,7 @@ static void print_table(const char *indent, const struct column *columns, size_t
 }
 
 #define PRINT_TABLE(indent, columns, rows)                                                         \
-	print_table(indent, columns, sizeof(columns) / sizeof(columns[0]), rows)
+	print_table(indent, columns, sizeof(columns) / sizeof((columns)[0]), (rows))
 
 const char *cli_duration(json_int_t ms, char *text, size_t size)
 {

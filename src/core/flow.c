@@ -192,7 +192,8 @@ static void move_unused(struct ipsp_node *n)
 /* Owed to the peer and used by nobody: left so by a crash between the two records. */
 static void give_owed(struct ipsp_node *n)
 {
-	if (n->disk_full || n->owed == 0 || n->side.licence || n->side.lost || !n->sweep_owed)
+	/* first the peer has to be heard: it may show that this side's books are behind */
+	if (n->disk_full || n->owed == 0 || !n->peer.known || n->side.licence || n->side.lost || !n->sweep_owed)
 		return;
 	n->sweep_owed = false;
 	for (uint16_t p = 0; p < n->conf.n_pools; p++)
@@ -444,6 +445,7 @@ static void set_mode(struct ipsp_node *n, enum ipsp_mode mode)
 	n->mode = mode;
 	if (mode == IPSP_MODE_ACTIVE)
 		ipsp_flow_fit_role(n);
+	ipsp_seal_forget(&n->seal);
 	n->peer.known = false;
 	n->hello_soon = true;
 	ipsp_say(n, IPSP_LOG_NOTICE, "mode %s", ipsp_mode_word(mode));
@@ -692,7 +694,7 @@ void ipsp_flow_command(struct ipsp_node *n, const struct ipsp_event *ev)
 static bool role_is_fresh_secondary(const struct ipsp_node *n, const struct ipsp_context_conf *c)
 {
 	return c->psp.enabled && c->psp.role == IPSP_ROLE_SECONDARY &&
-	       c->psp.mode == IPSP_MODE_ACTIVE && !n->side.shared;
+	       c->psp.mode == IPSP_MODE_ACTIVE && !n->side.shared && !n->side.owner;
 }
 
 int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf *conf,
@@ -764,6 +766,8 @@ void ipsp_flow_enabled(struct ipsp_node *n, bool was)
 	if (was && s.primary == (psp->role == IPSP_ROLE_PRIMARY))
 		return;
 	n->leaving = false;
+	ipsp_seal_forget(&n->seal);
+	n->peer.known = false;
 	s.conf_mine = s.conf_peer = IPSP_ROLE_NONE;
 	s.primary = psp->role == IPSP_ROLE_PRIMARY;
 	if (s.primary)

@@ -290,8 +290,10 @@ static void end_own(struct ipsp_node *n, struct ipsp_place at, const struct ipsp
 			      b->ident.n_subscriber);
 	else
 		ipsp_rec_drop(n, at);
-	if (flags & IPSP_ADDR_OWED)
+	if (flags & IPSP_ADDR_OWED && n->peer.known)
 		ipsp_sync_give(n, at, 0, NULL);
+	else if (flags & IPSP_ADDR_OWED)
+		n->sweep_owed = true;
 	if (flags & IPSP_ADDR_MOVE) {
 		n->move_pool = at.pool;
 		n->move_from = at.index;

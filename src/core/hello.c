@@ -71,7 +71,7 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->release_timeout_ms = ipsp_psp(n)->release_timeout_ms;
 	memcpy(h->digest, n->compare.digest, sizeof h->digest);
 	h->sent = n->side.sent;
-	h->applied = n->stream.n_waits ? n->stream.ack_due : n->side.applied;
+	h->applied = n->side.applied; /* no acknowledgement: it tells a peer that fell behind that it did */
 	h->known = n->side.acked;
 	h->report = n->side.report;
 	h->used = n->used;
@@ -79,11 +79,15 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	n->stats.hellos_sent++;
 }
 
-/* A new session of keys: numbers of hellos begin anew, nothing of the old one is remembered. */
+/*
+ * A new session of keys: nothing that was heard counts any more. Our own numbers go on, since some
+ * may have been said in it before it was ours; the peer's may begin anew, it may be another process.
+ */
 void ipsp_hello_session(struct ipsp_node *n)
 {
 	n->peer.known = false;
-	n->peer.heard = n->peer.promised = n->peer.number = n->peer.echoed = 0;
+	n->peer.heard = n->peer.promised = 0;
+	n->peer.echoed = n->peer.number;
 	n->peer.echoed_sent_at = IPSP_NEVER;
 	n->hello_soon = true;
 	n->compare.asking = false;
@@ -108,9 +112,10 @@ static void i_am_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 	ipsp_rec_lost(n);
 	struct ipsp_side s = n->side;
 	s.peer_books = h->books;
-	s.epoch = h->epoch;
+	if (s.epoch < h->epoch)
+		s.epoch = h->epoch;
 	s.primary = !(h->flags & IPSP_HF_PRIMARY);
-	s.agreed_epoch = h->epoch;
+	s.agreed_epoch = s.epoch;
 	s.agreed_primary = s.primary;
 	s.p6 = IPSP_P6_IDLE;
 	ipsp_rec_side(n, &s, true);

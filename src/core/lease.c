@@ -133,7 +133,8 @@ bool ipsp_may_assign(const struct ipsp_node *n)
 
 static bool sent_at(const struct ipsp_node *n, uint32_t number, ipsp_ms *at)
 {
-	if (number == 0 || number > n->peer.number || n->peer.number - number >= SENT_RING)
+	if (number <= n->peer.first_number || number > n->peer.number ||
+	    n->peer.number - number >= SENT_RING)
 		return false;
 	*at = n->peer.sent_at[number % SENT_RING];
 	return true;
@@ -212,8 +213,28 @@ static bool silence_over(const struct ipsp_node *n)
 	return n->now >= n->lease.quiet_since + ipsp_dead_ms(n);
 }
 
+/* By force of an operator, on a side whose books know of no peer: they become books of their own. */
+static void take_all(struct ipsp_node *n)
+{
+	ipsp_rec_alone(n, IPSP_ALONE);
+	ipsp_flow_rebuild(n, IPSP_OWN_OURS);
+	n->owed = 0;
+	n->listen_until = 0;
+	struct ipsp_side s = n->side;
+	s.epoch++;
+	s.primary = true;
+	ipsp_rec_side(n, &s, true);
+	n->hello_soon = n->xacts.retry = true;
+	ipsp_say(n, IPSP_LOG_WARNING, "forced takeover: this side, which has no peer, owns all, epoch %llu",
+		 (unsigned long long)s.epoch);
+}
+
 void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 {
+	if (force && n->side.peer_books == 0 && !n->side.shared) {
+		take_all(n);
+		return;
+	}
 	struct ipsp_side s = n->side;
 
 	s.epoch++;

@@ -263,6 +263,9 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at =
 		IPSP_NEVER;
 	n->takeover_at = n->p6_sent_at = IPSP_NEVER;
+	ipsp_rng_bytes(&n->rng, &n->peer.number, sizeof n->peer.number);
+	n->peer.number = (n->peer.number & 0x3fffffff) + 1;
+	n->peer.first_number = n->peer.echoed = n->peer.number;
 	if (ipsp_conf_copy(&n->conf, init->conf) != 0) {
 		free(n);
 		return NULL;

@@ -54,7 +54,8 @@ struct ipsp_peer_facts {	 /* volatile; of the present session but for the last t
 	struct ipsp_hello hello; /* the newest */
 	uint32_t heard;		 /* its number; 0: none in this session */
 	uint32_t promised;	 /* the newest of its numbers that we promised on */
-	uint32_t number;	 /* our newest hello in this session */
+	uint32_t number;       /* our newest hello; begins with a random one, so that no other process's fits */
+	uint32_t first_number; /* ... which was not sent */
 	ipsp_ms sent_at[64];	 /* when our hello n was sent: [n % 64] */
 	uint32_t echoed;	 /* the newest of ours that the peer heard */
 	ipsp_ms echoed_sent_at;	 /* when that was sent; IPSP_NEVER: none */

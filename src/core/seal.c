@@ -140,6 +140,12 @@ void ipsp_seal_init(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf,
 	ipsp_seal_set_keys(seal, conf);
 }
 
+void ipsp_seal_forget(struct ipsp_seal *seal)
+{
+	sodium_memzero(&seal->present, sizeof(seal->present));
+	sodium_memzero(&seal->candidate, sizeof(seal->candidate));
+}
+
 void ipsp_seal_wipe(struct ipsp_seal *seal)
 {
 	sodium_memzero(seal, sizeof(*seal));

@@ -98,6 +98,9 @@ void ipsp_seal_set_keys(struct ipsp_seal *seal,
 void ipsp_seal_wipe(
 	struct ipsp_seal *seal); /* everything secret, zeroed; nothing opens or seals then */
 
+/* Ends both sessions: after a time in which nothing was heard, what was said in it is not heard later. */
+void ipsp_seal_forget(struct ipsp_seal *seal);
+
 /* A SHAKE without echo, with the first key. @out has room for IPSP_DGRAM_MAX; returns the length.
  */
 size_t ipsp_seal_shake(struct ipsp_seal *seal, uint8_t *out);

@@ -75,7 +75,7 @@ struct ipsp_hello {
 	uint32_t flags;
 	uint64_t books, peer_books; /* ids; peer_books 0: knows none yet */
 	uint64_t epoch, agreed_epoch;
-	uint32_t number;	  /* of this hello in this session, from 1 */
+	uint32_t number;	  /* of this hello; grows as long as its process lives */
 	uint32_t heard, promised; /* the newest number heard from the receiver; the newest promised
 				     on; 0: none */
 	uint32_t dead_ms;	  /* the promise's length: the sender's dead interval in force */

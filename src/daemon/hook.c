@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* POSIX_SPAWN_SETSID */
+#define _GNU_SOURCE /* POSIX_SPAWN_SETSID, environ */
 #include "daemon/hook.h"
 #include "daemon/config.h"
 #include <errno.h>
@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 #define LIMIT_MS   30000
 #define QUEUED_MAX 256

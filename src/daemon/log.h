@@ -13,7 +13,7 @@
 enum ipspd_log_to { IPSPD_LOG_STDERR, IPSPD_LOG_JOURNAL, IPSPD_LOG_SYSLOG };
 
 /* Lines above @level (IPSP_LOG_NOTICE by default; -v and -vv raise it) are not written. */
-void ipspd_log_open(enum ipspd_log_to to, enum ipsp_level level);
+void ipspd_log_open(enum ipspd_log_to where, enum ipsp_level level);
 
 void ipspd_log(enum ipsp_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -14,7 +14,8 @@ shift
 if [ $# -gt 0 ]; then
 	printf '%s\n' "$@"
 else
-	c_files src tests | grep '\.c$' | while read -r file; do
+	# crc32c.c: its tables are macros that the compiler expands, half a minute's work for clang-tidy
+	c_files src tests | grep '\.c$' | grep -vx 'src/base/crc32c\.c' | while read -r file; do
 		# what this build doesn't compile (the shim of a system test, say) has no options to check it with
 		if grep -qF "/$file\"" "$build/compile_commands.json"; then
 			echo "$file"
@@ -25,5 +26,5 @@ fi | xargs -P "$jobs" -n 1 clang-tidy -p "$build" --quiet --warnings-as-errors='
 	awk '
 		/^[0-9]+ warnings? (generated|treated)/ || /^Suppressed / || /^Use -header-filter/ { next }
 		/(^| )(error|warning): / || /^Error while / { found++ }
-		{ print }
+		{ print; fflush() }
 		END { if (found) { printf "clang-tidy: %d findings\n", found; exit 1 } }'

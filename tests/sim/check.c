@@ -206,7 +206,7 @@ static void check_books(struct world *w)
 {
 	static const char *const words[] = {"owned", "the peer's", "on its way"};
 
-	if (w->check.n_wrong == 0 || w->check.books_lost)
+	if (w->check.n_wrong == 0 || w->check.books_lost || w->check.forced)
 		return;
 	for (uint32_t g = 0; g < w->n_addrs; g++) {
 		if (wrong(w, g))

@@ -67,6 +67,8 @@
 	X(CMD_STOP, "command: stop (SIGTERM)")                                                     \
 	X(CMD_MODE, "command: mode")                                                               \
 	X(RELOAD, "command: reload with another dead interval")                                    \
+	X(CMD_DISABLE, "command: no pool-share-protocol, and enabled again later")                 \
+	X(DIFFER, "file: a side is restarted with pools that differ")                              \
 	X(SAW_TAKEOVER_P, "seen: P took over after its dead interval")                             \
 	X(SAW_TAKEOVER_S, "seen: S took over after its dead interval")                             \
 	X(SAW_BOTH_OVER, "seen: both took over")                                                   \

@@ -18,7 +18,7 @@ ipsp_ms host_ms(const struct host *h)
 
 sim_us host_when(const struct host *h, ipsp_ms ms)
 {
-	uint64_t rate = (uint64_t)(1000000 + h->clock.ppm);
+	uint64_t rate = (uint64_t)((int64_t)1000000 + h->clock.ppm);
 
 	if (ms == IPSP_NEVER)
 		return SIM_NEVER;

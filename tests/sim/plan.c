@@ -148,7 +148,12 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 
 	if (plan->w->check.books_lost || !o->node || o->stopped || o->leaving || !h->node)
 		return false;
-	return plan->w->check.side[o->side].status.serving;
+	for (unsigned i = 0; i < 2; i++) {
+		if (plan->w->check.side[i].status.configured_role == IPSP_ROLE_NONE)
+			return false; /* disabled: it hears nothing */
+	}
+	return plan->w->check.side[o->side].status.serving &&
+	       plan->w->check.side[o->side].status.peer_state == IPSP_PEER_UP;
 }
 
 static void do_wipe(struct plan *plan, struct host *h)
@@ -301,11 +306,37 @@ static void do_reload(struct plan *plan, struct host *h)
 	host_reload(h, ms);
 }
 
+static void do_disable(struct plan *plan, struct host *h)
+{
+	world_hit(plan->w, FAULT_CMD_DISABLE);
+	host_command(h, IPSP_CMD_DISABLE, false, IPSP_MODE_ACTIVE);
+	undo_later(plan, h);
+}
+
+static void set_differs(struct host *h, bool on)
+{
+	if (h->differs != on)
+		h->conf.pools[0].priority ^= 4;
+	h->differs = on;
+}
+
+static void do_differ(struct plan *plan, struct host *h)
+{
+	if (!h->node || h->leaving || plan->w->check.books_lost)
+		return;
+	world_hit(plan->w, FAULT_DIFFER);
+	set_differs(h, true);
+	plan->downtime[h->side] = SIM_MS(rand_range(&plan->rand, 10, 1000));
+	host_kill(h);
+	undo_later(plan, h);
+}
+
 static act_fn *const acts[] = {
 	do_cut,	       do_cut,	     do_kill,	   do_kill,	 do_power,     do_stop,
 	do_storm,      do_slow_disk, do_full,	   do_wipe,	 do_roll_back, do_compact,
 	do_slow_turns, do_ha_crash,  do_ha_detach, do_ha_hang,	 do_ha_slow,   do_veto,
 	do_drain,      do_takeover,  do_force,	   do_terminate, do_leave,     do_reload,
+	do_disable,    do_differ,
 };
 _Static_assert(sizeof(acts) / sizeof(acts[0]) == PLAN_ACTS, "a weight for each");
 
@@ -418,6 +449,13 @@ static void undo_commands(struct plan *plan, struct host *h)
 		host_command(h, IPSP_CMD_UNDRAIN, false, IPSP_MODE_ACTIVE);
 	if (st->mode != IPSP_MODE_ACTIVE || st->state == IPSP_ST_TERMINATED)
 		host_command(h, IPSP_CMD_MODE, false, IPSP_MODE_ACTIVE);
+	if (st->configured_role == IPSP_ROLE_NONE) /* enabled again by a reload */
+		host_reload(h, h->conf.psp.dead_interval_ms);
+	if (h->differs) {
+		set_differs(h, false);
+		plan->downtime[h->side] = SIM_MS(10);
+		host_kill(h);
+	}
 }
 
 static void care(struct plan *plan)

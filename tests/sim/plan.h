@@ -9,7 +9,7 @@
 
 enum plan_arg { PLAN_CARE, PLAN_FAULT, PLAN_LOAD, PLAN_COPY };
 
-#define PLAN_ACTS 24 /* at least as many as there are kinds of faults in plan.c */
+#define PLAN_ACTS 26 /* at least as many as there are kinds of faults in plan.c */
 
 struct plan {
 	struct world *w;

@@ -177,8 +177,9 @@ static void expect_order(const struct world *w, const char *pool, const char *gr
 
 	assert_int_equal(resolve(w, pool, group, IPSP_ADDR_NONE, &ask), 0);
 	while ((next = ipsp_order_next(w->order, &ask, &cursor)) != IPSP_NO_POOL) {
-		strcat(got, w->conf.pools[next].name);
-		strcat(got, " ");
+		size_t n = strlen(got);
+
+		snprintf(got + n, sizeof(got) - n, "%s ", w->conf.pools[next].name);
 	}
 	assert_string_equal(got, expected);
 	assert_int_equal(ipsp_order_next(w->order, &ask, &cursor), IPSP_NO_POOL);
