@@ -465,7 +465,7 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 		     "the peer would take this side for dead and use the addresses of its "
 		     "sessions: no pool-share-protocol tells it");
 	else if (ev->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->role == IPSP_ROLE_SECONDARY &&
-		 !n->side.shared && n->used > 0)
+		 !n->side.shared && !n->side.owner && n->used > 0)
 		done(n, ev, IPSP_ERR_STILL_USED,
 		     "a new secondary must have no sessions: end them first");
 	else {
@@ -475,58 +475,71 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
-/* Sessions are carried over to pools that are made anew, all with @own; those outside of them end.
- */
-void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
+/* What is bound to an address, out of pools that are about to go. */
+static void carry_out(struct ipsp_node *n, struct ipsp_buf *buf)
 {
-	struct kept {
-		struct ipsp_addr addr;
-		uint16_t ha;
-		uint8_t n_sub, n_ses;
-		char text[2 * IPSP_NAME_BYTES];
-	};
-	uint32_t count = ipsp_binds_count(n->binds), lost = 0, k = 0;
-	struct kept *kept = calloc(count ? count : 1, sizeof *kept);
 	struct ipsp_bind b;
 
-	if (!kept) {
-		n->act->failed = true;
-		return;
-	}
 	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
 	     i = ipsp_binds_next(n->binds, i + 1)) {
-		if (!ipsp_binds_get(n->binds, i, &b) || b.kind != IPSP_BIND_SESSION || k == count)
+		if (!ipsp_binds_get(n->binds, i, &b))
 			continue;
-		kept[k].addr = ipsp_pool_addr(ipsp_pool_conf(n->pools[b.pool]), b.index);
-		kept[k].ha = b.ha;
-		kept[k].n_sub = b.ident.n_subscriber;
-		kept[k].n_ses = b.ident.n_session;
-		memcpy(kept[k].text, b.ident.subscriber, b.ident.n_subscriber);
-		memcpy(kept[k].text + b.ident.n_subscriber, b.ident.session, b.ident.n_session);
-		k++;
+		struct ipsp_addr addr = ipsp_pool_addr(ipsp_pool_conf(n->pools[b.pool]), b.index);
+		ipsp_buf_put_u64(buf, addr.hi);
+		ipsp_buf_put_u64(buf, addr.lo);
+		ipsp_buf_put_u8(buf, (uint8_t)ipsp_pool_use(n->pools[b.pool], b.index));
+		ipsp_buf_put_u32(buf, b.kind == IPSP_BIND_KEPT ? left_s(n, b.at) : b.ha);
+		ipsp_buf_put_str8(buf, b.ident.subscriber, b.ident.n_subscriber);
+		ipsp_buf_put_str8(buf, b.ident.session, b.ident.n_session);
 	}
+}
+
+/* ... and into those that were made anew; returns how many sessions found no place. */
+static uint32_t carry_in(struct ipsp_node *n, const struct ipsp_buf *buf, enum ipsp_own own)
+{
+	struct ipsp_rd rd = ipsp_rd_of(buf->data, buf->len);
+	char subscriber[256], session[256];
+	uint32_t lost = 0;
+
+	while (ipsp_rd_left(&rd) > 0) {
+		struct ipsp_addr addr = {.hi = ipsp_rd_u64(&rd)};
+		addr.lo = ipsp_rd_u64(&rd);
+		enum ipsp_use use = (enum ipsp_use)ipsp_rd_u8(&rd);
+		uint32_t more = ipsp_rd_u32(&rd);
+		struct ipsp_ident ident = {.subscriber = subscriber, .session = session};
+		ident.n_subscriber = (uint8_t)ipsp_rd_str8(&rd, subscriber);
+		ident.n_session = (uint8_t)ipsp_rd_str8(&rd, session);
+		struct ipsp_place at;
+		int p = ipsp_conf_find(&n->conf, addr, &at.index);
+		at.pool = (uint16_t)p;
+		if (p < 0)
+			lost += use == IPSP_USE_USED;
+		else if (use == IPSP_USE_USED)
+			ipsp_rec_take(n, at, (uint16_t)more, &ident);
+		else if (own == IPSP_OWN_OURS && !ipsp_is_static(n, at.pool))
+			ipsp_rec_keep(n, at, use, more, subscriber, ident.n_subscriber);
+	}
+	return lost;
+}
+
+/* The pools of n->conf are made anew, all with @own. Sessions and kept addresses are carried over. */
+void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
+{
+	struct ipsp_buf buf = {0};
+
+	carry_out(n, &buf);
 	n->built_own = own;
-	if (ipsp_node_build_pools(n) != 0) {
+	if (buf.failed || ipsp_node_build_pools(n) != 0) {
 		n->act->failed = true;
-		free(kept);
+		ipsp_buf_fini(&buf);
 		return;
 	}
 	ipsp_rec_conf(n);
-	for (uint32_t i = 0; i < k; i++) {
-		struct ipsp_place at;
-		int p = ipsp_conf_find(&n->conf, kept[i].addr, &at.index);
-		struct ipsp_ident ident = {kept[i].text, kept[i].text + kept[i].n_sub,
-					   kept[i].n_sub, kept[i].n_ses};
-		at.pool = (uint16_t)p;
-		if (p < 0)
-			lost++;
-		else
-			ipsp_rec_take(n, at, kept[i].ha, &ident);
-	}
+	uint32_t lost = carry_in(n, &buf, own);
 	if (lost > 0)
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "%u sessions were on addresses that are in no pool any more", lost);
-	free(kept);
+	ipsp_buf_fini(&buf);
 }
 
 /*
@@ -543,7 +556,7 @@ static void disable(struct ipsp_node *n, bool force)
 
 	n->conf.psp.enabled = n->refused_enable = false;
 	if (force && !all) {
-		ipsp_rec_alone(n, IPSP_ALONE);
+		ipsp_rec_alone(n, IPSP_ALONE_OWNER);
 		ipsp_flow_rebuild(n, IPSP_OWN_OURS);
 		n->owed = 0;
 		n->peer.known = false;

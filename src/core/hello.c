@@ -331,6 +331,8 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 	}
 	if (h->flags & IPSP_HF_LOST || n->side.lost)
 		return; /* the books decide, see identify() */
+	if (n->side.shared && h->books != n->side.peer_books)
+		return; /* nobody that these books are shared with: its epoch is of another pair */
 	if (h->epoch < n->side.epoch) {
 		n->hello_soon = true;
 		return;
@@ -341,6 +343,16 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 	}
 	if (theirs && n->side.primary) {
 		tie(n, h);
+		return;
+	}
+	if (!theirs && !n->side.primary) { /* no rule leads here; should one, the pair must not rest in it */
+		struct ipsp_side s = n->side;
+		if (s.books < h->books)
+			return;
+		s.epoch++;
+		set_role(&s, true, n);
+		ipsp_rec_side(n, &s, true);
+		n->hello_soon = true;
 		return;
 	}
 	if (theirs != n->side.primary && n->side.agreed_epoch != n->side.epoch) {

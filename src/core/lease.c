@@ -213,10 +213,11 @@ static bool silence_over(const struct ipsp_node *n)
 	return n->now >= n->lease.quiet_since + ipsp_dead_ms(n);
 }
 
-/* By force of an operator, on a side whose books know of no peer: they become books of their own. */
+/* By force of an operator, on a side whose books know of no peer: they become books of their own.
+ */
 static void take_all(struct ipsp_node *n)
 {
-	ipsp_rec_alone(n, IPSP_ALONE);
+	ipsp_rec_alone(n, IPSP_ALONE_OWNER);
 	ipsp_flow_rebuild(n, IPSP_OWN_OURS);
 	n->owed = 0;
 	n->listen_until = 0;
@@ -225,7 +226,8 @@ static void take_all(struct ipsp_node *n)
 	s.primary = true;
 	ipsp_rec_side(n, &s, true);
 	n->hello_soon = n->xacts.retry = true;
-	ipsp_say(n, IPSP_LOG_WARNING, "forced takeover: this side, which has no peer, owns all, epoch %llu",
+	ipsp_say(n, IPSP_LOG_WARNING,
+		 "forced takeover: this side, which has no peer, owns all, epoch %llu",
 		 (unsigned long long)s.epoch);
 }
 

@@ -54,14 +54,15 @@ struct ipsp_peer_facts {	 /* volatile; of the present session but for the last t
 	struct ipsp_hello hello; /* the newest */
 	uint32_t heard;		 /* its number; 0: none in this session */
 	uint32_t promised;	 /* the newest of its numbers that we promised on */
-	uint32_t number;       /* our newest hello; begins with a random one, so that no other process's fits */
-	uint32_t first_number; /* ... which was not sent */
-	ipsp_ms sent_at[64];	 /* when our hello n was sent: [n % 64] */
-	uint32_t echoed;	 /* the newest of ours that the peer heard */
-	ipsp_ms echoed_sent_at;	 /* when that was sent; IPSP_NEVER: none */
-	ipsp_ms heard_at;	 /* the newest hello; IPSP_NEVER: never */
-	ipsp_ms opened_at;	 /* the last datagram of any kind; IPSP_NEVER: never */
-	ipsp_ms shook_at;	 /* our last handshake */
+	uint32_t number; /* our newest hello; begins with a random one, so that no other process's
+			    fits */
+	uint32_t first_number;	/* ... which was not sent */
+	ipsp_ms sent_at[64];	/* when our hello n was sent: [n % 64] */
+	uint32_t echoed;	/* the newest of ours that the peer heard */
+	ipsp_ms echoed_sent_at; /* when that was sent; IPSP_NEVER: none */
+	ipsp_ms heard_at;	/* the newest hello; IPSP_NEVER: never */
+	ipsp_ms opened_at;	/* the last datagram of any kind; IPSP_NEVER: never */
+	ipsp_ms shook_at;	/* our last handshake */
 };
 
 /* --------------------------------------------------------------- parts */
@@ -242,7 +243,7 @@ struct ipsp_node {
 	struct ipsp_waiter waiters[IPSP_WAITERS];
 	bool stopping, stopped, stop_at_once, said_stopped;
 	bool more_to_move, sweep_owed;
-	bool leaving; /* IPSP is disabled here; the peer is still told so */
+	bool leaving;	    /* IPSP is disabled here; the peer is still told so */
 	bool asks_to_leave; /* IPSP is to be disabled here as soon as the peer knows */
 	ipsp_ms leaving_until;
 	ipsp_ms takeover_at; /* when the peer is next asked to yield; IPSP_NEVER */

@@ -98,7 +98,8 @@ void ipsp_seal_set_keys(struct ipsp_seal *seal,
 void ipsp_seal_wipe(
 	struct ipsp_seal *seal); /* everything secret, zeroed; nothing opens or seals then */
 
-/* Ends both sessions: after a time in which nothing was heard, what was said in it is not heard later. */
+/* Ends both sessions: after a time in which nothing was heard, what was said in it is not heard
+ * later. */
 void ipsp_seal_forget(struct ipsp_seal *seal);
 
 /* A SHAKE without echo, with the first key. @out has room for IPSP_DGRAM_MAX; returns the length.

@@ -343,15 +343,14 @@ void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess,
 }
 
 /*
- * A session that outlived its host, whose daemon was away while the other side took over: the
- * daemon has only kept the address, and that came to nothing (the second of the declared
- * exceptions).
+ * A session that outlived its host, where the other side has taken over before: the daemon has only
+ * kept the address, and a healing has given it away since (the second of the declared exceptions).
  */
 static bool outlived(const struct world *w, const struct check_hold *hold)
 {
 	unsigned side = hold->ha->side;
 
-	return hold->unsure && w->check.side[1 - side].licensed_at >= w->check.side[side].boot_at;
+	return hold->unsure && w->check.side[1 - side].licensed_at > 0;
 }
 
 static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold *here,

@@ -146,14 +146,15 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 {
 	const struct host *o = &plan->w->hosts[1 - h->side];
 
+	if (plan->disabled) /* who is alone has nobody to get its books back from */
+		return false;
 	if (plan->w->check.books_lost || !o->node || o->stopped || o->leaving || !h->node)
 		return false;
 	for (unsigned i = 0; i < 2; i++) {
 		if (plan->w->check.side[i].status.configured_role == IPSP_ROLE_NONE)
 			return false; /* disabled: it hears nothing */
 	}
-	return plan->w->check.side[o->side].status.serving &&
-	       plan->w->check.side[o->side].status.peer_state == IPSP_PEER_UP;
+	return plan->w->check.side[o->side].status.state == IPSP_ST_ACTIVE;
 }
 
 static void do_wipe(struct plan *plan, struct host *h)
@@ -309,6 +310,7 @@ static void do_reload(struct plan *plan, struct host *h)
 static void do_disable(struct plan *plan, struct host *h)
 {
 	world_hit(plan->w, FAULT_CMD_DISABLE);
+	plan->disabled = true;
 	host_command(h, IPSP_CMD_DISABLE, false, IPSP_MODE_ACTIVE);
 	undo_later(plan, h);
 }
