@@ -15,7 +15,7 @@
 #define TAKEOVER_MS  10000 /* how long an operator's takeover waits for the peer */
 #define CHECK_MS     5000
 #define TAKEOVER_RTO 250
-#define LEAVE_MS	   5000
+#define LEAVE_MS     5000
 #define LEAVING_MS   3000 /* how long a peer is told that IPSP was disabled here */
 
 /* --------------------------------------------------------------- sums over the books */
@@ -193,7 +193,8 @@ static void move_unused(struct ipsp_node *n)
 static void give_owed(struct ipsp_node *n)
 {
 	/* first the peer has to be heard: it may show that this side's books are behind */
-	if (n->disk_full || n->owed == 0 || !n->peer.known || n->side.licence || n->side.lost || !n->sweep_owed)
+	if (n->disk_full || n->owed == 0 || !n->peer.known || n->side.licence || n->side.lost ||
+	    !n->sweep_owed)
 		return;
 	n->sweep_owed = false;
 	for (uint16_t p = 0; p < n->conf.n_pools; p++)
@@ -522,7 +523,8 @@ static uint32_t carry_in(struct ipsp_node *n, const struct ipsp_buf *buf, enum i
 	return lost;
 }
 
-/* The pools of n->conf are made anew, all with @own. Sessions and kept addresses are carried over. */
+/* The pools of n->conf are made anew, all with @own. Sessions and kept addresses are carried over.
+ */
 void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
 {
 	struct ipsp_buf buf = {0};
@@ -606,8 +608,9 @@ void ipsp_flow_fit_role(struct ipsp_node *n)
 
 /*
  * The side that owns all may go alone only when the peer knows, or else the peer would take it for
- * dead and use its addresses: it asks by IPSP_HF_LEFT, and goes when the peer's hello says that it has
- * left the books, durably. Until then everything is as before. The side that owns nothing may go at once.
+ * dead and use its addresses: it asks by IPSP_HF_LEFT, and goes when the peer's hello says that it
+ * has left the books, durably. Until then everything is as before. The side that owns nothing may
+ * go at once.
  */
 static void ask_to_leave(struct ipsp_node *n, const struct ipsp_event *ev)
 {
@@ -726,7 +729,9 @@ int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf
 			  : 0;
 	bool out = ipsp_flow_shared_out(n), owner = n->side.shared && ipsp_flow_owns_all(n);
 	if (!err && was && !c.psp.enabled && (out || owner)) {
-		snprintf(why, 128, "pool-share-protocol: the peer has to be told by \"no pool-share-protocol\" first");
+		snprintf(why, 128,
+			 "pool-share-protocol: the peer has to be told by \"no "
+			 "pool-share-protocol\" first");
 		err = IPSP_ERR_SHARED_OUT;
 	}
 	if (!err && n->mode == IPSP_MODE_ACTIVE && c.psp.mode != IPSP_MODE_ACTIVE &&

@@ -71,7 +71,8 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->release_timeout_ms = ipsp_psp(n)->release_timeout_ms;
 	memcpy(h->digest, n->compare.digest, sizeof h->digest);
 	h->sent = n->side.sent;
-	h->applied = n->side.applied; /* no acknowledgement: it tells a peer that fell behind that it did */
+	h->applied = n->side.applied; /* no acknowledgement: it tells a peer that fell behind that
+					 it did */
 	h->known = n->side.acked;
 	h->report = n->side.report;
 	h->used = n->used;
@@ -81,7 +82,8 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 
 /*
  * A new session of keys: nothing that was heard counts any more. Our own numbers go on, since some
- * may have been said in it before it was ours; the peer's may begin anew, it may be another process.
+ * may have been said in it before it was ours; the peer's may begin anew, it may be another
+ * process.
  */
 void ipsp_hello_session(struct ipsp_node *n)
 {
@@ -345,7 +347,8 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 		tie(n, h);
 		return;
 	}
-	if (!theirs && !n->side.primary) { /* no rule leads here; should one, the pair must not rest in it */
+	if (!theirs &&
+	    !n->side.primary) { /* no rule leads here; should one, the pair must not rest in it */
 		struct ipsp_side s = n->side;
 		if (s.books < h->books)
 			return;

@@ -334,11 +334,10 @@ static void do_differ(struct plan *plan, struct host *h)
 }
 
 static act_fn *const acts[] = {
-	do_cut,	       do_cut,	     do_kill,	   do_kill,	 do_power,     do_stop,
-	do_storm,      do_slow_disk, do_full,	   do_wipe,	 do_roll_back, do_compact,
-	do_slow_turns, do_ha_crash,  do_ha_detach, do_ha_hang,	 do_ha_slow,   do_veto,
-	do_drain,      do_takeover,  do_force,	   do_terminate, do_leave,     do_reload,
-	do_disable,    do_differ,
+	do_cut,	      do_cut,	  do_kill,    do_kill,	    do_power,	do_stop,       do_storm,
+	do_slow_disk, do_full,	  do_wipe,    do_roll_back, do_compact, do_slow_turns, do_ha_crash,
+	do_ha_detach, do_ha_hang, do_ha_slow, do_veto,	    do_drain,	do_takeover,   do_force,
+	do_terminate, do_leave,	  do_reload,  do_disable,   do_differ,
 };
 _Static_assert(sizeof(acts) / sizeof(acts[0]) == PLAN_ACTS, "a weight for each");
 
