@@ -183,7 +183,7 @@ e2e() {
 	say 'System tests: two daemons, a cable, snmptrapd'
 	log=$build/log/e2e.log
 	# shellcheck disable=SC2086 # a list of names
-	IPSPD_BUILD=$asan timeout -k 30 3000 python3 "$top/tests/e2e/run.py" $tests 2>&1 </dev/null | tee "$log"
+	IPSPD_BUILD=$asan IPSPD_PACKAGED=$plain timeout -k 30 3000 python3 "$top/tests/e2e/run.py" $tests 2>&1 </dev/null | tee "$log"
 	out=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)\{0,1\}$/\1 \2 \4/p' "$log" |
 		tail -n 1)
 	if [ -n "$out" ]; then

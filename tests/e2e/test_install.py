@@ -23,7 +23,7 @@ class Installed(Case):
     def setUp(self):
         super().setUp()
         self.root = os.path.join(self.folder, "installed")
-        done = process.run(["cmake", "--install", process.build_folder(), "--prefix", self.root])
+        done = process.run(["cmake", "--install", process.packaged_folder(), "--prefix", self.root])
         self.assertEqual(done.returncode, 0, done.stderr)
         self.files = [
             os.path.join(folder, name)
@@ -44,7 +44,7 @@ class Installed(Case):
     def test_nothing_elsewhere_and_nothing_of_the_build_folder(self):
         """A staged install (as packagers do it) writes below DESTDIR only, and names no build path."""
         stage = os.path.join(self.folder, "stage")
-        done = process.run(["cmake", "--install", process.build_folder()],
+        done = process.run(["cmake", "--install", process.packaged_folder()],
                            env=dict(os.environ, DESTDIR=stage))
         self.assertEqual(done.returncode, 0, done.stderr)
         for line in done.stdout.splitlines():
@@ -52,7 +52,7 @@ class Installed(Case):
                 self.assertTrue(line.split(": ", 1)[1].startswith(stage), line)
         for end in ("ipspd.service", "ipsp.pc", "ipspd.conf"):
             with open(self.find(end), encoding="utf-8") as file:
-                self.assertNotIn(process.build_folder(), file.read(), end)
+                self.assertNotIn(process.packaged_folder(), file.read(), end)
 
     @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
     def test_the_unit(self):

@@ -17,6 +17,11 @@ def build_folder():
     return os.environ.get("IPSPD_BUILD") or os.path.join(TOP, "build", "asan")
 
 
+def packaged_folder():
+    """The build that is installed: one without sanitizers, which a program of others can link to."""
+    return os.environ.get("IPSPD_PACKAGED") or build_folder()
+
+
 def program(name):
     path = os.path.join(build_folder(), "src", name)
     if not os.access(path, os.X_OK):
