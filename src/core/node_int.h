@@ -106,7 +106,6 @@ struct ipsp_xact { /* a request of ours that is not answered */
 	enum ipsp_xact_wait wait;
 	uint64_t peer_id;   /* what the peer is asked under */
 	uint64_t token, id; /* who asked */
-	uint64_t asked_epoch;
 	struct ipsp_ask ask;
 	ipsp_ms deadline, next_send, rto_ms;
 	uint16_t ha;

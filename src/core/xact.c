@@ -487,7 +487,6 @@ bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r)
 				n->stats.requests_repeated++;
 			x->next_send = n->now + x->rto_ms;
 			x->rto_ms = x->rto_ms * 2 > ASK_MAX_MS ? ASK_MAX_MS : x->rto_ms * 2;
-			x->asked_epoch = n->side.epoch;
 		}
 		if (x->next_send < xs->send_at)
 			xs->send_at = x->next_send;

@@ -111,7 +111,7 @@ static void check_lease(struct host *h)
 {
 	struct world *w = h->w;
 
-	if (w->check.forced || w->check.books_lost)
+	if (w->check.forced)
 		return;
 	for (unsigned i = 0; i < 2; i++) {
 		struct host *o = &w->hosts[1 - i];
@@ -155,7 +155,7 @@ static void check_hold(struct host *h, uint32_t g)
 	const struct check_hold *hold = &cs->holds[g];
 	const struct check_cell *cell = &cs->cells[g];
 
-	if (!hold->ha || hold->orphan || hold->unsure || !h->node || h->w->check.books_lost)
+	if (!hold->ha || hold->orphan || hold->unsure || !h->node)
 		return;
 	if (cell->use != IPSP_USE_USED || cell->sub != hold->sub || cell->sess != hold->sess)
 		world_fail(h->w, "%c: %s is used by mn-%u s%u on %s, and the node doesn't know",
@@ -334,7 +334,7 @@ void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess,
 	const struct check *check = &h->w->check;
 	const struct check_hold *hold = &check->side[h->side].holds[gaddr];
 
-	if (known || check->forced || check_licensed(h, gaddr, sub, sess) || check->books_lost ||
+	if (known || check->forced || check_licensed(h, gaddr, sub, sess) ||
 	    (hold->ha && hold->sub == sub && hold->sess == sess))
 		return;
 	if (check->side[1 - h->side].licensed && h->w->hosts[1 - h->side].node)
