@@ -60,8 +60,8 @@ bool ipsp_flow_owns_none(const struct ipsp_node *n)
 bool ipsp_flow_shared_out(const struct ipsp_node *n)
 {
 	struct sums s = add_up(n);
-	return n->side.shared &&
-	       (s.transit > 0 || (s.ours > 0 && s.other > 0) || n->stream.n > 0 || n->side.licence);
+	return n->side.shared && (s.transit > 0 || (s.ours > 0 && s.other > 0) || n->stream.n > 0 ||
+				  n->side.licence || ipsp_sync_healing(n));
 }
 
 /* Heard both ways, one epoch, one primary, nothing left to heal: decisions can be made together. */
@@ -433,7 +433,7 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
-static void set_mode(struct ipsp_node *n, enum ipsp_mode mode)
+void ipsp_flow_mode(struct ipsp_node *n, enum ipsp_mode mode)
 {
 	struct ipsp_side s = n->side;
 
@@ -459,7 +459,11 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE &&
 		 ipsp_flow_shared_out(n))
 		done(n, ev, IPSP_ERR_SHARED_OUT,
-		     "both sides own addresses: drain one side, or move them by takeover, first");
+		     ipsp_sync_healing(n)
+			     ? "the two sides are comparing who uses what: try again when it is "
+			       "done"
+			     : "both sides own addresses: drain one side, or move them by "
+			       "takeover, first");
 	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE && n->side.shared &&
 		 n->used > 0)
 		done(n, ev, IPSP_ERR_SHARED_OUT,
@@ -471,7 +475,7 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 		     "a new secondary must have no sessions: end them first");
 	else {
 		n->refused_enable = false;
-		set_mode(n, ev->mode);
+		ipsp_flow_mode(n, ev->mode);
 		done(n, ev, 0, NULL);
 	}
 }
@@ -576,20 +580,28 @@ static void disable(struct ipsp_node *n, bool force)
 		n->peer.known = false;
 }
 
-/* The peer has disabled IPSP: nobody will take anything from us, or give us anything, from here on.
+/*
+ * The peer goes alone. One that owns all asks first (it still says that it shares), and is followed
+ * only when nothing is left between the two: no licence, no healing, no session on an address of
+ * its. One that owns nothing has gone: nobody will take anything from us from here on. Returns
+ * false for a hello that is to be taken like any other.
  */
-void ipsp_flow_on_left(struct ipsp_node *n)
+bool ipsp_flow_on_left(struct ipsp_node *n, const struct ipsp_hello *h)
 {
+	bool asks = h->flags & IPSP_HF_SHARED, none = ipsp_flow_owns_none(n);
+
 	if (!n->side.shared || n->side.lost)
-		return;
-	bool none = ipsp_flow_owns_none(n);
-	if (!none && !ipsp_flow_owns_all(n))
-		return; /* by force, with addresses shared out: the dead interval decides */
+		return !asks;
+	if (asks && (!none || n->used > 0 || n->side.licence || ipsp_sync_healing(n)))
+		return false;
+	if (!asks && !ipsp_flow_owns_all(n))
+		return true; /* by force, with addresses shared out: the dead interval decides */
 	ipsp_rec_alone(n, none ? IPSP_ALONE_WITHOUT : IPSP_ALONE_OWNER);
 	ipsp_say(n, IPSP_LOG_NOTICE,
 		 none ? "the peer has disabled IPSP and owns all: nothing is served here"
 		      : "the peer has disabled IPSP: this side owns all and serves alone");
 	n->hello_soon = true;
+	return true;
 }
 
 /*

@@ -394,10 +394,8 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 		ipsp_flow_may_leave(n);
 		return;
 	}
-	if (h->flags & IPSP_HF_LEFT) {
-		ipsp_flow_on_left(n);
+	if (h->flags & IPSP_HF_LEFT && ipsp_flow_on_left(n, h))
 		return;
-	}
 	ipsp_lease_on_hello(n, h);
 	if (first || n->peer.hello.heard == 0)
 		n->hello_soon = true;

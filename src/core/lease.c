@@ -246,7 +246,7 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 	if (force) { /* the operator answers for the peer: it may be that we never shared, or lost
 			all */
 		s.shared = true;
-		s.lost = s.grounded = false;
+		s.lost = s.grounded = s.terminated = s.draining = false;
 	}
 	s.p6 = n->used > 0 ? IPSP_P6_ARMED : IPSP_P6_IDLE;
 	ipsp_rec_side(n, &s, true);

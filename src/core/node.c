@@ -480,7 +480,7 @@ void ipsp_node_set_conf(struct ipsp_node *n, struct ipsp_context_conf *conf, boo
 	}
 	ipsp_seal_set_keys(&n->seal, &n->conf.psp);
 	if (n->conf.psp.mode != file_mode || !was)
-		n->mode = n->conf.psp.mode;
+		ipsp_flow_mode(n, n->conf.psp.mode);
 	ipsp_flow_enabled(n, was);
 	ipsp_compare_init(n);
 	n->hello_soon = true;
@@ -691,6 +691,13 @@ static void end_turn(struct ipsp_node *n)
 	}
 }
 
+/* After these the situation may be another: so no two causes are seen as one change. */
+static bool changes_facts(enum ipsp_event_type type)
+{
+	return type == IPSP_EV_DATAGRAM || type == IPSP_EV_FLUSHED || type == IPSP_EV_COMMAND ||
+	       type == IPSP_EV_HOOK || type == IPSP_EV_CONF;
+}
+
 void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms now,
 		    struct ipsp_actions *act)
 {
@@ -744,6 +751,8 @@ void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms no
 	case IPSP_EVENT_TYPES:
 		break;
 	}
+	if (changes_facts(ev->type))
+		ipsp_peer_situation(n);
 	act->rec_seq = n->seq;
 	if (act->recs.failed || act->bytes.failed)
 		act->failed = true;

@@ -255,7 +255,9 @@ static enum ipsp_state without_contact(const struct ipsp_node *n)
 	ipsp_ms since = n->peer.heard_at != IPSP_NEVER ? n->peer.heard_at : n->started_at;
 	if (n->now - since >= ipsp_loss_ms(n) || n->peer_state == IPSP_PEER_LOST)
 		return LST;
-	return n->peer.heard_at != IPSP_NEVER && n->peer_state == IPSP_PEER_UP ? n->state : CON;
+	/* a pause shorter than the loss time changes nothing */
+	bool stays = n->state == LCK || n->state == ACT || n->state == MIS || n->state == REC;
+	return stays ? n->state : CON;
 }
 
 static enum ipsp_state with_contact(const struct ipsp_node *n)
