@@ -591,7 +591,7 @@ bool ipsp_flow_on_left(struct ipsp_node *n, const struct ipsp_hello *h)
 	bool asks = h->flags & IPSP_HF_SHARED, none = ipsp_flow_owns_none(n);
 
 	if (!n->side.shared || n->side.lost)
-		return !asks;
+		return !asks || n->side.grounded; /* it has not heard yet that we followed */
 	if (asks && (!none || n->used > 0 || n->side.licence || ipsp_sync_healing(n)))
 		return false;
 	if (!asks && !ipsp_flow_owns_all(n))

@@ -238,6 +238,7 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 		return;
 	}
 	struct ipsp_side s = n->side;
+	bool in_force = s.licence && !n->licence_pending && !n->licence_resting;
 
 	s.epoch++;
 	s.primary = true;
@@ -250,7 +251,7 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 	}
 	s.p6 = n->used > 0 ? IPSP_P6_ARMED : IPSP_P6_IDLE;
 	ipsp_rec_side(n, &s, true);
-	n->licence_pending = true;
+	n->licence_pending = !in_force;
 	n->licence_resting = false;
 	n->listen_until = 0;
 	n->hook_asked = n->vetoed = false;
