@@ -480,74 +480,6 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
-/* What is bound to an address, out of pools that are about to go. */
-static void carry_out(struct ipsp_node *n, struct ipsp_buf *buf)
-{
-	struct ipsp_bind b;
-
-	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
-	     i = ipsp_binds_next(n->binds, i + 1)) {
-		if (!ipsp_binds_get(n->binds, i, &b))
-			continue;
-		struct ipsp_addr addr = ipsp_pool_addr(ipsp_pool_conf(n->pools[b.pool]), b.index);
-		ipsp_buf_put_u64(buf, addr.hi);
-		ipsp_buf_put_u64(buf, addr.lo);
-		ipsp_buf_put_u8(buf, (uint8_t)ipsp_pool_use(n->pools[b.pool], b.index));
-		ipsp_buf_put_u32(buf, b.kind == IPSP_BIND_KEPT ? left_s(n, b.at) : b.ha);
-		ipsp_buf_put_str8(buf, b.ident.subscriber, b.ident.n_subscriber);
-		ipsp_buf_put_str8(buf, b.ident.session, b.ident.n_session);
-	}
-}
-
-/* ... and into those that were made anew; returns how many sessions found no place. */
-static uint32_t carry_in(struct ipsp_node *n, const struct ipsp_buf *buf, enum ipsp_own own)
-{
-	struct ipsp_rd rd = ipsp_rd_of(buf->data, buf->len);
-	char subscriber[256], session[256];
-	uint32_t lost = 0;
-
-	while (ipsp_rd_left(&rd) > 0) {
-		struct ipsp_addr addr = {.hi = ipsp_rd_u64(&rd)};
-		addr.lo = ipsp_rd_u64(&rd);
-		enum ipsp_use use = (enum ipsp_use)ipsp_rd_u8(&rd);
-		uint32_t more = ipsp_rd_u32(&rd);
-		struct ipsp_ident ident = {.subscriber = subscriber, .session = session};
-		ident.n_subscriber = (uint8_t)ipsp_rd_str8(&rd, subscriber);
-		ident.n_session = (uint8_t)ipsp_rd_str8(&rd, session);
-		struct ipsp_place at;
-		int p = ipsp_conf_find(&n->conf, addr, &at.index);
-		at.pool = (uint16_t)p;
-		if (p < 0)
-			lost += use == IPSP_USE_USED;
-		else if (use == IPSP_USE_USED)
-			ipsp_rec_take(n, at, (uint16_t)more, &ident);
-		else if (own == IPSP_OWN_OURS && !ipsp_is_static(n, at.pool))
-			ipsp_rec_keep(n, at, use, more, subscriber, ident.n_subscriber);
-	}
-	return lost;
-}
-
-/* The pools of n->conf are made anew, all with @own. Sessions and kept addresses are carried over.
- */
-void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own)
-{
-	struct ipsp_buf buf = {0};
-
-	carry_out(n, &buf);
-	n->built_own = own;
-	if (buf.failed || ipsp_node_build_pools(n) != 0) {
-		n->act->failed = true;
-		ipsp_buf_fini(&buf);
-		return;
-	}
-	ipsp_rec_conf(n);
-	uint32_t lost = carry_in(n, &buf, own);
-	if (lost > 0)
-		ipsp_say(n, IPSP_LOG_WARNING,
-			 "%u sessions were on addresses that are in no pool any more", lost);
-	ipsp_buf_fini(&buf);
-}
-
 /*
  * no pool-share-protocol, or a reload that removed it. The books end: the side that owned all goes
  * on alone, the side that owned nothing serves nothing until something is shared with it again. The
@@ -562,9 +494,7 @@ static void disable(struct ipsp_node *n, bool force)
 
 	n->conf.psp.enabled = n->refused_enable = false;
 	if (force && !all) {
-		ipsp_rec_alone(n, IPSP_ALONE_OWNER);
-		ipsp_flow_rebuild(n, IPSP_OWN_OURS);
-		n->owed = 0;
+		ipsp_rec_alone(n, IPSP_ALONE_ALL);
 		n->peer.known = false;
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "IPSP is disabled by force: all addresses are served here; those that the "
@@ -613,9 +543,9 @@ void ipsp_flow_fit_role(struct ipsp_node *n)
 	if (n->side.shared || n->side.lost || n->side.licence || n->side.grounded || n->side.owner)
 		return;
 	if (ipsp_psp(n)->role == IPSP_ROLE_PRIMARY && ipsp_flow_owns_none(n))
-		ipsp_flow_rebuild(n, IPSP_OWN_OURS);
+		ipsp_rec_repool(n, IPSP_OWN_OURS);
 	else if (ipsp_psp(n)->role == IPSP_ROLE_SECONDARY && n->used == 0 && ipsp_flow_owns_all(n))
-		ipsp_flow_rebuild(n, IPSP_OWN_PEER);
+		ipsp_rec_repool(n, IPSP_OWN_PEER);
 }
 
 /*

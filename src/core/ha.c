@@ -462,6 +462,21 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 	}
 }
 
+void ipsp_ha_forget(struct ipsp_node *n)
+{
+	struct ipsp_asked *a;
+
+	while ((a = n->has.first)) {
+		bool open = a->token != 0 && !a->gone && !a->cancelled;
+		struct ipsp_out *o = open ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
+		if (o) {
+			o->token = a->token;
+			o->addr = ipsp_pool_addr(ipsp_pool_conf(n->pools[a->pool]), a->index);
+		}
+		asked_del(n, a);
+	}
+}
+
 /* After a restart: sessions that have to be released, whoever was asked before. */
 void ipsp_ha_start(struct ipsp_node *n)
 {

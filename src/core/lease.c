@@ -217,9 +217,7 @@ static bool silence_over(const struct ipsp_node *n)
  */
 static void take_all(struct ipsp_node *n)
 {
-	ipsp_rec_alone(n, IPSP_ALONE_OWNER);
-	ipsp_flow_rebuild(n, IPSP_OWN_OURS);
-	n->owed = 0;
+	ipsp_rec_alone(n, IPSP_ALONE_ALL);
 	n->listen_until = 0;
 	struct ipsp_side s = n->side;
 	s.epoch++;
@@ -366,7 +364,9 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 	} else if (n->side.licence) {
 		n->licence_resting = true;
 	}
-	if (!n->side.licence && !n->side.shared && n->side.primary && n->blank)
+	/* one that knows of nothing may have lost its state: a peer that knows better is heard first */
+	bool knows_nothing = n->blank || (n->used == 0 && !n->side.owner);
+	if (!n->side.licence && !n->side.shared && n->side.primary && knows_nothing)
 		n->listen_until = n->now + listen;
 	ipsp_lease_touch(n);
 }

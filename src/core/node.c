@@ -313,7 +313,7 @@ static void swap_pools(struct ipsp_node *n, struct ipsp_context_conf *conf, enum
 
 	n->conf.pools = conf->pools;
 	n->conf.n_pools = conf->n_pools;
-	ipsp_flow_rebuild(n, own);
+	ipsp_rec_repool(n, own);
 	conf->pools = pools;
 	conf->n_pools = n_pools;
 }

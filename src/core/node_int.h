@@ -319,16 +319,28 @@ void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_
 		 size_t len);
 void ipsp_rec_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_rec_conf(struct ipsp_node *n);
+void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own); /* n->conf.pools in place of those that
+								 were built, sessions carried over */
 void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books);
-enum ipsp_alone { IPSP_ALONE, IPSP_ALONE_OWNER, IPSP_ALONE_WITHOUT };
+enum ipsp_alone {
+	IPSP_ALONE,	    /* as the configured role says */
+	IPSP_ALONE_OWNER,   /* with all addresses */
+	IPSP_ALONE_WITHOUT, /* without any */
+	IPSP_ALONE_ALL	    /* with all, whoever owned them: by force */
+};
 void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how);
 void ipsp_mark_duplicate(struct ipsp_node *n, struct ipsp_place at); /* effect alone */
 void ipsp_rec_lost(struct ipsp_node *n);
+uint32_t ipsp_take_quietly(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
+			   const struct ipsp_ident *ident); /* effect alone */
 void ipsp_clear_kept(struct ipsp_node *n,
 		     struct ipsp_place at); /* effect alone: HOLD, QUARANTINE -> FREE */
 void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
 		       uint32_t left_s, const char *subscriber, size_t len); /* effect alone */
 bool ipsp_place_used(const struct ipsp_node *n, struct ipsp_place at, struct ipsp_bind *bind);
+
+/* repool.c: the effect of ipsp_rec_repool; @lost: sessions whose address is in no pool any more */
+int ipsp_repool(struct ipsp_node *n, uint32_t *lost);
 
 /* sync.c */
 int ipsp_sync_init(struct ipsp_node *n);
@@ -402,6 +414,7 @@ void ipsp_xact_wake(struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_xact_wants(const struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r);
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x);
+void ipsp_xact_give_up(struct ipsp_node *n, int err); /* all open ones are answered with @err */
 ipsp_ms ipsp_xact_due(const struct ipsp_node *n);
 
 /* ha.c */
@@ -422,6 +435,7 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at,
 		 bool timers); /* the session there ends, its address kept back by the pool's timers
 				  or not */
 void ipsp_ha_start(struct ipsp_node *n);
+void ipsp_ha_forget(struct ipsp_node *n); /* the pools are other ones: nobody is asked any more */
 void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
 
@@ -435,7 +449,6 @@ bool ipsp_flow_shared_out(const struct ipsp_node *n);
 bool ipsp_flow_owns_all(const struct ipsp_node *n);
 bool ipsp_flow_owns_none(const struct ipsp_node *n);
 uint32_t ipsp_flow_in_transit(const struct ipsp_node *n);
-void ipsp_flow_rebuild(struct ipsp_node *n, enum ipsp_own own);
 void ipsp_flow_fit_role(struct ipsp_node *n);
 void ipsp_flow_may_leave(struct ipsp_node *n);
 bool ipsp_flow_on_left(struct ipsp_node *n, const struct ipsp_hello *h);

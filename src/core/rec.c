@@ -25,8 +25,9 @@
  *   RESUPPLY u64 the peer's new books                   LOST u64 our new books
  *   SNAP_BEGIN, SNAP_END, SNAP_OUT item (no effect),
  *   DUPLICATE u16 pool | u32 index                   the owner told us to drop this session
- *   ALONE  u64 our new books | u8 how                            nothing was ever shared, under
- * these RUN    u16 pool | u32 start count | u8 own flags    these addresses are FREE, absolutely
+ *   ALONE  u64 our new books | u8 how                nothing was ever shared, under these
+ *   REPOOL u8 own | pools as CONF                    other pools, sessions and kept ones carried over
+ *   RUN    u16 pool | u32 start count | u8 own flags these addresses are FREE, absolutely
  */
 #include "core/node_int.h"
 
@@ -54,6 +55,7 @@ enum {
 	REC_RUN,
 	REC_ALONE,
 	REC_DUPLICATE,
+	REC_REPOOL,
 };
 
 /* --------------------------------------------------------------- writing */
@@ -176,6 +178,12 @@ static bool effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use
 	else if (n->now + 1000ULL * left_s < n->kept_due)
 		n->kept_due = n->now + 1000ULL * left_s;
 	return true;
+}
+
+uint32_t ipsp_take_quietly(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
+			   const struct ipsp_ident *ident)
+{
+	return effect_take(n, at, ha, ident);
 }
 
 void ipsp_clear_kept(struct ipsp_node *n, struct ipsp_place at)
@@ -622,6 +630,19 @@ void ipsp_rec_lost(struct ipsp_node *n)
 	effect_lost(n, books);
 }
 
+/* Ours from now on, whoever owned it; nothing of it is promised to anybody. */
+static void effect_keep_all(struct ipsp_node *n, uint16_t p, uint32_t i)
+{
+	struct ipsp_pool *pool = n->pools[p];
+
+	if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS && ipsp_pool_flags(pool, i) & IPSP_ADDR_OWED)
+		n->owed--;
+	ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
+	ipsp_pool_set_flag(pool, i, IPSP_ADDR_MOVE, false);
+	ipsp_pool_set_flag(pool, i, IPSP_ADDR_DUP, false);
+	ipsp_pool_set_flag(pool, i, IPSP_ADDR_OWED, false);
+}
+
 /*
  * IPSP ends here, or begins anew: new books, under which nothing was ever shared. The addresses
  * stay as they are. @how says what this side is from now on.
@@ -638,7 +659,10 @@ static void effect_alone(struct ipsp_node *n, uint64_t books, enum ipsp_alone ho
 	s->conf_mine = s->conf_peer = IPSP_ROLE_NONE;
 	s->p6 = IPSP_P6_IDLE;
 	s->grounded = how == IPSP_ALONE_WITHOUT;
-	s->owner = how == IPSP_ALONE_OWNER;
+	s->owner = how == IPSP_ALONE_OWNER || how == IPSP_ALONE_ALL;
+	for (uint16_t p = 0; p < n->conf.n_pools && how == IPSP_ALONE_ALL; p++)
+		for (uint32_t i = 0; i < n->conf.pools[p].size && !ipsp_is_static(n, p); i++)
+			effect_keep_all(n, p, i);
 }
 
 void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how)
@@ -683,8 +707,34 @@ void ipsp_rec_conf(struct ipsp_node *n)
 	}
 }
 
-static int replay_conf(struct ipsp_node *n, struct ipsp_rd *rd)
+/*
+ * One record, since a prefix of several would forget sessions that were durable before.
+ */
+void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own)
 {
+	size_t start;
+
+	ipsp_ha_forget(n);
+	ipsp_xact_give_up(n, IPSP_ERR_TIMEOUT);
+	n->built_own = own;
+	struct ipsp_buf *b = live(n, REC_REPOOL, &start);
+	if (b) {
+		put_conf(n, b, own);
+		rec_made(n, start);
+		n->snap_gen++;
+	}
+	uint32_t lost = 0;
+	if (ipsp_repool(n, &lost) != 0)
+		n->act->failed = true;
+	else if (lost > 0)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "%u sessions were on addresses that are in no pool any more", lost);
+}
+
+static int replay_conf(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
+{
+	uint32_t lost;
+
 	struct ipsp_context_conf conf;
 	uint8_t own = ipsp_rd_u8(rd);
 
@@ -700,7 +750,7 @@ static int replay_conf(struct ipsp_node *n, struct ipsp_rd *rd)
 		conf.pools = pools;
 		conf.n_pools = n_pools;
 		n->built_own = (enum ipsp_own)own;
-		err = ipsp_node_build_pools(n);
+		err = type == REC_REPOOL ? ipsp_repool(n, &lost) : ipsp_node_build_pools(n);
 	}
 	ipsp_conf_fini(&conf);
 	rd->p = rd->end;
@@ -825,7 +875,8 @@ int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
 	n->blank = false;
 	switch (type) {
 	case REC_CONF:
-		err = replay_conf(n, &rd);
+	case REC_REPOOL:
+		err = replay_conf(n, type, &rd);
 		break;
 	case REC_SIDE:
 		get_side(&rd, &side);

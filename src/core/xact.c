@@ -414,6 +414,12 @@ void ipsp_xact_retry(struct ipsp_node *n)
 	}
 }
 
+void ipsp_xact_give_up(struct ipsp_node *n, int err)
+{
+	while (n->xacts.head != IPSP_NO_XACT)
+		close_one(n, n->xacts.head, err, (struct ipsp_place){IPSP_NO_POOL, 0}, false);
+}
+
 /* The one to wake is behind a release event, wherever it stands in the list. */
 void ipsp_xact_wake(struct ipsp_node *n, struct ipsp_place at)
 {
