@@ -235,6 +235,18 @@ void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err)
 		ipsp_xact_refuse(n, peer_id, err);
 }
 
+void ipsp_ha_end_requests(struct ipsp_node *n)
+{
+	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
+		if (a->peer_id == 0 || a->gone || a->cancelled)
+			continue;
+		if (a->deadline == IPSP_NEVER)
+			a->peer_id = 0;
+		else
+			cancel(n, a);
+	}
+}
+
 void ipsp_ha_tick(struct ipsp_node *n)
 {
 	if (n->now < n->has.soonest)

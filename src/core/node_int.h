@@ -435,6 +435,7 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at,
 		 bool timers); /* the session there ends, its address kept back by the pool's timers
 				  or not */
 void ipsp_ha_start(struct ipsp_node *n);
+void ipsp_ha_end_requests(struct ipsp_node *n); /* those of the peer: their books are no more */
 void ipsp_ha_forget(struct ipsp_node *n); /* the pools are other ones: nobody is asked any more */
 void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);

@@ -585,6 +585,7 @@ void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books)
 		n->act->want_flush = true;
 		n->snap_gen++;
 	}
+	ipsp_ha_end_requests(n);
 	effect_resupply(n, peer_books);
 }
 
@@ -627,6 +628,7 @@ void ipsp_rec_lost(struct ipsp_node *n)
 		n->act->want_flush = true;
 		n->snap_gen++;
 	}
+	ipsp_ha_end_requests(n);
 	effect_lost(n, books);
 }
 
@@ -660,7 +662,7 @@ static void effect_alone(struct ipsp_node *n, uint64_t books, enum ipsp_alone ho
 	s->p6 = IPSP_P6_IDLE;
 	s->grounded = how == IPSP_ALONE_WITHOUT;
 	s->owner = how == IPSP_ALONE_OWNER || how == IPSP_ALONE_ALL;
-	for (uint16_t p = 0; p < n->conf.n_pools && how == IPSP_ALONE_ALL; p++)
+	for (uint16_t p = 0; p < n->conf.n_pools && s->owner; p++)
 		for (uint32_t i = 0; i < n->conf.pools[p].size && !ipsp_is_static(n, p); i++)
 			effect_keep_all(n, p, i);
 }
@@ -683,6 +685,8 @@ void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how)
 		n->snap_gen++;
 	}
 	effect_alone(n, books, how);
+	ipsp_ha_end_requests(n);
+	n->xacts.retry = true;
 	n->licence_pending = n->licence_resting = false;
 }
 
