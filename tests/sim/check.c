@@ -261,7 +261,7 @@ static void check_survived(struct host *h, uint32_t g)
 
 	if (!hold->ha || hold->orphan || !hold->unsure)
 		return;
-	if (h->conf.psp.durability == IPSP_DURABLE_POWER) {
+	if (hold->flushed) {
 		if (!kept || cell->use != IPSP_USE_USED)
 			world_fail(w, "%c: %s of mn-%u didn't survive the loss of power", h->letter,
 				   world_addr_text(w, g), hold->sub);
@@ -370,6 +370,13 @@ static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold 
 	world_hit(w, same ? FAULT_SAW_SAME : FAULT_SAW_DUPLICATE);
 }
 
+/* durability = "power" is an option of IPSP: a context without it has none */
+static bool flushes_first(const struct host *h)
+{
+	return h->conf.psp.durability == IPSP_DURABLE_POWER &&
+	       h->w->check.side[h->side].status.configured_role != IPSP_ROLE_NONE;
+}
+
 void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim_us emitted,
 		 bool licensed)
 {
@@ -390,7 +397,8 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 					    .sub = sub,
 					    .sess = sess,
 					    .emitted = emitted,
-					    .licensed = licensed};
+					    .licensed = licensed,
+					    .flushed = flushes_first(&w->hosts[ha->side])};
 	hold->orphan = emitted < cs->lost_at;
 	hold->unsure = emitted < cs->boot_at;
 	if (!mine && there->ha)
