@@ -191,7 +191,7 @@ static int find_at(const struct ipsp_pool *pool, uint32_t index, const struct ip
 	enum ipsp_use use = ipsp_pool_use(pool, index);
 	bool ours = ipsp_pool_own(pool, index) == IPSP_OWN_OURS;
 
-	if (ipsp_pool_flags(pool, index) & IPSP_ADDR_DUP || ipsp_pool_conf(pool)->busyout)
+	if (ipsp_pool_flags(pool, index) & IPSP_ADDR_BARRED || ipsp_pool_conf(pool)->busyout)
 		return IPSP_ERR_IN_USE;
 	switch (use) {
 	case IPSP_USE_FREE:
@@ -229,7 +229,7 @@ static bool find_kept(struct ipsp_pool *const *pools, const struct ipsp_order *o
 	for (int looks = 0; looks < KEPT_LOOKS && bind != IPSP_NO_BIND; looks++) {
 		if (ipsp_binds_get(binds, bind, &kept) && pools[kept.pool] &&
 		    ipsp_pool_use(pools[kept.pool], kept.index) == IPSP_USE_HOLD &&
-		    !(ipsp_pool_flags(pools[kept.pool], kept.index) & IPSP_ADDR_DUP) &&
+		    !(ipsp_pool_flags(pools[kept.pool], kept.index) & IPSP_ADDR_BARRED) &&
 		    eligible(order, ask, kept.pool)) {
 			*place = (struct ipsp_place){kept.pool, kept.index};
 			return true;

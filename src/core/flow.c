@@ -22,6 +22,7 @@
 
 struct sums {
 	uint64_t ours, other, transit, move_idle;
+	uint64_t foreign; /* sessions here on addresses that the books don't give this side */
 };
 
 static struct sums add_up(const struct ipsp_node *n)
@@ -36,6 +37,7 @@ static struct sums add_up(const struct ipsp_node *n)
 		s.other += (uint64_t)c->peer_idle + c->peer_used;
 		s.transit += (uint64_t)c->transit_idle + c->transit_used;
 		s.move_idle += c->move_idle;
+		s.foreign += (uint64_t)c->peer_used + c->transit_used;
 	}
 	return s;
 }

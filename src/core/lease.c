@@ -364,7 +364,8 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 	} else if (n->side.licence) {
 		n->licence_resting = true;
 	}
-	/* one that knows of nothing may have lost its state: a peer that knows better is heard first */
+	/* one that knows of nothing may have lost its state: a peer that knows better is heard
+	 * first */
 	bool knows_nothing = n->blank || (n->used == 0 && !n->side.owner);
 	if (!n->side.licence && !n->side.shared && n->side.primary && knows_nothing)
 		n->listen_until = n->now + listen;

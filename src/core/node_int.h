@@ -266,8 +266,6 @@ struct ipsp_node {
 	uint64_t visits[IPSP_STATES][IPSP_PEER_EVENTS];
 };
 
-#define IPSP_ADDR_OWED 4 /* goes to the peer as soon as no session uses it, whatever the roles */
-
 static inline bool ipsp_flag(const struct ipsp_node *n, uint32_t flag)
 {
 	return n->peer.known && (n->peer.hello.flags & flag);
@@ -319,8 +317,9 @@ void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_
 		 size_t len);
 void ipsp_rec_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_rec_conf(struct ipsp_node *n);
-void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own); /* n->conf.pools in place of those that
-								 were built, sessions carried over */
+void ipsp_rec_repool(struct ipsp_node *n,
+		     enum ipsp_own own); /* n->conf.pools in place of those that
+					    were built, sessions carried over */
 void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books);
 enum ipsp_alone {
 	IPSP_ALONE,	    /* as the configured role says */

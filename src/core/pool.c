@@ -101,7 +101,7 @@ static enum list_id list_of(uint8_t state)
 	case IPSP_USE_FREE:
 		if (own_of(state) != IPSP_OWN_OURS)
 			return LIST_AWAY;
-		return flags_of(state) & IPSP_ADDR_DUP ? LIST_NONE : LIST_FREE;
+		return flags_of(state) & IPSP_ADDR_BARRED ? LIST_NONE : LIST_FREE;
 	case IPSP_USE_USED:
 	case IPSP_USE_HOLD:
 	case IPSP_USE_QUARANTINE:

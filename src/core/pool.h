@@ -12,16 +12,17 @@
  * OURS is a reclaimed one (a licence, or a healing that is not finished).
  *
  * Each address is in exactly one order, or USED and in none:
- *   own OURS,  use FREE         the free list, longest free first (LRU, B7); none while it has DUP,
- *                               the end of the list when DUP is taken off
+ *   own OURS,  use FREE         the free list, longest free first (LRU, B7); none while it has DUP
+ *                               or OWED, the end of the list when the last of them is taken off
  *   own OURS,  use HOLD         the hold heap, soonest end first, then lowest index
  *   own OURS,  use QUARANTINE   the quarantine heap, soonest end first, then lowest index
  *   own other, use FREE         the away list, longest away first
  *
  * Flags of an address that is OURS: MOVE (it goes to the primary as soon as no session uses it),
- * DUP (a DROP was sent and DROPPED has not come: it is given to nobody). Two more bits, 4 and 8,
- * are the node's own: kept, shown, and cleared when the address stops being OURS. Nothing here
- * makes records or looks at roles, licence or lease: that is the node's work.
+ * DUP (a DROP was sent and DROPPED has not come: it is given to nobody), OWED (it goes to the peer
+ * as soon as no session uses it, whatever the roles: nobody else here is given it before). One more
+ * bit, 8, is the node's own: kept, shown, and cleared when the address stops being OURS. Nothing
+ * here makes records or looks at roles, licence or lease: that is the node's work.
  *
  * A verb is either done or refused with nothing changed: IPSP_ERR_INVALID too for an @index that
  * the pool doesn't have, which the calls that only look must not be given. No call but _new
@@ -43,7 +44,8 @@
 
 enum ipsp_own { IPSP_OWN_OURS, IPSP_OWN_PEER, IPSP_OWN_TRANSIT };
 enum ipsp_use { IPSP_USE_FREE, IPSP_USE_USED, IPSP_USE_HOLD, IPSP_USE_QUARANTINE };
-enum { IPSP_ADDR_MOVE = 1, IPSP_ADDR_DUP = 2 };
+enum { IPSP_ADDR_MOVE = 1, IPSP_ADDR_DUP = 2, IPSP_ADDR_OWED = 4 };
+#define IPSP_ADDR_BARRED (IPSP_ADDR_DUP | IPSP_ADDR_OWED)
 
 struct ipsp_pool_counts {	       /* invariant: the first eight add up to the pool's size */
 	uint32_t free;		       /* OURS FREE */

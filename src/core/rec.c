@@ -26,8 +26,8 @@
  *   SNAP_BEGIN, SNAP_END, SNAP_OUT item (no effect),
  *   DUPLICATE u16 pool | u32 index                   the owner told us to drop this session
  *   ALONE  u64 our new books | u8 how                nothing was ever shared, under these
- *   REPOOL u8 own | pools as CONF                    other pools, sessions and kept ones carried over
- *   RUN    u16 pool | u32 start count | u8 own flags these addresses are FREE, absolutely
+ *   REPOOL u8 own | pools as CONF                    other pools, sessions and kept ones carried
+ * over RUN    u16 pool | u32 start count | u8 own flags these addresses are FREE, absolutely
  */
 #include "core/node_int.h"
 

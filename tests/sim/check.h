@@ -23,7 +23,7 @@ struct check_hold {	     /* the ledger: one address that an HA of one side reall
 	uint32_t sub, sess;
 	sim_us emitted; /* when the node let the answer go */
 	bool licensed;	/* the node had a licence then */
-	bool flushed; /* before it was answered: the loss of power is no excuse */
+	bool flushed;	/* before it was answered: the loss of power is no excuse */
 	bool orphan;	/* the daemon lost its state and has not confirmed it since */
 	bool unsure;	/* the host has lost power under it: a hold for the subscriber, until it is
 			   asked for */

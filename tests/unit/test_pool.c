@@ -65,7 +65,7 @@ static enum model_list model_list(const struct model_address *a)
 		return M_NONE;
 	if (a->own != IPSP_OWN_OURS)
 		return M_AWAY;
-	return a->flags & IPSP_ADDR_DUP ? M_NONE : M_FREE;
+	return a->flags & IPSP_ADDR_BARRED ? M_NONE : M_FREE;
 }
 
 static void model_init(struct model *m, uint32_t size, enum ipsp_own own)
@@ -522,6 +522,23 @@ static void test_duplicate_is_given_to_nobody(void **state)
 	ipsp_pool_free(pool);
 }
 
+/* What is promised to the peer is not given here meanwhile, though it still moves. */
+static void test_owed_is_not_given_here(void **state)
+{
+	struct ipsp_pool_conf conf = {.size = 2};
+	struct ipsp_pool *pool = ipsp_pool_new(&conf, IPSP_OWN_OURS);
+
+	(void)state;
+	ipsp_pool_set_flag(pool, 0, IPSP_ADDR_OWED | IPSP_ADDR_MOVE, true);
+	assert_int_equal(ipsp_pool_first_free(pool), 1);
+	assert_int_equal(ipsp_pool_next_free(pool, 1), IPSP_NO_INDEX);
+	assert_int_equal(ipsp_pool_next_move(pool, 0), 0);
+	ipsp_pool_set_flag(pool, 0, IPSP_ADDR_OWED, false);
+	assert_int_equal(ipsp_pool_next_free(pool, 1), 0);
+	ipsp_pool_check(pool);
+	ipsp_pool_free(pool);
+}
+
 /* A refused verb changes nothing, whatever it was given. */
 static void test_bad_input(void **state)
 {
@@ -580,6 +597,7 @@ int main(void)
 		cmocka_unit_test(test_soonest_end_first),
 		cmocka_unit_test(test_many_end_in_order),
 		cmocka_unit_test(test_duplicate_is_given_to_nobody),
+		cmocka_unit_test(test_owed_is_not_given_here),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_large),
 	};
