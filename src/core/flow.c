@@ -62,8 +62,8 @@ bool ipsp_flow_owns_none(const struct ipsp_node *n)
 bool ipsp_flow_shared_out(const struct ipsp_node *n)
 {
 	struct sums s = add_up(n);
-	return n->side.shared && (s.transit > 0 || (s.ours > 0 && s.other > 0) || n->stream.n > 0 ||
-				  n->side.licence || ipsp_sync_healing(n));
+	return n->side.shared && (s.transit > 0 || s.foreign > 0 || (s.ours > 0 && s.other > 0) ||
+				  n->stream.n > 0 || n->side.licence || ipsp_sync_healing(n));
 }
 
 /* Heard both ways, one epoch, one primary, nothing left to heal: decisions can be made together. */
