@@ -600,7 +600,7 @@ static void stop(struct ipsp_node *n, const struct ipsp_event *ev)
 	n->stopping = true;
 	if (!n->side.terminated && settled(n) && peer_takes(n))
 		begin_termination(n);
-	else if (!n->side.terminated)
+	else if (!n->side.terminated || n->mode != IPSP_MODE_ACTIVE)
 		n->stop_at_once =
 			true;	/* nobody is there to take over: the dead interval decides */
 	if (n->side.draining) { /* a clean stop ends a drain */

@@ -417,12 +417,16 @@ void check_ended(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess)
 		*hold = (struct check_hold){0};
 }
 
-void check_confirmed(struct ha *ha, uint32_t gaddr)
+void check_confirmed(struct ha *ha, uint32_t gaddr, sim_us emitted)
 {
 	struct check_hold *hold = &ha->w->check.side[ha->side].holds[gaddr];
 
-	if (hold->ha == ha)
-		hold->orphan = hold->unsure = false;
+	if (hold->ha != ha)
+		return;
+	/* read late by an HA that hung: the daemon said it before it lost its state, or its host */
+	const struct check_side *cs = &ha->w->check.side[ha->side];
+	hold->orphan = hold->orphan && emitted < cs->lost_at;
+	hold->unsure = hold->unsure && emitted < cs->boot_at;
 }
 
 /* ---------------------------------------------------------------- memory and disk */

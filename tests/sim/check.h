@@ -70,7 +70,8 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 		 bool licensed);
 void check_ended(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess);
 
-void check_confirmed(struct ha *ha, uint32_t gaddr); /* the daemon lists what it has */
+void check_confirmed(struct ha *ha, uint32_t gaddr,
+		     sim_us emitted); /* the daemon lists what it has */
 
 /* Memory equals what the log replays, and what a snapshot replays. */
 void check_replay(struct host *h);

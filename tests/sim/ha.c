@@ -464,7 +464,7 @@ static void read_list(struct ha *ha, const struct ipc *m)
 
 		if (lists(m, s)) {
 			s->recover_at = s->lost_at = SIM_NEVER;
-			check_confirmed(ha, s->gaddr);
+			check_confirmed(ha, s->gaddr, m->emitted);
 			continue;
 		}
 		s->recover_at = s->lost_at = ha->w->now;
@@ -518,6 +518,7 @@ void ha_send_list(struct ha *ha, struct ipc *m)
 
 	m->ha = ha->number;
 	m->token = ha->token;
+	m->emitted = ha->w->now;
 	if (at < ha->to_ha_at)
 		at = ha->to_ha_at;
 	ha->to_ha_at = at;
