@@ -8,7 +8,6 @@ typedef void handler_fn(struct ipsp_node *n, const struct ipsp_msg *msg);
 struct ipsp_rule {
 	handler_fn *run;
 	enum ipsp_state next;
-	bool impossible;
 };
 
 /* --------------------------------------------------------------- messages */
@@ -176,12 +175,11 @@ static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 /* Everything that a side in contact does for its peer; an item is exactly-once in every state. */
 #define TALKS(s)                                                                                   \
-	[IPSP_PE_CONF_ASK] = {conf_ask, s, false}, [IPSP_PE_CONF_PART] = {conf_part, s, false},    \
-	[IPSP_PE_REQUEST] = {request, s, false}, [IPSP_PE_REFUSE] = {refuse, s, false},            \
-	[IPSP_PE_ITEM] = {item, s, false}, [IPSP_PE_ACK] = {ack, s, false},                        \
-	[IPSP_PE_CANCEL] = {cancel, s, false}
+	[IPSP_PE_CONF_ASK] = {conf_ask, s}, [IPSP_PE_CONF_PART] = {conf_part, s},                  \
+	[IPSP_PE_REQUEST] = {request, s}, [IPSP_PE_REFUSE] = {refuse, s},                          \
+	[IPSP_PE_ITEM] = {item, s}, [IPSP_PE_ACK] = {ack, s}, [IPSP_PE_CANCEL] = {cancel, s}
 
-#define TO(s, h) [IPSP_PE_SITUATION + (s)] = {h, s, false}
+#define TO(s, h) [IPSP_PE_SITUATION + (s)] = {h, s}
 #define SITUATIONS                                                                                 \
 	TO(DIS, closed), TO(INA, closed), TO(CHK, stay), TO(CON, searching), TO(MIS, mismatch),    \
 		TO(LCK, met), TO(ACT, met), TO(LST, lost), TO(DWN, down), TO(REC, healing),        \
@@ -191,30 +189,53 @@ static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
 static const struct ipsp_rule rules[IPSP_STATES][IPSP_PEER_EVENTS] = {
 	[DIS] = {SITUATIONS},
 	[INA] = {SITUATIONS},
-	[CHK] = {[IPSP_PE_CONF_ASK] = {conf_ask, CHK, false},
-		 [IPSP_PE_CONF_PART] = {conf_part, CHK, false},
+	[CHK] = {[IPSP_PE_CONF_ASK] = {conf_ask, CHK},
+		 [IPSP_PE_CONF_PART] = {conf_part, CHK},
 		 SITUATIONS},
 	[CON] = {TALKS(CON), SITUATIONS},
 	[MIS] = {TALKS(MIS), SITUATIONS},
-	[LCK] = {TALKS(LCK), [IPSP_PE_TAKEOVER] = {takeover, LCK, false}, SITUATIONS},
-	[ACT] = {TALKS(ACT), [IPSP_PE_TAKEOVER] = {takeover, ACT, false}, SITUATIONS},
+	[LCK] = {TALKS(LCK), [IPSP_PE_TAKEOVER] = {takeover, LCK}, SITUATIONS},
+	[ACT] = {TALKS(ACT), [IPSP_PE_TAKEOVER] = {takeover, ACT}, SITUATIONS},
 	[LST] = {TALKS(LST), SITUATIONS},
 	/* a licence is ended before anything of the peer's is obeyed: that makes it RECONCILING */
-	[DWN] = {[IPSP_PE_CONF_ASK] = {conf_ask, DWN, false},
-		 [IPSP_PE_CONF_PART] = {conf_part, DWN, false},
-		 [IPSP_PE_ACK] = {ack, DWN, false},
+	[DWN] = {[IPSP_PE_CONF_ASK] = {conf_ask, DWN},
+		 [IPSP_PE_CONF_PART] = {conf_part, DWN},
+		 [IPSP_PE_ACK] = {ack, DWN},
 		 SITUATIONS},
 	[REC] = {TALKS(REC), SITUATIONS},
 	[TRM] = {TALKS(TRM), SITUATIONS},
 };
 
+/*
+ * Changes of situation that can't be, and why. Should one be seen all the same, its rule is run
+ * like any other's; the simulator fails. A step looks at the situation once, so each change has one
+ * cause.
+ */
+#define NOT(s) (1u << (s))
+static const uint32_t never[IPSP_STATES] = {
+	/* in a report that is open the peer has been heard since; termination is an agreement of
+	   two */
+	[DIS] = NOT(REC) | NOT(TRM),
+	/* these end with a new session of keys, so without contact; a licence keeps the mode
+	 * active, and a mode that is set ends a termination */
+	[INA] = NOT(MIS) | NOT(ACT) | NOT(DWN) | NOT(REC) | NOT(TRM),
+	[CHK] = NOT(MIS) | NOT(ACT) | NOT(DWN) | NOT(REC) | NOT(TRM),
+	/* to terminate takes a peer that is there, in an agreed epoch, with nothing to heal */
+	[CON] = NOT(TRM),
+	[LST] = NOT(TRM),
+	/* a licence ends by contact, which opens a report; by the loss of our books; by command */
+	[DWN] = NOT(INA) | NOT(CHK) | NOT(ACT) | NOT(LST) | NOT(TRM),
+	/* no other mode, and no termination, while the two compare who uses what */
+	[REC] = NOT(INA) | NOT(CHK) | NOT(TRM),
+	/* a forced takeover ends the termination, and is in force only when it is flushed */
+	[TRM] = NOT(DWN),
+};
+
 enum ipsp_cell ipsp_peer_cell(enum ipsp_state state, enum ipsp_peer_event event)
 {
-	const struct ipsp_rule *rule = &rules[state][event];
-
-	return rule->impossible ? IPSP_CELL_IMPOSSIBLE
-	       : rule->run	? IPSP_CELL_RULE
-				: IPSP_CELL_IGNORED;
+	if (event >= IPSP_PE_SITUATION && never[state] & NOT(event - IPSP_PE_SITUATION))
+		return IPSP_CELL_IMPOSSIBLE;
+	return rules[state][event].run ? IPSP_CELL_RULE : IPSP_CELL_IGNORED;
 }
 
 static void happens(struct ipsp_node *n, enum ipsp_peer_event event, const struct ipsp_msg *msg)
@@ -299,6 +320,8 @@ void ipsp_peer_situation(struct ipsp_node *n)
 
 	if (now == n->state) {
 		n->visits[now][IPSP_PE_SITUATION + now]++;
+		if (now == TRM) /* the peer comes and goes all the same */
+			out_of_service(n, NULL);
 		return;
 	}
 	happens(n, (enum ipsp_peer_event)(IPSP_PE_SITUATION + (int)now), NULL);

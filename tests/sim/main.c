@@ -5,6 +5,7 @@
  * This file is the only one that knows of processes and of the real clock: several jobs share the
  * seeds, and a seed that dies on an assertion takes its job with it, no more.
  */
+#include "corners.h"
 #include "plan.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -18,6 +19,8 @@
 #define JOBS_MAX     32
 #define FAILURES_MAX 20
 #define ALL_HIT_FROM 1000 /* a swarm of so many seeds has to hit every fault point */
+#define ALL_USED_FROM                                                                              \
+	10000 /* ... and with the corners to use every cell of the state table that has a rule */
 
 struct job {		  /* shared with the parent */
 	uint64_t running; /* the seed at work */
@@ -193,13 +196,30 @@ static double seconds_since(const struct timespec *began)
 	return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
 }
 
+/* The rare changes of situation are told by stories; one that ends wrongly is a failure too. */
+static void run_corners(struct job *job)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		corners_run(&job->visits);
+		exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) != 0)
+		add_failure(job, 0, "a story of a corner of the state table: see above");
+}
+
 static int swarm(const struct options *opt)
 {
 	struct job *jobs = mmap(NULL, opt->jobs * sizeof(*jobs), PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	static struct job total;
 	struct timespec began;
-	unsigned failed, missed, impossible;
+	unsigned failed, missed, impossible, unused;
 	double took;
 
 	if (jobs == MAP_FAILED) {
@@ -209,11 +229,13 @@ static int swarm(const struct options *opt)
 	printf("seeds %llu to %llu, %u job%s\n", (unsigned long long)opt->first,
 	       (unsigned long long)(opt->first + opt->n - 1), opt->jobs, opt->jobs == 1 ? "" : "s");
 	clock_gettime(CLOCK_MONOTONIC, &began);
+	if (!opt->any_hits)
+		run_corners(&jobs[0]);
 	run_jobs(jobs, opt);
 	took = seconds_since(&began);
 	sum(&total, jobs, opt->jobs);
 	missed = report_hits(&total);
-	impossible = visits_report(&total.visits);
+	impossible = visits_report(&total.visits, &unused);
 	failed = report_failures(jobs, opt->jobs);
 	printf("%llu runs, %u failed; %.0f s simulated, %llu turns, %llu events, %llu replays of a "
 	       "log\n",
@@ -224,6 +246,11 @@ static int swarm(const struct options *opt)
 	       (double)total.n_runs / took, (double)total.us / 1e6 / took);
 	if (missed && opt->n >= ALL_HIT_FROM && !opt->any_hits) {
 		printf("%u fault point%s never hit\n", missed, missed == 1 ? " was" : "s were");
+		return 1;
+	}
+	if (unused && opt->n >= ALL_USED_FROM && !opt->any_hits) {
+		printf("%u cell%s of the state table never used\n", unused,
+		       unused == 1 ? " was" : "s were");
 		return 1;
 	}
 	return failed || impossible ? 1 : 0;

@@ -11,9 +11,9 @@ missed=0
 
 build() { # DIRECTORY
 	# shellcheck disable=SC2046 # lists of options
-	(cd "$1" && rm -f tests/sim/stories.c tests/sim/story.c &&
+	(cd "$1" && rm -f tests/sim/stories*.c &&
 		cc -std=gnu11 -O1 -Isrc -Iinclude -Itests/sim src/base/*.c src/core/*.c tests/sim/*.c \
-			-o sim $(pkg-config --cflags --libs libsodium))
+			-o sim $(pkg-config --cflags --libs libsodium cmocka))
 }
 
 # plant NAME FILE SED-SCRIPT [SEEDS]: the script has to change the file, the copy has to compile, the swarm has to fail.

@@ -14,6 +14,8 @@ static struct { /* one story runs at a time */
 	struct ipsp_pool_conf pool;
 } told;
 
+static struct visits visited;
+
 static void write_down(void *arg, const char *line)
 {
 	size_t n = strlen(line);
@@ -98,7 +100,13 @@ void story_end(struct world *w)
 		}
 	}
 	world_fini(w);
+	visits_add(&visited, &w->visits);
 	free(w);
+}
+
+const struct visits *story_visits(void)
+{
+	return &visited;
 }
 
 void story_cut(struct world *w, bool to_p, bool to_s)

@@ -45,6 +45,7 @@ void story_expect_pool(struct world *w, unsigned side, uint32_t used, uint32_t f
 		       uint32_t released);
 void story_expect_rest(struct world *w, unsigned within_ms); /* all is well in so much time */
 /* Runs until @side serves as primary; returns the milliseconds that it took, at most @limit_ms. */
+const struct visits *story_visits(void); /* the cells that all stories so far have used */
 unsigned story_until_primary(struct world *w, unsigned side, unsigned limit_ms);
 
 #endif

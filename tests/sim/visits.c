@@ -38,7 +38,7 @@ static void report_state(const struct visits *visits, enum ipsp_state state, uns
 	}
 }
 
-unsigned visits_report(const struct visits *visits)
+unsigned visits_report(const struct visits *visits, unsigned *unused)
 {
 	unsigned n_rules = 0, n_used = 0, n_impossible = 0;
 
@@ -59,5 +59,6 @@ unsigned visits_report(const struct visits *visits)
 		}
 	}
 	printf("  %u of %u cells with a rule were used\n", n_used, n_rules);
+	*unused = n_rules - n_used;
 	return n_impossible;
 }

@@ -11,7 +11,8 @@ struct visits {
 
 void visits_of_node(struct visits *total, const struct ipsp_node *node);
 void visits_add(struct visits *total, const struct visits *part);
-unsigned
-visits_report(const struct visits *visits); /* how many impossible cells were used all the same */
+/* Returns how many impossible cells were used all the same; @unused: cells with a rule that were
+ * not. */
+unsigned visits_report(const struct visits *visits, unsigned *unused);
 
 #endif
