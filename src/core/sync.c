@@ -185,33 +185,6 @@ void ipsp_sync_on_ack(struct ipsp_node *n, uint64_t number)
 
 /* --------------------------------------------------------------- the peer's stream */
 
-/*
- * The peer gives back what we gave it: so it had applied our item, whose acknowledgement was lost.
- * It has to count as acknowledged before the address can be given once more.
- */
-static void came_back(struct ipsp_node *n, uint16_t pool, uint32_t index)
-{
-	struct ipsp_stream *s = &n->stream;
-	uint64_t number = 0;
-
-	for (uint32_t i = 0; i < s->n; i++) {
-		const struct ipsp_out_item *o = s->items[(s->head + i) & (s->cap - 1)];
-		struct ipsp_set_entry e;
-		struct ipsp_set_iter it;
-		struct ipsp_item item;
-		if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
-		    item.pool != pool)
-			continue;
-		for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
-			if (index - e.start < e.count)
-				number = o->number;
-	}
-	if (number == 0)
-		return;
-	ipsp_sync_acked(n, number);
-	n->side.acked = number;
-}
-
 static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		       const struct ipsp_set_entry *e)
 {
@@ -224,8 +197,6 @@ static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		struct ipsp_place at = {item->pool, i};
 		if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS)
 			continue; /* it can't give what it has not; the books stay as they are */
-		if (ipsp_pool_own(pool, i) == IPSP_OWN_TRANSIT)
-			came_back(n, item->pool, i);
 		ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
 		if (!n->replaying)
 			n->stats.addresses_received++;
@@ -497,6 +468,45 @@ static void note_applied(struct ipsp_node *n)
 	s->waits[s->n_waits++] = (struct ipsp_ack_wait){n->seq, n->side.applied};
 }
 
+/*
+ * The peer gives back what we gave it: so it had applied our item, whose acknowledgement was lost.
+ * It has to count as acknowledged before the address can be given once more. A record of its own:
+ * the effect of the IN must not depend on what a snapshot has not restored yet.
+ */
+static void came_back(struct ipsp_node *n, uint16_t pool, uint32_t index)
+{
+	struct ipsp_stream *s = &n->stream;
+	uint64_t number = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct ipsp_out_item *o = s->items[(s->head + i) & (s->cap - 1)];
+		struct ipsp_set_entry e;
+		struct ipsp_set_iter it;
+		struct ipsp_item item;
+		if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
+		    item.pool != pool)
+			continue;
+		for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
+			if (index - e.start < e.count)
+				number = o->number;
+	}
+	ipsp_rec_acked(n, number);
+}
+
+static void live_give(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+
+	if (n->stream.n == 0 || item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool))
+		return;
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);)
+		for (uint32_t i = e.start;
+		     i - e.start < e.count && i < n->conf.pools[item->pool].size; i++)
+			if (ipsp_pool_own(n->pools[item->pool], i) == IPSP_OWN_TRANSIT)
+				came_back(n, item->pool, i);
+}
+
 static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
 		  size_t len)
 {
@@ -506,6 +516,8 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 		live_report(n, item);
 	else if (item->type == IPSP_ITEM_DROP)
 		live_drop(n, item);
+	else if (item->type == IPSP_ITEM_GIVE)
+		live_give(n, item);
 	ipsp_rec_in(n, item, bytes, len);
 	note_applied(n);
 	if (item->type == IPSP_ITEM_DROP)
