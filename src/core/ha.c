@@ -318,6 +318,7 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers)
 
 	if (!ipsp_place_used(n, at, &b))
 		return;
+	ipsp_out_revoke(n, at);
 	if (n->has.n_asked > 0)
 		for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
 		     a = a->next_same)

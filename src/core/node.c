@@ -125,6 +125,15 @@ void ipsp_out_defer(struct ipsp_node *n, const struct ipsp_out *out)
 	n->stats.flushes_waited++;
 }
 
+/* The session at @at ends before its answer has gone: the answer must not give it. */
+void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at)
+{
+	for (uint32_t i = 0; i < n->n_deferred; i++)
+		if (n->deferred[i].pool == at.pool && n->deferred[i].index == at.index &&
+		    n->deferred[i].err == 0)
+			n->deferred[i].err = IPSP_ERR_TIMEOUT;
+}
+
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at)
 {
 	for (uint32_t i = 0; i < n->n_deferred; i++)

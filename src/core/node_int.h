@@ -286,6 +286,7 @@ void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
 void ipsp_out_defer(struct ipsp_node *n,
 		    const struct ipsp_out *out); /* an answer that waits for the flush of what was
 						    recorded so far */
+void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at);
 struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type);
 void ipsp_out_done(struct ipsp_node *n, uint64_t token, uint64_t id, int err, const char *text);

@@ -267,7 +267,9 @@ static void check_survived(struct host *h, uint32_t g)
 				   world_addr_text(w, g), hold->sub);
 		hold->unsure = cell->sess != hold->sess;
 	} else if (!kept) {
-		if (hold->emitted < h->disk.durable_at && cell->own == IPSP_OWN_OURS &&
+		const struct check_hold *there = &w->check.side[1 - h->side].holds[g];
+		bool moved = there->ha && there->sub == hold->sub; /* it was being given to it */
+		if (!moved && hold->emitted < h->disk.durable_at && cell->own == IPSP_OWN_OURS &&
 		    w->check.side[1 - h->side].licensed_at < hold->emitted)
 			world_fail(w, "%c: %s isn't held for mn-%u after the loss of power",
 				   h->letter, world_addr_text(w, g), hold->sub);
@@ -570,13 +572,18 @@ const char *check_words(const struct host *h)
 
 const char *check_rest(struct world *w)
 {
+	static char words[160];
 	const char *why = NULL;
 
+	words[0] = '\0';
 	for (unsigned i = 0; i < 2 && !why; i++)
 		why = rest_of_side(w, i);
 	for (unsigned i = 0; i < w->n_has && !why; i++)
 		why = rest_of_ha(&w->has[i]);
-	for (uint32_t g = 0; g < w->n_addrs && !why; g++)
+	for (uint32_t g = 0; g < w->n_addrs && !why; g++) {
 		why = rest_of_address(w, g);
-	return why;
+		if (why)
+			snprintf(words, sizeof(words), "%s: %s", world_addr_text(w, g), why);
+	}
+	return why == NULL || words[0] == '\0' ? why : words;
 }
