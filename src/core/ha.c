@@ -100,7 +100,7 @@ static struct ipsp_asked *asked_open(struct ipsp_node *n, struct ipsp_place at)
  * An HA need not answer an event that was cancelled, or one for a session that it had ended itself.
  * After this long it won't, and a later answer is for the next event.
  */
-#define UNANSWERED_MS 30000
+#define UNANSWERED_MS 600000
 
 static void purge_unanswered(struct ipsp_node *n, struct ipsp_place at)
 {

@@ -144,6 +144,20 @@ static bool event_under_way(const struct ha *ha, uint32_t sub, uint32_t sess)
 	return false;
 }
 
+/* What is missing is asked for before anything new. */
+static bool recovers(const struct ha *ha)
+{
+	for (size_t i = 0; i < ha->n_sessions; i++) {
+		if (ha->sessions[i].recover_at != SIM_NEVER)
+			return true;
+	}
+	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
+		if (ha->requests[i].id != 0 && ha->requests[i].purpose == HA_RECOVER)
+			return true;
+	}
+	return false;
+}
+
 bool ha_request(struct ha *ha, enum ha_purpose purpose, uint32_t sub, uint32_t sess, uint32_t gaddr,
 		int pool, int group)
 {
@@ -155,6 +169,8 @@ bool ha_request(struct ha *ha, enum ha_purpose purpose, uint32_t sub, uint32_t s
 			r = &ha->requests[i];
 	}
 	if (!r || ha->token == 0 || (!ha->listed && purpose != HA_RECOVER))
+		return false;
+	if (purpose == HA_NEW && recovers(ha))
 		return false;
 	if (event_under_way(ha, sub, sess))
 		world_hit(ha->w, FAULT_HA_BEHIND_RELEASE);
