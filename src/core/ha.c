@@ -232,7 +232,7 @@ void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err)
 		break;
 	}
 	if (err)
-		ipsp_xact_refuse(n, peer_id, err);
+		ipsp_grant_refuse(n, peer_id, err);
 }
 
 void ipsp_ha_end_requests(struct ipsp_node *n)
@@ -260,7 +260,7 @@ void ipsp_ha_tick(struct ipsp_node *n)
 		}
 		uint64_t peer_id = a->peer_id;
 		cancel(n, a);
-		ipsp_xact_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
+		ipsp_grant_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
 	}
 }
 
@@ -281,7 +281,7 @@ static void end_foreign(struct ipsp_node *n, struct ipsp_place at, const struct 
 			 ipsp_addr_text(ipsp_pool_addr(&n->conf.pools[at.pool], at.index), text,
 					sizeof text),
 			 b->ident.n_subscriber, b->ident.subscriber);
-		ipsp_sync_dropped(n, at); /* before the session's record: see rec.c */
+		ipsp_heal_dropped(n, at); /* before the session's record: see rec.c */
 	}
 	ipsp_rec_drop(n, at);
 }
@@ -353,10 +353,10 @@ static void end_for(struct ipsp_node *n, struct ipsp_place at, uint64_t peer_id)
 	if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS ||
 	    ipsp_pool_use(n->pools[at.pool], at.index) == IPSP_USE_USED ||
 	    ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP) {
-		ipsp_xact_refuse(n, peer_id, IPSP_ERR_IN_USE);
+		ipsp_grant_refuse(n, peer_id, IPSP_ERR_IN_USE);
 		return;
 	}
-	ipsp_xact_answered(n, peer_id, ipsp_sync_give(n, at, peer_id, &who), 0);
+	ipsp_grant_answered(n, peer_id, ipsp_sync_give(n, at, peer_id, &who), 0);
 }
 
 static uint64_t waiting_peer(struct ipsp_node *n, struct ipsp_place at)
@@ -467,7 +467,7 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 			uint64_t peer_id = a->peer_id;
 			set_releasing(n, at, false);
 			asked_del(n, a);
-			ipsp_xact_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
+			ipsp_grant_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
 			ipsp_xact_wake(n, at);
 			continue;
 		}

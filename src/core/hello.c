@@ -40,7 +40,7 @@ static uint32_t flags_of(const struct ipsp_node *n)
 	f |= s->yielded_loan ? IPSP_HF_BYE_LOAN : 0u;
 	f |= s->grounded ? IPSP_HF_GROUNDED : 0u;
 	f |= n->leaving || n->asks_to_leave ? IPSP_HF_LEFT : 0u;
-	f |= ipsp_sync_reported(n) ? IPSP_HF_REPORTED : 0u;
+	f |= ipsp_heal_reported(n) ? IPSP_HF_REPORTED : 0u;
 	return f;
 }
 
@@ -122,7 +122,7 @@ static void i_am_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 	s.p6 = IPSP_P6_IDLE;
 	ipsp_rec_side(n, &s, true);
 	if (n->used > 0)
-		ipsp_sync_report(n);
+		ipsp_heal_report(n);
 	n->lease.lease_end = 0;
 	ipsp_lease_touch(n);
 	n->hello_soon = true;
@@ -264,7 +264,7 @@ static void first_agreement(struct ipsp_node *n, const struct ipsp_hello *h)
 	n->conf_role_conflict = mine == theirs;
 	if (mine == theirs)
 		return;
-	ipsp_flow_fit_role(n);
+	ipsp_role_fit(n);
 	struct ipsp_side s = n->side;
 	s.conf_mine = s.conf_peer = IPSP_ROLE_NONE;
 	if (mine && (!s.primary || s.epoch < h->epoch ||
@@ -393,10 +393,10 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 		return;
 	}
 	if (n->asks_to_leave && h->flags & IPSP_HF_GROUNDED && !(h->flags & IPSP_HF_SHARED)) {
-		ipsp_flow_may_leave(n);
+		ipsp_psp_may_leave(n);
 		return;
 	}
-	if (h->flags & IPSP_HF_LEFT && ipsp_flow_on_left(n, h))
+	if (h->flags & IPSP_HF_LEFT && ipsp_psp_on_left(n, h))
 		return;
 	ipsp_lease_on_hello(n, h);
 	if (first || n->peer.hello.heard == 0)

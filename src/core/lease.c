@@ -188,7 +188,7 @@ uint32_t ipsp_lease_promise(struct ipsp_node *n)
 	if (!agreed || n->side.licence || n->side.lost ||
 	    (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
 		return n->peer.promised;
-	if (ipsp_sync_healing(n) || !ipsp_contact(n) || n->peer.heard <= n->peer.promised)
+	if (ipsp_heal_pending(n) || !ipsp_contact(n) || n->peer.heard <= n->peer.promised)
 		return n->peer.promised;
 	n->peer.promised = n->peer.heard;
 	n->lease.quiet_since = n->peer.heard_at;
@@ -333,6 +333,26 @@ ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 	if (n->vetoed && at < n->veto_at + VETO_MS)
 		return n->veto_at + VETO_MS;
 	return at;
+}
+
+/* Heard both ways: what the books give the peer is its own again; what is used of it is reported.
+ */
+void ipsp_lease_end_licence(struct ipsp_node *n)
+{
+	struct ipsp_side s;
+
+	if (!n->side.licence || !ipsp_contact(n) || n->mode != IPSP_MODE_ACTIVE)
+		return;
+	n->stats.heals++;
+	ipsp_heal_report(n); /* before the side's record: see rec.c */
+	s = n->side;
+	s.licence = false;
+	ipsp_rec_side(n, &s, true);
+	n->licence_pending = n->licence_resting = false;
+	n->lease.lease_end = 0;
+	ipsp_lease_touch(n);
+	n->hello_soon = true;
+	ipsp_say(n, IPSP_LOG_NOTICE, "the peer is heard again: its addresses are its own again");
 }
 
 /* --------------------------------------------------------------- start */

@@ -1,12 +1,18 @@
 /*
  * node_int - what the files of the node share: the struct, and who does what.
  *
- *   node.c   one door in: events, actions, time       hello.c  facts about both sides, agreement
- *   rec.c    durable records, replay, snapshot        lease.c  heard, promised, lease, takeover
- *   sync.c   the numbered streams, healing            xact.c   requests, ours and the peer's
- *   ha.c     HAs, their sessions, release events      flow.c   where unused addresses go, roles,
- * commands peer.c   the state table                          tx.c     what goes into datagrams
- *   view.c   what is shown
+ *   node.c    one door in: events, time             life.c    made, started, configured, freed
+ *   out.c     actions and answers                   peer.c    the state table
+ *   rec.c     a change and its record (rec.h)       effect.c  what it does to memory (effect.h)
+ *   replay.c  from the record to its effect         snap.c    snapshot, digest
+ *   books.c   lost, given anew, begun anew          repool.c  other pools under sessions
+ *   hello.c   facts about both sides, agreement     lease.c   heard, promised, lease, takeover
+ *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
+ *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
+ *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
+ *   flow.c    where unused addresses go             role.c    how the role changes hands
+ *   command.c what operators command                psp.c     IPSP switched on and off
+ *   tx.c      what goes into datagrams              view.c    what is shown
  */
 #ifndef IPSP_CORE_NODE_INT_H
 #define IPSP_CORE_NODE_INT_H
@@ -126,15 +132,17 @@ struct ipsp_xacts {
 		uint64_t id, item, epoch;
 		int32_t err;
 	} * answered;		      /* peer's requests; IPSP_ANSWERED */
-	struct ipsp_refuse *refusals; /* to be sent; .err 0: a cancel of ours */
+	struct ipsp_refuse *refusals; /* to be sent */
 	uint32_t n_refusals, cap_refusals;
 	double rate; /* addresses asked for without number, a second, smoothed */
 	ipsp_ms rate_at;
 	uint32_t rate_n;
 };
-#define IPSP_XACTS_MAX 65536
-#define IPSP_ANSWERED  4096
-#define IPSP_NO_XACT   UINT32_MAX
+#define IPSP_XACTS_MAX	   65536
+#define IPSP_ANSWERED	   4096
+#define IPSP_NO_XACT	   UINT32_MAX
+#define IPSP_BLOCK_MAX	   256
+#define IPSP_REFUSE_CANCEL 0 /* in the queue of refusals: a cancel of ours */
 
 struct ipsp_ha { /* the number is the place; 0 is nobody */
 	char name[IPSP_NAME_MAX];
@@ -281,7 +289,7 @@ static inline bool ipsp_is_static(const struct ipsp_node *n, uint16_t pool)
 	return n->conf.pools[pool].type == IPSP_POOL_STATIC;
 }
 
-/* node.c */
+/* out.c */
 void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
 void ipsp_out_defer(struct ipsp_node *n,
 		    const struct ipsp_out *out); /* an answer that waits for the flush of what was
@@ -295,6 +303,10 @@ void ipsp_out_hook(struct ipsp_node *n, enum ipsp_hook hook, struct ipsp_addr ad
 void ipsp_out_state(struct ipsp_node *n, uint64_t token);
 void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+void ipsp_out_flushed(struct ipsp_node *n); /* those that waited for it */
+void ipsp_out_undo_late(struct ipsp_node *n);
+
+/* life.c */
 bool ipsp_pools_differ(const struct ipsp_context_conf *a,
 		       const struct ipsp_context_conf *b); /* in what decides an assignment */
 void ipsp_node_set_conf(struct ipsp_node *n, struct ipsp_context_conf *conf, bool pools_differ);
@@ -321,7 +333,10 @@ void ipsp_rec_conf(struct ipsp_node *n);
 void ipsp_rec_repool(struct ipsp_node *n,
 		     enum ipsp_own own); /* n->conf.pools in place of those that
 					    were built, sessions carried over */
+
+/* books.c, the same of the books as a whole */
 void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books);
+void ipsp_rec_lost(struct ipsp_node *n);
 enum ipsp_alone {
 	IPSP_ALONE,	    /* as the configured role says */
 	IPSP_ALONE_OWNER,   /* with all addresses */
@@ -329,14 +344,8 @@ enum ipsp_alone {
 	IPSP_ALONE_ALL	    /* with all, whoever owned them: by force */
 };
 void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how);
-void ipsp_mark_duplicate(struct ipsp_node *n, struct ipsp_place at); /* effect alone */
-void ipsp_rec_lost(struct ipsp_node *n);
-uint32_t ipsp_take_quietly(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
-			   const struct ipsp_ident *ident); /* effect alone */
-void ipsp_clear_kept(struct ipsp_node *n,
-		     struct ipsp_place at); /* effect alone: HOLD, QUARANTINE -> FREE */
-void ipsp_keep_quietly(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
-		       uint32_t left_s, const char *subscriber, size_t len); /* effect alone */
+
+/* effect.c, the rest of it in effect.h */
 bool ipsp_place_used(const struct ipsp_node *n, struct ipsp_place at, struct ipsp_bind *bind);
 
 /* repool.c: the effect of ipsp_rec_repool; @lost: sessions whose address is in no pool any more */
@@ -347,23 +356,27 @@ int ipsp_sync_init(struct ipsp_node *n);
 void ipsp_sync_fini(struct ipsp_node *n);
 void ipsp_sync_append(struct ipsp_node *n, const uint8_t *bytes, size_t len, uint64_t number);
 void ipsp_sync_clear(struct ipsp_node *n);
-void ipsp_sync_effect_out(struct ipsp_node *n, const struct ipsp_item *item);
-void ipsp_sync_effect_in(struct ipsp_node *n, const struct ipsp_item *item);
 void ipsp_sync_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_sync_on_item(struct ipsp_node *n, const uint8_t *bytes, size_t len);
 void ipsp_sync_on_ack(struct ipsp_node *n, uint64_t number);
 void ipsp_sync_flushed(struct ipsp_node *n);
 void ipsp_sync_new_session(struct ipsp_node *n);
-void ipsp_sync_report(struct ipsp_node *n);
 uint64_t ipsp_sync_give(struct ipsp_node *n, struct ipsp_place at, uint64_t request,
 			const struct ipsp_ident *ident);
-void ipsp_sync_dropped(struct ipsp_node *n, struct ipsp_place at);
 uint32_t ipsp_sync_tag(uint64_t sender_books, uint64_t receiver_books);
 struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *repeated);
 bool ipsp_sync_ready(const struct ipsp_node *n);
 ipsp_ms ipsp_sync_due(const struct ipsp_node *n);
-bool ipsp_sync_reported(const struct ipsp_node *n); /* the peer has applied all that we reported */
-bool ipsp_sync_healing(const struct ipsp_node *n);
+
+/* heal.c */
+void ipsp_heal_report(struct ipsp_node *n);
+bool ipsp_heal_reported(const struct ipsp_node *n); /* the peer has applied all that we reported */
+bool ipsp_heal_pending(const struct ipsp_node *n);
+void ipsp_heal_dropped(struct ipsp_node *n, struct ipsp_place at);
+void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item);
+void ipsp_heal_on_drop(struct ipsp_node *n, const struct ipsp_item *item);
+void ipsp_heal_ask(struct ipsp_node *n,
+		   const struct ipsp_item *item); /* after the record of the DROP */
 
 /* lease.c */
 uint32_t ipsp_dead_ms(const struct ipsp_node *n);
@@ -384,6 +397,7 @@ void ipsp_lease_touch(struct ipsp_node *n);
 void ipsp_lease_on_hook(struct ipsp_node *n, bool yes);
 void ipsp_lease_takeover(struct ipsp_node *n, bool force);
 void ipsp_lease_flushed(struct ipsp_node *n);
+void ipsp_lease_end_licence(struct ipsp_node *n);
 ipsp_ms ipsp_lease_due(const struct ipsp_node *n);
 
 /* hello.c */
@@ -404,11 +418,7 @@ int ipsp_xact_init(struct ipsp_node *n);
 void ipsp_xact_fini(struct ipsp_node *n);
 void ipsp_xact_request(struct ipsp_node *n, const struct ipsp_event *ev);
 void ipsp_xact_retry(struct ipsp_node *n);
-void ipsp_xact_on_request(struct ipsp_node *n, const struct ipsp_request *r);
 void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r);
-void ipsp_xact_on_cancel(struct ipsp_node *n, uint64_t id);
-void ipsp_xact_refuse(struct ipsp_node *n, uint64_t id, int err);
-void ipsp_xact_answered(struct ipsp_node *n, uint64_t id, uint64_t item, int err);
 void ipsp_xact_drop_token(struct ipsp_node *n, uint64_t token);
 void ipsp_xact_wake(struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_xact_wants(const struct ipsp_node *n, struct ipsp_place at);
@@ -416,6 +426,17 @@ bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r)
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x);
 void ipsp_xact_give_up(struct ipsp_node *n, int err); /* all open ones are answered with @err */
 ipsp_ms ipsp_xact_due(const struct ipsp_node *n);
+
+/* serve.c: 0 with @at and @how, an error, or (positive) an enum ipsp_xact_wait */
+enum { IPSP_SERVED_FRESH = 0, IPSP_SERVED_CONFIRMED = 1 };
+int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
+	       const struct ipsp_ask *ask, struct ipsp_place *at, int *how);
+
+/* grant.c */
+void ipsp_grant_on_request(struct ipsp_node *n, const struct ipsp_request *r);
+void ipsp_grant_on_cancel(struct ipsp_node *n, uint64_t id);
+void ipsp_grant_refuse(struct ipsp_node *n, uint64_t id, int err);
+void ipsp_grant_answered(struct ipsp_node *n, uint64_t id, uint64_t item, int err);
 
 /* ha.c */
 int ipsp_ha_init(struct ipsp_node *n);
@@ -441,23 +462,40 @@ void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
 
 /* flow.c */
-void ipsp_flow_turn(struct ipsp_node *n);
-void ipsp_flow_command(struct ipsp_node *n, const struct ipsp_event *ev);
-void ipsp_flow_conf(struct ipsp_node *n, const struct ipsp_event *ev);
-void ipsp_flow_on_takeover(struct ipsp_node *n, uint64_t epoch);
-void ipsp_flow_yield(struct ipsp_node *n, bool loan);
+struct ipsp_sums {
+	uint64_t ours, other, transit, move_idle;
+	uint64_t foreign; /* sessions here on addresses that the books don't give this side */
+};
+struct ipsp_sums ipsp_flow_sums(const struct ipsp_node *n);
 bool ipsp_flow_shared_out(const struct ipsp_node *n);
 bool ipsp_flow_owns_all(const struct ipsp_node *n);
 bool ipsp_flow_owns_none(const struct ipsp_node *n);
 uint32_t ipsp_flow_in_transit(const struct ipsp_node *n);
-void ipsp_flow_fit_role(struct ipsp_node *n);
-void ipsp_flow_may_leave(struct ipsp_node *n);
-bool ipsp_flow_on_left(struct ipsp_node *n, const struct ipsp_hello *h);
-void ipsp_flow_mode(struct ipsp_node *n, enum ipsp_mode mode);
-void ipsp_flow_enabled(struct ipsp_node *n, bool was);
-bool ipsp_flow_wants_takeover(struct ipsp_node *n);
+bool ipsp_flow_settled(const struct ipsp_node *n);
+bool ipsp_flow_peer_takes(const struct ipsp_node *n);
+void ipsp_flow_turn(struct ipsp_node *n);
 ipsp_ms ipsp_flow_due(const struct ipsp_node *n);
-void ipsp_flow_waiters(struct ipsp_node *n);
+
+/* role.c */
+void ipsp_role_yield(struct ipsp_node *n, bool loan, bool terminated);
+void ipsp_role_on_takeover(struct ipsp_node *n, uint64_t epoch);
+void ipsp_role_fit(struct ipsp_node *n);
+void ipsp_role_turn(struct ipsp_node *n);
+ipsp_ms ipsp_role_due(const struct ipsp_node *n);
+
+/* command.c */
+void ipsp_command_do(struct ipsp_node *n, const struct ipsp_event *ev);
+bool ipsp_command_wants_takeover(struct ipsp_node *n);
+void ipsp_command_turn(struct ipsp_node *n);
+ipsp_ms ipsp_command_due(const struct ipsp_node *n);
+
+/* psp.c */
+void ipsp_psp_mode(struct ipsp_node *n, enum ipsp_mode mode);
+void ipsp_psp_disable(struct ipsp_node *n, bool force);
+bool ipsp_psp_on_left(struct ipsp_node *n, const struct ipsp_hello *h);
+void ipsp_psp_may_leave(struct ipsp_node *n);
+void ipsp_psp_on_conf(struct ipsp_node *n, const struct ipsp_event *ev);
+void ipsp_psp_enabled(struct ipsp_node *n, bool was);
 
 /* tx.c */
 bool ipsp_link_open(const struct ipsp_node *n);

@@ -24,7 +24,7 @@ static void conf_part(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 static void request(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
-	ipsp_xact_on_request(n, &msg->u.request);
+	ipsp_grant_on_request(n, &msg->u.request);
 }
 
 static void refuse(struct ipsp_node *n, const struct ipsp_msg *msg)
@@ -56,12 +56,12 @@ static void ack(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 static void takeover(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
-	ipsp_flow_on_takeover(n, msg->u.request.epoch);
+	ipsp_role_on_takeover(n, msg->u.request.epoch);
 }
 
 static void cancel(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
-	ipsp_xact_on_cancel(n, msg->u.request.id);
+	ipsp_grant_on_cancel(n, msg->u.request.id);
 }
 
 /* --------------------------------------------------------------- situations */
@@ -292,7 +292,7 @@ static enum ipsp_state with_contact(const struct ipsp_node *n)
 			return CON;
 		return n->side.primary ? ACT : LCK;
 	}
-	if (ipsp_sync_healing(n))
+	if (ipsp_heal_pending(n))
 		return REC;
 	return ipsp_may_assign(n) ? ACT : LCK;
 }
@@ -342,7 +342,7 @@ enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 		return ipsp_contact(n) ? IPSP_WAIT_FIRST_GRANT : IPSP_WAIT_PEER;
 	}
 	if (ipsp_contact(n))
-		return ipsp_sync_healing(n) || n->side.lost ? IPSP_WAIT_HEALING : IPSP_WAIT_LEASE;
+		return ipsp_heal_pending(n) || n->side.lost ? IPSP_WAIT_HEALING : IPSP_WAIT_LEASE;
 	if (!n->side.lost && (n->side.primary || n->side.s6))
 		return IPSP_WAIT_SILENCE;
 	return IPSP_WAIT_PEER;

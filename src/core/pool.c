@@ -1,99 +1,16 @@
 /*
- * pool - see pool.h.
- *
- * Three arrays, none of them touched before it is needed (calloc of this size is fresh mapped
- * memory):
- *
- *   entries  8 bytes: the two neighbours on a list, or the binding of an address that is on none
- *            and its place in a heap. Neighbours are kept as the difference to what they are in
- *            index order, so that zeroed memory is the whole pool in one list: a pool of any size
- *            is made in no time, and costs what is used.
- *   states   1 byte: own, use, flags.
- *   slots    12 bytes: the heap of HOLD grows from the front, the one of QUARANTINE from the back.
- *            An address is in one of them at most, so that they never meet.
- *
- * and a bitmap of the addresses that wait to be moved, with a summary on top of it, a summary of
- * that, and so on: one bit for each word below that is not zero.
+ * pool - see pool.h: states, lists and counts of the addresses. Its memory is in pool_int.h, the
+ * heaps are in pool_heap.c, the bitmap of moves is in pool_moves.c.
  */
 #undef NDEBUG /* ipsp_pool_check is for every build; the other asserts cost nothing */
 #include "core/pool.h"
 #include "base/err.h"
+#include "core/pool_int.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVELS	  6 /* 64^6 > 2^32 */
-#define WORD_BITS 64u
-#define ARITY	  4 /* flatter than 2, and the children, which are compared, lie in 48 bytes */
-
-enum list_id { LIST_FREE, LIST_AWAY, LISTS, LIST_NONE = LISTS };
-
-struct entry {
-	union {
-		uint32_t prev; /* on a list; see prev_of */
-		uint32_t bind; /* not FREE */
-	};
-	union {
-		uint32_t next; /* on a list; see next_of */
-		uint32_t at;   /* HOLD, QUARANTINE: the place in its heap */
-	};
-};
-
-struct slot {
-	uint32_t index;
-	uint32_t end[2]; /* high, low: in this form a slot has 12 bytes and not 16 */
-};
-
-struct heap {		    /* of HOLD or of QUARANTINE: the soonest end is at place 0 */
-	struct slot *slots; /* borrowed: place 0 */
-	ptrdiff_t step;	    /* 1 or -1: from a place to the next */
-	uint32_t n;
-};
-
-struct list {
-	uint32_t first, last;
-};
-
-struct ipsp_pool {			   /* invariant: what ipsp_pool_check walks */
-	const struct ipsp_pool_conf *conf; /* borrowed */
-	struct entry *entries;
-	uint8_t *states;
-	struct slot *slots; /* of both heaps */
-	struct heap hold, quarantine;
-	uint64_t *moves[LEVELS]; /* of moves[0]: OURS, MOVE, neither USED nor DUP; one allocation */
-	uint32_t n_words[LEVELS];
-	unsigned levels;
-	struct list lists[LISTS];
-	struct ipsp_pool_counts counts;
-};
-
-/* ---------------------------------------------------------------- states */
-
-/* own in bits 0 and 1, use in 2 and 3, flags in 4 to 7 */
-static uint8_t state_of(enum ipsp_own own, enum ipsp_use use, uint8_t flags)
-{
-	return (uint8_t)((unsigned)own | (unsigned)use << 2 | (unsigned)flags << 4);
-}
-
-static enum ipsp_own own_of(uint8_t state)
-{
-	return (enum ipsp_own)(state & 3);
-}
-
-static enum ipsp_use use_of(uint8_t state)
-{
-	return (enum ipsp_use)(state >> 2 & 3);
-}
-
-static uint8_t flags_of(uint8_t state)
-{
-	return state >> 4;
-}
-
-static bool is_kept(enum ipsp_use use)
-{
-	return use == IPSP_USE_HOLD || use == IPSP_USE_QUARANTINE;
-}
+/* -------------------------------------------------------------- which list, which count */
 
 static enum list_id list_of(uint8_t state)
 {
@@ -135,21 +52,6 @@ static uint32_t *count_of(struct ipsp_pool_counts *counts, uint8_t state)
 	return &counts->free;
 }
 
-static bool has_dup(uint8_t state)
-{
-	return (flags_of(state) & IPSP_ADDR_DUP) != 0;
-}
-
-static bool is_move_idle(uint8_t state)
-{
-	return (flags_of(state) & IPSP_ADDR_MOVE) != 0 && use_of(state) != IPSP_USE_USED;
-}
-
-static bool is_movable(uint8_t state) /* a bit in moves[0] */
-{
-	return is_move_idle(state) && !has_dup(state);
-}
-
 static void count_in(struct ipsp_pool_counts *counts, uint8_t state)
 {
 	++*count_of(counts, state);
@@ -164,7 +66,7 @@ static void count_out(struct ipsp_pool_counts *counts, uint8_t state)
 	counts->move_idle -= is_move_idle(state);
 }
 
-/* ---------------------------------------------------------------- lists */
+/* -------------------------------------------------------------- lists */
 
 static uint32_t prev_of(const struct ipsp_pool *pool, uint32_t index)
 {
@@ -213,154 +115,7 @@ static void list_append(struct ipsp_pool *pool, struct list *list, uint32_t inde
 	list->last = index;
 }
 
-/* ---------------------------------------------------------------- heaps */
-
-static struct heap *heap_of(struct ipsp_pool *pool, enum ipsp_use use)
-{
-	return use == IPSP_USE_HOLD ? &pool->hold : &pool->quarantine;
-}
-
-static struct slot *slot_at(const struct heap *heap, uint32_t at)
-{
-	return heap->slots + (ptrdiff_t)at * heap->step;
-}
-
-static ipsp_ms slot_end(const struct slot *slot)
-{
-	return (ipsp_ms)slot->end[0] << 32 | slot->end[1];
-}
-
-/* A whole order: which is first depends on what is kept only, not on how it came to be so. */
-static bool slot_before(const struct slot *a, const struct slot *b)
-{
-	ipsp_ms a_end = slot_end(a), b_end = slot_end(b);
-
-	return a_end != b_end ? a_end < b_end : a->index < b->index;
-}
-
-static void heap_put(struct ipsp_pool *pool, struct heap *heap, uint32_t at, struct slot slot)
-{
-	*slot_at(heap, at) = slot;
-	pool->entries[slot.index].at = at;
-}
-
-/* @slot comes to @at, or higher up: what ends later makes room. */
-static void heap_up(struct ipsp_pool *pool, struct heap *heap, uint32_t at, struct slot slot)
-{
-	while (at > 0) {
-		uint32_t parent = (at - 1) / ARITY;
-
-		if (!slot_before(&slot, slot_at(heap, parent)))
-			break;
-		heap_put(pool, heap, at, *slot_at(heap, parent));
-		at = parent;
-	}
-	heap_put(pool, heap, at, slot);
-}
-
-/* @slot comes to @at, or further down: what ends sooner makes room. */
-static void heap_down(struct ipsp_pool *pool, struct heap *heap, uint32_t at, struct slot slot)
-{
-	for (;;) {
-		uint32_t child = at * ARITY + 1, soonest = child; /* below 2^29 */
-
-		if (child >= heap->n)
-			break;
-		for (uint32_t i = child + 1; i < child + ARITY && i < heap->n; i++) {
-			if (slot_before(slot_at(heap, i), slot_at(heap, soonest)))
-				soonest = i;
-		}
-		if (!slot_before(slot_at(heap, soonest), &slot))
-			break;
-		heap_put(pool, heap, at, *slot_at(heap, soonest));
-		at = soonest;
-	}
-	heap_put(pool, heap, at, slot);
-}
-
-static void heap_add(struct ipsp_pool *pool, struct heap *heap, uint32_t index, ipsp_ms end)
-{
-	struct slot slot = {index, {(uint32_t)(end >> 32), (uint32_t)end}};
-
-	heap_up(pool, heap, heap->n++, slot);
-}
-
-/* The last one fills the gap: it may have to go up from there, for it comes from another branch. */
-static void heap_remove(struct ipsp_pool *pool, struct heap *heap, uint32_t index)
-{
-	uint32_t at = pool->entries[index].at;
-	struct slot last = *slot_at(heap, --heap->n);
-
-	if (last.index == index)
-		return;
-	heap_up(pool, heap, at, last);
-	heap_down(pool, heap, pool->entries[last.index].at, last);
-}
-
-static uint32_t heap_first(const struct heap *heap)
-{
-	return heap->n > 0 ? slot_at(heap, 0)->index : IPSP_NO_INDEX;
-}
-
-/* ---------------------------------------------------------------- the bitmap of moves */
-
-/* Room for all levels in one piece; the topmost is one word. */
-static bool moves_new(struct ipsp_pool *pool, uint32_t size)
-{
-	size_t total = 0;
-	uint32_t n = size;
-
-	do {
-		n = n / WORD_BITS + (n % WORD_BITS != 0);
-		pool->n_words[pool->levels++] = n;
-		total += n;
-	} while (n > 1);
-	pool->moves[0] = (uint64_t *)calloc(total ? total : 1, sizeof(uint64_t));
-	if (!pool->moves[0])
-		return false;
-	for (unsigned level = 1; level < pool->levels; level++)
-		pool->moves[level] = pool->moves[level - 1] + pool->n_words[level - 1];
-	return true;
-}
-
-static void moves_put(struct ipsp_pool *pool, uint32_t bit, bool on)
-{
-	for (unsigned level = 0; level < pool->levels; level++) {
-		uint64_t *word = &pool->moves[level][bit / WORD_BITS];
-		uint64_t before = *word, mask = UINT64_C(1) << bit % WORD_BITS;
-
-		*word = on ? before | mask : before & ~mask;
-		if ((before != 0) == (*word != 0))
-			return; /* nothing to tell the summary */
-		bit /= WORD_BITS;
-	}
-}
-
-/* The first set bit at or after @from: up until a word has one, then down to the lowest below it.
- */
-static uint32_t moves_find(const struct ipsp_pool *pool, uint32_t from)
-{
-	uint32_t bit = from;
-
-	for (unsigned level = 0; level < pool->levels; level++) {
-		uint32_t at = bit / WORD_BITS;
-
-		if (at >= pool->n_words[level])
-			return IPSP_NO_INDEX;
-		uint64_t word = pool->moves[level][at] & ~UINT64_C(0) << bit % WORD_BITS;
-		if (word == 0) {
-			bit = at + 1; /* the summary says which word is the next with a bit */
-			continue;
-		}
-		bit = at * WORD_BITS + (uint32_t)__builtin_ctzll(word);
-		while (level-- > 0)
-			bit = bit * WORD_BITS + (uint32_t)__builtin_ctzll(pool->moves[level][bit]);
-		return bit;
-	}
-	return IPSP_NO_INDEX;
-}
-
-/* ---------------------------------------------------------------- a change of one address */
+/* -------------------------------------------------------------- a change of one address */
 
 /*
  * The one place where a state changes: counts, bitmap and lists follow. On a new list the
@@ -378,7 +133,7 @@ static void change(struct ipsp_pool *pool, uint32_t index, uint8_t to)
 	count_out(&pool->counts, from);
 	count_in(&pool->counts, to);
 	if (is_movable(from) != is_movable(to))
-		moves_put(pool, index, is_movable(to));
+		ipsp_pool_moves_put(pool, index, is_movable(to));
 	if (old_list != new_list && new_list != LIST_NONE)
 		list_append(pool, &pool->lists[new_list], index);
 }
@@ -395,12 +150,7 @@ static void prefetch_next(const struct ipsp_pool *pool)
 	__builtin_prefetch(&pool->states[second], 1);
 }
 
-static bool inside(const struct ipsp_pool *pool, uint32_t index)
-{
-	return index < pool->conf->size;
-}
-
-/* ---------------------------------------------------------------- life */
+/* -------------------------------------------------------------- life */
 
 struct ipsp_pool *ipsp_pool_new(const struct ipsp_pool_conf *conf, enum ipsp_own own)
 {
@@ -413,7 +163,8 @@ struct ipsp_pool *ipsp_pool_new(const struct ipsp_pool_conf *conf, enum ipsp_own
 	pool->entries = (struct entry *)calloc(size, sizeof(*pool->entries));
 	pool->states = (uint8_t *)calloc(size, sizeof(*pool->states));
 	pool->slots = (struct slot *)calloc(size, sizeof(*pool->slots));
-	if (!pool->entries || !pool->states || !pool->slots || !moves_new(pool, conf->size)) {
+	if (!pool->entries || !pool->states || !pool->slots ||
+	    !ipsp_pool_moves_new(pool, conf->size)) {
 		ipsp_pool_free(pool);
 		return NULL;
 	}
@@ -443,7 +194,7 @@ void ipsp_pool_free(struct ipsp_pool *pool)
 	free(pool);
 }
 
-/* ---------------------------------------------------------------- looking */
+/* -------------------------------------------------------------- looking */
 
 const struct ipsp_pool_conf *ipsp_pool_conf(const struct ipsp_pool *pool)
 {
@@ -489,9 +240,9 @@ ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index)
 	case IPSP_USE_USED:
 		break;
 	case IPSP_USE_HOLD:
-		return slot_end(slot_at(&pool->hold, pool->entries[index].at));
+		return ipsp_pool_heap_end(&pool->hold, pool->entries[index].at);
 	case IPSP_USE_QUARANTINE:
-		return slot_end(slot_at(&pool->quarantine, pool->entries[index].at));
+		return ipsp_pool_heap_end(&pool->quarantine, pool->entries[index].at);
 	}
 	return IPSP_NEVER;
 }
@@ -525,15 +276,20 @@ uint32_t ipsp_pool_next_away(const struct ipsp_pool *pool, uint32_t index)
 
 uint32_t ipsp_pool_first_hold(const struct ipsp_pool *pool)
 {
-	return heap_first(&pool->hold);
+	return ipsp_pool_heap_first(&pool->hold);
 }
 
 uint32_t ipsp_pool_first_quarantine(const struct ipsp_pool *pool)
 {
-	return heap_first(&pool->quarantine);
+	return ipsp_pool_heap_first(&pool->quarantine);
 }
 
-/* ---------------------------------------------------------------- use */
+/* -------------------------------------------------------------- use */
+
+static struct heap *heap_of(struct ipsp_pool *pool, enum ipsp_use use)
+{
+	return use == IPSP_USE_HOLD ? &pool->hold : &pool->quarantine;
+}
 
 int ipsp_pool_take(struct ipsp_pool *pool, uint32_t index, uint32_t bind)
 {
@@ -556,7 +312,7 @@ int ipsp_pool_drop(struct ipsp_pool *pool, uint32_t index)
 	if (use_of(state) == IPSP_USE_FREE)
 		return IPSP_ERR_INVALID;
 	if (is_kept(use_of(state)))
-		heap_remove(pool, heap_of(pool, use_of(state)), index);
+		ipsp_pool_heap_remove(pool, heap_of(pool, use_of(state)), index);
 	change(pool, index, state_of(own_of(state), IPSP_USE_FREE, flags_of(state)));
 	return 0;
 }
@@ -573,11 +329,11 @@ int ipsp_pool_keep(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, ui
 		return IPSP_ERR_INVALID;
 	change(pool, index, state_of(IPSP_OWN_OURS, use, flags_of(state)));
 	pool->entries[index].bind = bind;
-	heap_add(pool, heap_of(pool, use), index, end);
+	ipsp_pool_heap_add(pool, heap_of(pool, use), index, end);
 	return 0;
 }
 
-/* ---------------------------------------------------------------- own */
+/* -------------------------------------------------------------- own */
 
 int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own)
 {
@@ -611,12 +367,12 @@ void ipsp_pool_move_all(struct ipsp_pool *pool, bool on)
 
 uint32_t ipsp_pool_next_move(const struct ipsp_pool *pool, uint32_t from)
 {
-	uint32_t index = moves_find(pool, from);
+	uint32_t index = ipsp_pool_moves_find(pool, from);
 
-	return index == IPSP_NO_INDEX && from > 0 ? moves_find(pool, 0) : index;
+	return index == IPSP_NO_INDEX && from > 0 ? ipsp_pool_moves_find(pool, 0) : index;
 }
 
-/* ---------------------------------------------------------------- checking */
+/* -------------------------------------------------------------- checking */
 
 static void check_list(const struct ipsp_pool *pool, enum list_id id, uint32_t expected)
 {
@@ -632,36 +388,6 @@ static void check_list(const struct ipsp_pool *pool, enum list_id id, uint32_t e
 	}
 	assert(n == expected);
 	assert(list->last == prev);
-}
-
-static void check_heap(const struct ipsp_pool *pool, const struct heap *heap, enum ipsp_use use,
-		       uint32_t expected)
-{
-	assert(heap->n == expected);
-	for (uint32_t at = 0; at < heap->n; at++) {
-		const struct slot *slot = slot_at(heap, at);
-
-		assert(inside(pool, slot->index));
-		assert(use_of(pool->states[slot->index]) == use);
-		assert(pool->entries[slot->index].at == at);
-		assert(at == 0 || slot_before(slot_at(heap, (at - 1) / ARITY), slot));
-	}
-}
-
-static void check_moves(const struct ipsp_pool *pool)
-{
-	for (uint32_t i = 0; i < pool->conf->size; i++) {
-		bool bit = (pool->moves[0][i / WORD_BITS] >> i % WORD_BITS & 1) != 0;
-
-		assert(bit == is_movable(pool->states[i]));
-	}
-	for (unsigned level = 1; level < pool->levels; level++) {
-		for (uint32_t i = 0; i < pool->n_words[level - 1]; i++) {
-			uint64_t summary = pool->moves[level][i / WORD_BITS];
-
-			assert((summary >> i % WORD_BITS & 1) == (pool->moves[level - 1][i] != 0));
-		}
-	}
 }
 
 void ipsp_pool_check(const struct ipsp_pool *pool)
@@ -686,7 +412,7 @@ void ipsp_pool_check(const struct ipsp_pool *pool)
 	       pool->conf->size);
 	for (int id = 0; id < LISTS; id++)
 		check_list(pool, (enum list_id)id, on_list[id]);
-	check_heap(pool, &pool->hold, IPSP_USE_HOLD, counts.hold);
-	check_heap(pool, &pool->quarantine, IPSP_USE_QUARANTINE, counts.quarantine);
-	check_moves(pool);
+	ipsp_pool_heap_check(pool, &pool->hold, IPSP_USE_HOLD, counts.hold);
+	ipsp_pool_heap_check(pool, &pool->quarantine, IPSP_USE_QUARANTINE, counts.quarantine);
+	ipsp_pool_moves_check(pool);
 }

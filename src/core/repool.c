@@ -2,7 +2,7 @@
  * repool - other pools under the sessions that are there: made anew, with what was bound to an
  * address carried over where the address is still in a pool.
  */
-#include "core/node_int.h"
+#include "core/effect.h"
 
 /* What is bound to an address, out of pools that are about to go. */
 static void carry_out(struct ipsp_node *n, struct ipsp_buf *buf)
@@ -45,9 +45,9 @@ static uint32_t carry_in(struct ipsp_node *n, const struct ipsp_buf *buf)
 		if (p < 0)
 			lost += use == IPSP_USE_USED;
 		else if (use == IPSP_USE_USED)
-			ipsp_take_quietly(n, at, (uint16_t)more, &ident);
+			ipsp_effect_take(n, at, (uint16_t)more, &ident);
 		else if (n->built_own == IPSP_OWN_OURS && !ipsp_is_static(n, at.pool))
-			ipsp_keep_quietly(n, at, use, more, subscriber, ident.n_subscriber);
+			ipsp_effect_must_keep(n, at, use, more, subscriber, ident.n_subscriber);
 	}
 	return lost;
 }

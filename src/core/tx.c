@@ -122,7 +122,7 @@ static void pack_takeover(struct packer *p)
 {
 	struct ipsp_msg msg = {.type = IPSP_MSG_TAKEOVER};
 
-	if (!ipsp_flow_wants_takeover(p->n))
+	if (!ipsp_command_wants_takeover(p->n))
 		return;
 	msg.u.request.epoch = p->n->side.epoch;
 	pack(p, &msg);

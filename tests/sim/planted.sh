@@ -51,14 +51,14 @@ if ! (mkdir -p "$work/none" && cp -r "$tree/src" "$tree/include" "$work/none/" &
 	exit 1
 fi
 
-plant giver-forgets-to-take-away sync.c 's/ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);/(void)i;/'
+plant giver-forgets-to-take-away effect.c 's/ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);/(void)i;/'
 plant taker-applies-twice sync.c 's/if (item.number <= n->side.applied) {/if (0) {/
 	s/if (item.number != n->side.applied + 1) {/if (item.number > n->side.applied + 1) {/'
 plant said-before-flushed sync.c 's/if (o->seq > n->flushed)/if (0)/
 	s/ \&\& nth(s, flying)->seq <= n->flushed//'
 plant acknowledged-before-flushed sync.c 's/^\ts->waits\[s->n_waits++\] = .*/&\n\ts->ack_due = n->side.applied;\n\ts->ack_now = true;/'
 plant lease-from-hearing lease.c 's/lease_end = at + h->dead_ms - h->dead_ms \/ 1000 - 1;/lease_end = n->now + h->dead_ms;/'
-plant promise-while-healing lease.c 's/if (ipsp_sync_healing(n) || /if (/' "$many"
+plant promise-while-healing lease.c 's/if (ipsp_heal_pending(n) || /if (/' "$many"
 plant lease-not-looked-at lease.c 's/^\treturn n->lease.lease_end != 0 \&\& now < n->lease.lease_end;/\treturn true;/'
 plant lost-state-not-noticed hello.c 's/bool i_behind = /bool i_behind = false \&\& /
 	s/bool peer_behind = /bool peer_behind = false \&\& /'

@@ -1,0 +1,307 @@
+/*
+ * command - what operators command, and the commands that are answered later.
+ */
+#include "core/node_int.h"
+
+#define TAKEOVER_MS  10000 /* how long an operator's takeover waits for the peer */
+#define CHECK_MS     5000
+#define TAKEOVER_RTO 250
+#define LEAVE_MS     5000
+
+static void wait_for(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms deadline)
+{
+	for (int i = 0; i < IPSP_WAITERS; i++)
+		if (!n->waiters[i].used) {
+			n->waiters[i] = (struct ipsp_waiter){true, ev->command, ev->token, ev->id,
+							     deadline};
+			return;
+		}
+	ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_OVERLOADED, NULL);
+}
+
+static void done(struct ipsp_node *n, const struct ipsp_event *ev, int err, const char *text)
+{
+	ipsp_out_done(n, ev->token, ev->id, err, text);
+}
+
+/* --------------------------------------------------------------- drain, terminate, takeover */
+
+static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
+{
+	struct ipsp_side s = n->side;
+
+	if (!ipsp_psp(n)->enabled || n->side.terminated || n->mode != IPSP_MODE_ACTIVE) {
+		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
+		return;
+	}
+	if (on && ipsp_heard(n) && ipsp_flag(n, IPSP_HF_DRAINING)) {
+		done(n, ev, IPSP_ERR_DRAINING, "the peer is being drained: undrain it first");
+		return;
+	}
+	if (s.draining != on) {
+		s.draining = on;
+		ipsp_rec_side(n, &s, true);
+		n->hello_soon = true;
+		ipsp_say(n, IPSP_LOG_NOTICE,
+			 on ? "drain: no new addresses to sessions here"
+			    : "undrain: sessions are served again");
+	}
+	done(n, ev, 0, NULL);
+}
+
+static void begin_termination(struct ipsp_node *n)
+{
+	struct ipsp_side s = n->side;
+
+	if (n->side.primary) {
+		ipsp_role_yield(n, true, true);
+	} else {
+		s.terminated = true;
+		ipsp_rec_side(n, &s, true);
+		n->hello_soon = true;
+	}
+	ipsp_say(n, IPSP_LOG_NOTICE, "graceful termination: the peer takes over");
+}
+
+static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE)
+		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
+	else if (n->side.terminated)
+		done(n, ev, 0, "terminated already");
+	else if (!ipsp_flow_settled(n))
+		done(n, ev, IPSP_ERR_NO_PEER,
+		     "the peer is not there to take over; nothing was changed");
+	else if (!ipsp_flow_peer_takes(n))
+		done(n, ev, IPSP_ERR_DRAINING,
+		     "the peer drains or terminates itself; nothing was changed");
+	else {
+		begin_termination(n);
+		done(n, ev, 0, NULL);
+	}
+}
+
+static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE) {
+		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
+	} else if (n->side.primary &&
+		   !(ev->force && (!n->side.licence || n->licence_resting) && n->side.shared)) {
+		struct ipsp_side s = n->side;
+		if (s.loan) {
+			s.loan = false;
+			ipsp_rec_side(n, &s, true);
+		}
+		done(n, ev, 0, "this side is primary already");
+	} else if (ev->force) {
+		if (n->peer_state == IPSP_PEER_UP || ipsp_heard(n)) {
+			done(n, ev, IPSP_ERR_DENIED,
+			     "the peer is up: takeover without --force asks it");
+			return;
+		}
+		ipsp_lease_takeover(n, true);
+		wait_for(n, ev, n->now + TAKEOVER_MS);
+	} else if (!ipsp_contact(n)) {
+		done(n, ev, IPSP_ERR_NO_PEER,
+		     "the peer is not there to agree; where it is gone for good: takeover --force");
+	} else if (!n->side.shared) {
+		done(n, ev, IPSP_ERR_NOT_APPROVED, "nothing was shared with this side yet");
+	} else if (n->side.draining || n->side.terminated) {
+		done(n, ev, IPSP_ERR_DRAINING, "this side drains or is terminated");
+	} else {
+		wait_for(n, ev, n->now + TAKEOVER_MS);
+		n->takeover_at = n->now;
+	}
+}
+
+/* --------------------------------------------------------------- mode, disable, stop */
+
+static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ipsp_psp(n)->enabled)
+		done(n, ev, IPSP_ERR_DISABLED, "the context has no pool-share-protocol");
+	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE &&
+		 ipsp_flow_shared_out(n))
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     ipsp_heal_pending(n)
+			     ? "the two sides are comparing who uses what: try again when it is "
+			       "done"
+			     : "both sides own addresses: drain one side, or move them by "
+			       "takeover, first");
+	else if (ev->mode != IPSP_MODE_ACTIVE && n->mode == IPSP_MODE_ACTIVE && n->side.shared &&
+		 n->used > 0)
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     "the peer would take this side for dead and use the addresses of its "
+		     "sessions: no pool-share-protocol tells it");
+	else if (ev->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->role == IPSP_ROLE_SECONDARY &&
+		 !n->side.shared && !n->side.owner && n->used > 0)
+		done(n, ev, IPSP_ERR_STILL_USED,
+		     "a new secondary must have no sessions: end them first");
+	else {
+		n->refused_enable = false;
+		ipsp_psp_mode(n, ev->mode);
+		done(n, ev, 0, NULL);
+	}
+}
+
+/*
+ * The side that owns all may go alone only when the peer knows, or else the peer would take it for
+ * dead and use its addresses: it asks by IPSP_HF_LEFT, and goes when the peer's hello says that it
+ * has left the books, durably. Until then everything is as before. The side that owns nothing may
+ * go at once.
+ */
+static void ask_to_leave(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ipsp_contact(n)) {
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     "the peer can't be told now, would take this side for dead and use its "
+		     "addresses: wait for it, or --force");
+		return;
+	}
+	n->asks_to_leave = n->hello_soon = true;
+	wait_for(n, ev, n->now + LEAVE_MS + 4ULL * ipsp_hello_ms(n));
+}
+
+static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ipsp_psp(n)->enabled && !ev->force && !n->refused_enable)
+		done(n, ev, 0, "it was disabled already");
+	else if (!ev->force && ipsp_flow_shared_out(n))
+		done(n, ev, IPSP_ERR_SHARED_OUT,
+		     "addresses are shared out: wait until one side owns all, or --force, which "
+		     "may give an address twice");
+	else if (!ev->force && n->side.shared && ipsp_flow_owns_all(n))
+		ask_to_leave(n, ev);
+	else {
+		ipsp_psp_disable(n, ev->force);
+		done(n, ev, 0, NULL);
+	}
+}
+
+static void stop(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	(void)ev;
+	if (n->stopping)
+		return;
+	n->stopping = true;
+	if (!n->side.terminated && ipsp_flow_settled(n) && ipsp_flow_peer_takes(n))
+		begin_termination(n);
+	else if (!n->side.terminated || n->mode != IPSP_MODE_ACTIVE)
+		n->stop_at_once =
+			true;	/* nobody is there to take over: the dead interval decides */
+	if (n->side.draining) { /* a clean stop ends a drain */
+		struct ipsp_side s = n->side;
+		s.draining = false;
+		ipsp_rec_side(n, &s, true);
+	}
+}
+
+void ipsp_command_do(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (n->stopping && ev->command != IPSP_CMD_STOP) {
+		done(n, ev, IPSP_ERR_DISABLED, "the daemon is stopping");
+		return;
+	}
+	switch (ev->command) {
+	case IPSP_CMD_DRAIN:
+		set_drain(n, ev, true);
+		break;
+	case IPSP_CMD_UNDRAIN:
+		set_drain(n, ev, false);
+		break;
+	case IPSP_CMD_TERMINATE:
+		terminate(n, ev);
+		break;
+	case IPSP_CMD_TAKEOVER:
+		takeover(n, ev);
+		break;
+	case IPSP_CMD_MODE:
+		mode(n, ev);
+		break;
+	case IPSP_CMD_DISABLE:
+		no_psp(n, ev);
+		break;
+	case IPSP_CMD_CHECK:
+		if (!ipsp_psp(n)->enabled)
+			done(n, ev, IPSP_ERR_DISABLED, "the context has no pool-share-protocol");
+		else
+			wait_for(n, ev, n->now + CHECK_MS);
+		break;
+	case IPSP_CMD_STOP:
+		stop(n, ev);
+		break;
+	case IPSP_COMMANDS:
+		break;
+	}
+}
+
+/* --------------------------------------------------------------- commands that wait */
+
+static void waiters(struct ipsp_node *n)
+{
+	for (int i = 0; i < IPSP_WAITERS; i++) {
+		struct ipsp_waiter *w = &n->waiters[i];
+		if (!w->used)
+			continue;
+		int err = 1;
+		if (w->command == IPSP_CMD_TAKEOVER && n->side.primary && !n->licence_pending &&
+		    n->side_seq <= n->flushed)
+			err = 0;
+		if (w->command == IPSP_CMD_CHECK && ipsp_heard(n) && n->compare.known)
+			err = n->compare.same ? 0 : IPSP_ERR_CONFIG_MISMATCH;
+		if (w->command == IPSP_CMD_DISABLE && !ipsp_psp(n)->enabled)
+			err = 0;
+		if (err > 0 && n->now >= w->deadline && w->command == IPSP_CMD_DISABLE)
+			n->asks_to_leave = false;
+		if (err > 0 && n->now >= w->deadline)
+			err = ipsp_heard(n) ? IPSP_ERR_TIMEOUT : IPSP_ERR_NO_PEER;
+		if (err > 0)
+			continue;
+		w->used = false;
+		ipsp_out_done(n, w->token, w->id, err, NULL);
+	}
+}
+
+bool ipsp_command_wants_takeover(struct ipsp_node *n)
+{
+	if (n->takeover_at == IPSP_NEVER || n->now < n->takeover_at)
+		return false;
+	for (int i = 0; i < IPSP_WAITERS; i++)
+		if (n->waiters[i].used && n->waiters[i].command == IPSP_CMD_TAKEOVER &&
+		    !n->side.primary) {
+			n->takeover_at = n->now + TAKEOVER_RTO;
+			return true;
+		}
+	n->takeover_at = IPSP_NEVER;
+	return false;
+}
+
+static void stop_when_said(struct ipsp_node *n)
+{
+	if (!n->stopping || n->stopped || n->side_seq > n->flushed)
+		return;
+	bool said = ipsp_flow_settled(n) && n->stream.n == 0 &&
+		    (ipsp_flow_sums(n).move_idle == 0 || !ipsp_flow_peer_takes(n)) &&
+		    !n->side.primary;
+	if (said || n->stop_at_once || !ipsp_contact(n)) {
+		n->stopped = true;
+		n->hello_soon = true;
+		n->hello_at = n->now;
+	}
+}
+
+void ipsp_command_turn(struct ipsp_node *n)
+{
+	waiters(n);
+	stop_when_said(n);
+}
+
+ipsp_ms ipsp_command_due(const struct ipsp_node *n)
+{
+	ipsp_ms due = IPSP_NEVER;
+
+	for (int i = 0; i < IPSP_WAITERS; i++)
+		if (n->waiters[i].used && n->waiters[i].deadline < due)
+			due = n->waiters[i].deadline;
+	return due;
+}

@@ -1,0 +1,307 @@
+/* effect - see effect.h. */
+#include "core/effect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --------------------------------------------------------------- one address */
+
+bool ipsp_place_used(const struct ipsp_node *n, struct ipsp_place at, struct ipsp_bind *bind)
+{
+	if (ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_USED)
+		return false;
+	return ipsp_binds_get(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), bind);
+}
+
+void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_pool *pool = n->pools[at.pool];
+	enum ipsp_use use = ipsp_pool_use(pool, at.index);
+
+	if (use == IPSP_USE_FREE)
+		return;
+	if (use == IPSP_USE_USED && !ipsp_is_static(n, at.pool)) {
+		struct ipsp_bind b;
+		n->used--;
+		if (n->n_duplicate > 0 && ipsp_place_used(n, at, &b) &&
+		    b.flags & IPSP_BIND_DUPLICATE)
+			n->n_duplicate--;
+	}
+	ipsp_binds_del(n->binds, ipsp_pool_bind(pool, at.index));
+	ipsp_pool_drop(pool, at.index);
+}
+
+uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
+			  const struct ipsp_ident *ident)
+{
+	ipsp_effect_clear(n, at);
+	uint32_t old = ipsp_binds_session(n->binds, ident);
+	if (old !=
+	    IPSP_NO_BIND) { /* only between the slices of a snapshot: one session, one address */
+		struct ipsp_bind b;
+		if (ipsp_binds_get(n->binds, old, &b))
+			ipsp_effect_clear(n, (struct ipsp_place){b.pool, b.index});
+	}
+	struct ipsp_bind b = {.kind = IPSP_BIND_SESSION,
+			      .pool = at.pool,
+			      .ha = ha,
+			      .index = at.index,
+			      .at = n->now,
+			      .ident = *ident};
+	uint32_t bind = ipsp_binds_add(n->binds, &b);
+	if (bind == IPSP_NO_BIND)
+		return bind;
+	ipsp_pool_take(n->pools[at.pool], at.index, bind);
+	if (!ipsp_is_static(n, at.pool))
+		n->used++;
+	return bind;
+}
+
+bool ipsp_effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
+		      const char *subscriber, size_t len)
+{
+	/* the text may live in the binding that is cleared first */
+	char copy[IPSP_NAME_BYTES];
+	if (len > sizeof copy)
+		return false;
+	if (len > 0)
+		memcpy(copy, subscriber, len);
+	ipsp_effect_clear(n, at);
+	struct ipsp_bind b = {
+		.kind = IPSP_BIND_KEPT,
+		.pool = at.pool,
+		.index = at.index,
+		.at = n->now + 1000ULL * left_s,
+		.ident = {.subscriber = copy, .n_subscriber = (uint8_t)len, .session = ""}};
+	uint32_t bind = ipsp_binds_add(n->binds, &b);
+	if (bind == IPSP_NO_BIND)
+		return false;
+	if (ipsp_pool_keep(n->pools[at.pool], at.index, use, bind, n->now + 1000ULL * left_s) != 0)
+		ipsp_binds_del(n->binds, bind);
+	else if (n->now + 1000ULL * left_s < n->kept_due)
+		n->kept_due = n->now + 1000ULL * left_s;
+	return true;
+}
+
+void ipsp_effect_clear_kept(struct ipsp_node *n, struct ipsp_place at)
+{
+	if (ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_USED)
+		ipsp_effect_clear(n, at);
+}
+
+void ipsp_effect_must_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
+			   uint32_t left_s, const char *subscriber, size_t len)
+{
+	if (!ipsp_effect_keep(n, at, use, left_s, subscriber, len) && n->act)
+		n->act->failed = true;
+}
+
+void ipsp_effect_ha(struct ipsp_node *n, struct ipsp_place at, uint16_t ha)
+{
+	struct ipsp_bind b;
+	if (ipsp_place_used(n, at, &b))
+		ipsp_binds_set_ha(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), ha);
+}
+
+void ipsp_effect_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on)
+{
+	struct ipsp_pool *pool = n->pools[at.pool];
+	bool was = ipsp_pool_flags(pool, at.index) & flag;
+
+	if (ipsp_pool_own(pool, at.index) != IPSP_OWN_OURS || was == on)
+		return;
+	ipsp_pool_set_flag(pool, at.index, flag, on);
+	if (flag == IPSP_ADDR_OWED)
+		n->owed += on ? 1 : UINT32_MAX;
+}
+
+void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, at, &b))
+		return;
+	if (!(b.flags & IPSP_BIND_DUPLICATE))
+		n->n_duplicate++;
+	ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index),
+			     b.flags | IPSP_BIND_DUPLICATE);
+}
+
+/* --------------------------------------------------------------- names of HAs */
+
+bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name)
+{
+	struct ipsp_has *h = &n->has;
+	if (ha >= h->cap) {
+		uint32_t cap = h->cap ? h->cap : 8;
+		while (cap <= ha)
+			cap *= 2;
+		struct ipsp_ha *has = realloc(h->has, cap * sizeof *has);
+		if (!has)
+			return false;
+		memset(has + h->cap, 0, (cap - h->cap) * sizeof *has);
+		h->has = has;
+		h->cap = cap;
+	}
+	size_t len = strlen(name);
+	if (len >= IPSP_NAME_MAX)
+		return false;
+	memcpy(h->has[ha].name, name, len + 1);
+	if (ha >= h->n)
+		h->n = (uint32_t)ha + 1;
+	return true;
+}
+
+/* --------------------------------------------------------------- the side */
+
+static void move_all(struct ipsp_node *n, bool on)
+{
+	for (uint32_t p = 0; p < n->conf.n_pools; p++)
+		if (!ipsp_is_static(n, (uint16_t)p))
+			ipsp_pool_move_all(n->pools[p], on);
+}
+
+/* A side that stops being primary, or goes out of service, sends what nobody uses to the other. */
+void ipsp_effect_side(struct ipsp_node *n, const struct ipsp_side *s)
+{
+	const struct ipsp_side *was = &n->side;
+	bool leaves = !s->primary && (was->primary || (s->terminated && !was->terminated));
+	bool becomes = s->primary && !was->primary;
+
+	n->side = *s;
+	if (leaves)
+		move_all(n, true);
+	else if (becomes)
+		move_all(n, false);
+}
+
+/* --------------------------------------------------------------- items of our stream */
+
+/* What making an item changes here: addresses given are forgotten, an address to be dropped is kept
+ * back. */
+static void made(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+
+	if (item->type == IPSP_ITEM_GIVE && item->flags & IPSP_GIVE_FIRST) {
+		n->side.shared = true;
+		n->side.owner = false;
+	}
+	if (item->pool >= n->conf.n_pools)
+		return;
+	struct ipsp_pool *pool = n->pools[item->pool];
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);)
+		for (uint32_t i = e.start;
+		     i - e.start < e.count && i < n->conf.pools[item->pool].size; i++) {
+			struct ipsp_place at = {item->pool, i};
+			if (item->type == IPSP_ITEM_DROP)
+				ipsp_pool_set_flag(pool, i, IPSP_ADDR_DUP, true);
+			if (item->type != IPSP_ITEM_GIVE)
+				continue;
+			ipsp_effect_clear_kept(n, at);
+			if (ipsp_pool_flags(pool, i) & IPSP_ADDR_OWED)
+				n->owed--;
+			if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS && !n->replaying)
+				n->stats.addresses_sent++;
+			ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);
+		}
+	if (item->type == IPSP_ITEM_GIVE && !n->replaying)
+		n->stats.grants_sent++;
+}
+
+void ipsp_effect_out(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
+		     size_t len)
+{
+	n->side.sent = item->number;
+	if (item->type == IPSP_ITEM_REPORT)
+		n->side.report = item->number;
+	made(n, item);
+	ipsp_sync_append(n, bytes, len, item->number);
+}
+
+void ipsp_effect_delivered(struct ipsp_node *n, const struct ipsp_out_item *o)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+	struct ipsp_item item;
+
+	if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
+	    item.pool >= n->conf.n_pools)
+		return;
+	for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
+		for (uint32_t i = e.start;
+		     i - e.start < e.count && i < n->conf.pools[item.pool].size; i++)
+			if (ipsp_pool_own(n->pools[item.pool], i) == IPSP_OWN_TRANSIT)
+				ipsp_pool_set_own(n->pools[item.pool], i, IPSP_OWN_PEER);
+}
+
+/* --------------------------------------------------------------- items of the peer's stream */
+
+static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
+		       const struct ipsp_set_entry *e)
+{
+	struct ipsp_pool *pool = n->pools[item->pool];
+	uint32_t size = n->conf.pools[item->pool].size;
+
+	if (e->start >= size || e->count > size - e->start)
+		n->stats.drop_range++;
+	for (uint32_t i = e->start; i - e->start < e->count && i < size; i++) {
+		struct ipsp_place at = {item->pool, i};
+		if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS)
+			continue; /* it can't give what it has not; the books stay as they are */
+		ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
+		if (!n->replaying)
+			n->stats.addresses_received++;
+		if (item->form == IPSP_SET_KEPT && ipsp_pool_use(pool, i) == IPSP_USE_FREE)
+			ipsp_effect_must_keep(n, at, (enum ipsp_use)e->use, e->left_s,
+					      e->subscriber, e->n_subscriber);
+	}
+}
+
+/* S1: what this side believed to own before anything was shared with it is busied out. */
+static void busy_out_all(struct ipsp_node *n)
+{
+	for (uint16_t p = 0; p < n->conf.n_pools; p++)
+		for (uint32_t i = 0; i < n->conf.pools[p].size && !ipsp_is_static(n, p); i++) {
+			if (ipsp_pool_own(n->pools[p], i) != IPSP_OWN_OURS)
+				continue;
+			ipsp_effect_clear_kept(n, (struct ipsp_place){p, i});
+			ipsp_pool_set_own(n->pools[p], i, IPSP_OWN_PEER);
+		}
+}
+
+/* What applying an item changes here; answers to it are made before, see heal.c. */
+void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+
+	if (item->type == IPSP_ITEM_GIVE && item->flags & IPSP_GIVE_FIRST) {
+		if (!n->side.shared && !n->side.lost)
+			busy_out_all(n);
+		n->side.shared = true;
+		n->side.lost = n->side.grounded = n->side.owner = false;
+	}
+	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool)) {
+		if (item->n_set > 0)
+			n->stats.drop_range++;
+		return;
+	}
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
+		struct ipsp_place at = {item->pool, e.start};
+		if (item->type == IPSP_ITEM_GIVE) {
+			accept_run(n, item, &e);
+			continue;
+		}
+		if (e.start >= n->conf.pools[item->pool].size) {
+			n->stats.drop_range++;
+			continue;
+		}
+		if (item->type == IPSP_ITEM_DROP) {
+			if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS)
+				ipsp_effect_duplicate(n, at);
+		} else if (item->type == IPSP_ITEM_DROPPED)
+			ipsp_pool_set_flag(n->pools[at.pool], at.index, IPSP_ADDR_DUP, false);
+	}
+}

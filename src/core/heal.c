@@ -1,0 +1,191 @@
+/*
+ * heal - two sides that have both assigned come to one view again.
+ *
+ * Whoever had a licence puts a report into its stream of every address that it uses and the books
+ * don't give it; the owner answers each with a GIVE, or with a DROP when its own session is another
+ * subscriber's; a DROP is answered by DROPPED when the session there has ended, and until then the
+ * owner gives the address to nobody.
+ */
+#include "core/node_int.h"
+
+#include <string.h>
+
+/* --------------------------------------------------------------- the owner */
+
+static bool same_subscriber(const struct ipsp_bind *b, const struct ipsp_set_entry *e)
+{
+	return b->ident.n_subscriber == e->n_subscriber &&
+	       memcmp(b->ident.subscriber, e->subscriber, e->n_subscriber) == 0;
+}
+
+static void give_one(struct ipsp_node *n, struct ipsp_item_writer *w, bool *open, uint16_t pool,
+		     uint32_t index)
+{
+	if (*open && ipsp_item_add_run(w, index, 1))
+		return;
+	if (*open)
+		ipsp_rec_out(n, w);
+	ipsp_item_begin(w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, pool, IPSP_SET_RUNS);
+	ipsp_item_add_run(w, index, 1);
+	*open = true;
+}
+
+static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_set_entry *e)
+{
+	struct ipsp_item_writer w;
+	char text[IPSP_ADDR_TEXT_MAX];
+	struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+
+	if (ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP &&
+	    n->side.acked < n->side.sent)
+		return; /* it is told already, or will be told again when it reports again */
+	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_DROP, 0, 0, at.pool, IPSP_SET_WHO);
+	ipsp_item_add_who(&w, at.index, e->subscriber, e->n_subscriber);
+	if (!(ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP)) {
+		struct ipsp_bind b;
+		n->stats.duplicates_found++;
+		if (ipsp_place_used(n, at, &b))
+			ipsp_say(n, IPSP_LOG_ERROR,
+				 "duplicate: %s is used here by %.*s and at the peer by %.*s; the "
+				 "peer drops it",
+				 ipsp_addr_text(addr, text, sizeof text), b.ident.n_subscriber,
+				 b.ident.subscriber, e->n_subscriber, e->subscriber);
+		ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, addr);
+		ipsp_out_hook(n, IPSP_HOOK_DUPLICATE, addr);
+	}
+	ipsp_rec_out(n, &w);
+}
+
+void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_item_writer w;
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+	bool open = false;
+
+	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool))
+		return;
+	struct ipsp_pool *pool = n->pools[item->pool];
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
+		struct ipsp_place at = {item->pool, e.start};
+		struct ipsp_bind b;
+		if (e.start >= n->conf.pools[item->pool].size ||
+		    ipsp_pool_own(pool, e.start) != IPSP_OWN_OURS)
+			continue; /* the reporter's already, or on its way to it */
+		if (!ipsp_place_used(n, at, &b)) {
+			give_one(n, &w, &open, item->pool, e.start);
+			continue;
+		}
+		if (open) /* numbers in order: what is open goes before */
+			ipsp_rec_out(n, &w);
+		open = false;
+		if (same_subscriber(&b, &e)) {
+			ipsp_rec_flag(n, at, IPSP_ADDR_OWED, true);
+			ipsp_ha_ask(n, at, IPSP_REASON_HANDOFF, 0, IPSP_NEVER);
+		} else {
+			drop_one(n, at, &e);
+		}
+	}
+	if (open)
+		ipsp_rec_out(n, &w);
+}
+
+/* --------------------------------------------------------------- the reporter */
+
+static void report_flush(struct ipsp_node *n, struct ipsp_item_writer *w, bool *open)
+{
+	if (*open)
+		ipsp_rec_out(n, w);
+	*open = false;
+}
+
+/* Every address that is used here and that the books don't give this side, into our stream. */
+void ipsp_heal_report(struct ipsp_node *n)
+{
+	struct ipsp_item_writer w;
+	uint32_t reported = 0;
+
+	for (uint16_t p = 0; p < n->conf.n_pools; p++) {
+		const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
+		bool open = false;
+		if (ipsp_is_static(n, p) || c->peer_used + c->transit_used == 0)
+			continue;
+		for (uint32_t i = 0; i < n->conf.pools[p].size; i++) {
+			struct ipsp_bind b;
+			if (ipsp_pool_own(n->pools[p], i) == IPSP_OWN_OURS ||
+			    !ipsp_place_used(n, (struct ipsp_place){p, i}, &b))
+				continue;
+			reported++;
+			if (open &&
+			    ipsp_item_add_who(&w, i, b.ident.subscriber, b.ident.n_subscriber))
+				continue;
+			report_flush(n, &w, &open);
+			ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_REPORT, 0, 0, p,
+					IPSP_SET_WHO);
+			ipsp_item_add_who(&w, i, b.ident.subscriber, b.ident.n_subscriber);
+			open = true;
+		}
+		report_flush(n, &w, &open);
+	}
+	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_REPORT, IPSP_REPORT_END, 0, IPSP_NO_POOL,
+			IPSP_SET_WHO);
+	ipsp_rec_out(n, &w);
+	ipsp_say(n, IPSP_LOG_NOTICE, "reported %u addresses in use here that the peer owns",
+		 reported);
+}
+
+bool ipsp_heal_reported(const struct ipsp_node *n)
+{
+	return n->side.acked >= n->side.report;
+}
+
+/* A report of either side has not been applied yet, as far as known here. */
+bool ipsp_heal_pending(const struct ipsp_node *n)
+{
+	return !ipsp_heal_reported(n) || (n->peer.known && n->side.applied < n->peer.hello.report);
+}
+
+/* The session at @at, which the owner told us to drop, has ended. */
+void ipsp_heal_dropped(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_item_writer w;
+
+	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_DROPPED, 0, 0, at.pool, IPSP_SET_WHO);
+	ipsp_item_add_who(&w, at.index, "", 0);
+	ipsp_rec_out(n, &w);
+}
+
+void ipsp_heal_on_drop(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+
+	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool))
+		return;
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
+		struct ipsp_place at = {item->pool, e.start};
+		struct ipsp_bind b;
+		if (e.start >= n->conf.pools[item->pool].size)
+			continue;
+		if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS ||
+		    !ipsp_place_used(n, at, &b))
+			ipsp_heal_dropped(n, at);
+	}
+}
+
+/* After the DROP's record: the HAs are asked (the sessions are marked by its effect). */
+void ipsp_heal_ask(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+
+	if (item->pool >= n->conf.n_pools)
+		return;
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
+		struct ipsp_place at = {item->pool, e.start};
+		struct ipsp_bind b;
+		if (e.start < n->conf.pools[item->pool].size && ipsp_place_used(n, at, &b) &&
+		    b.flags & IPSP_BIND_DUPLICATE)
+			ipsp_ha_ask(n, at, IPSP_REASON_DUPLICATE, 0, IPSP_NEVER);
+	}
+}

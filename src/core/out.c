@@ -1,0 +1,210 @@
+/*
+ * out - what a step wants done: actions and their parts, sentences for people, answers that wait
+ * for a flush, answers that came too late.
+ */
+#include "core/node_int.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --------------------------------------------------------------- actions */
+
+void ipsp_actions_init(struct ipsp_actions *act)
+{
+	memset(act, 0, sizeof *act);
+	act->valid_until = IPSP_NEVER;
+}
+
+void ipsp_actions_fini(struct ipsp_actions *act)
+{
+	ipsp_buf_fini(&act->recs);
+	ipsp_buf_fini(&act->bytes);
+	free(act->outs);
+	memset(act, 0, sizeof *act);
+}
+
+void ipsp_actions_clear(struct ipsp_actions *act)
+{
+	ipsp_buf_clear(&act->recs);
+	ipsp_buf_clear(&act->bytes);
+	act->n_outs = 0;
+	act->want_flush = act->lease_set = act->failed = false;
+	act->valid_until = IPSP_NEVER;
+}
+
+struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type)
+{
+	struct ipsp_actions *act = n->act;
+
+	if (act->n_outs == act->cap_outs) {
+		size_t cap = act->cap_outs ? act->cap_outs * 2 : 64;
+		struct ipsp_out *outs = realloc(act->outs, cap * sizeof *outs);
+		if (!outs) {
+			act->failed = true;
+			return NULL;
+		}
+		act->outs = outs;
+		act->cap_outs = cap;
+	}
+	struct ipsp_out *out = &act->outs[act->n_outs++];
+	*out = (struct ipsp_out){.type = type, .pool = IPSP_NO_POOL};
+	return out;
+}
+
+void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out)
+{
+	struct ipsp_out *o = ipsp_out_add(n, out->type);
+	if (o)
+		*o = *out;
+}
+
+void ipsp_out_done(struct ipsp_node *n, uint64_t token, uint64_t id, int err, const char *text)
+{
+	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_DONE);
+	if (!o)
+		return;
+	o->token = token;
+	o->id = id;
+	o->err = err;
+	o->text = text;
+}
+
+void ipsp_out_trap(struct ipsp_node *n, enum ipsp_trap trap, struct ipsp_addr addr)
+{
+	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_TRAP);
+	if (!o)
+		return;
+	o->trap = trap;
+	o->addr = addr;
+	n->stats.traps++;
+}
+
+void ipsp_out_hook(struct ipsp_node *n, enum ipsp_hook hook, struct ipsp_addr addr)
+{
+	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_HOOK);
+	if (!o)
+		return;
+	o->hook = hook;
+	o->addr = addr;
+}
+
+void ipsp_out_state(struct ipsp_node *n, uint64_t token)
+{
+	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_STATE);
+	if (o)
+		o->token = token;
+}
+
+void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
+{
+	char text[IPSP_NOTE_TEXT];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	ipsp_note_add(&n->notes, n->now, level, "%s", text);
+}
+
+/* --------------------------------------------------------------- answers that wait for a flush */
+
+void ipsp_out_defer(struct ipsp_node *n, const struct ipsp_out *out)
+{
+	if (n->n_deferred == n->cap_deferred) {
+		uint32_t cap = n->cap_deferred ? n->cap_deferred * 2 : 64;
+		struct ipsp_out *d = realloc(n->deferred, cap * sizeof *d);
+		if (!d) {
+			n->act->failed = true;
+			return;
+		}
+		n->deferred = d;
+		n->cap_deferred = cap;
+	}
+	n->deferred[n->n_deferred] = *out;
+	n->deferred[n->n_deferred++].seq = n->seq;
+	n->act->want_flush = true;
+	n->stats.flushes_waited++;
+}
+
+/* The session at @at ends before its answer has gone: the answer must not give it. */
+void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at)
+{
+	for (uint32_t i = 0; i < n->n_deferred; i++)
+		if (n->deferred[i].pool == at.pool && n->deferred[i].index == at.index &&
+		    n->deferred[i].err == 0)
+			n->deferred[i].err = IPSP_ERR_TIMEOUT;
+}
+
+bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at)
+{
+	for (uint32_t i = 0; i < n->n_deferred; i++)
+		if (n->deferred[i].pool == at.pool && n->deferred[i].index == at.index)
+			return true;
+	return false;
+}
+
+void ipsp_out_flushed(struct ipsp_node *n)
+{
+	uint32_t done = 0;
+
+	for (; done < n->n_deferred && n->deferred[done].seq <= n->flushed; done++) {
+		ipsp_out_copy(n, &n->deferred[done]);
+		/* the flush may have taken longer than the lease that the assignment rests on */
+		if (!ipsp_may_assign(n))
+			n->act->valid_until = 0;
+		else if (n->side.shared && !n->side.licence &&
+			 n->lease.lease_end < n->act->valid_until)
+			n->act->valid_until = n->lease.lease_end;
+	}
+	if (done > 0)
+		memmove(n->deferred, n->deferred + done,
+			(n->n_deferred - done) * sizeof *n->deferred);
+	n->n_deferred -= done;
+}
+
+/* --------------------------------------------------------------- the lease ran out while writing
+ */
+
+void ipsp_node_late(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
+{
+	if (now < act->valid_until)
+		return;
+	for (size_t i = 0; i < act->n_outs; i++) {
+		struct ipsp_out *o = &act->outs[i];
+		if (o->type != IPSP_OUT_ANSWER || o->err || !o->fresh || ipsp_is_static(n, o->pool))
+			continue;
+		if (n->n_late == n->cap_late) {
+			uint32_t cap = n->cap_late ? n->cap_late * 2 : 64;
+			struct ipsp_late *late = realloc(n->late, cap * sizeof *late);
+			if (!late) {
+				act->failed = true;
+				return;
+			}
+			n->late = late;
+			n->cap_late = cap;
+		}
+		for (size_t j = i + 1; j < act->n_outs;
+		     j++) /* confirmed in the same turn: so is that */
+			if (act->outs[j].type == IPSP_OUT_ANSWER && !act->outs[j].err &&
+			    !act->outs[j].fresh && act->outs[j].pool == o->pool &&
+			    act->outs[j].index == o->index)
+				act->outs[j].err = IPSP_ERR_LOCKED;
+		uint32_t bind = ipsp_pool_bind(n->pools[o->pool], o->index);
+		n->late[n->n_late++] = (struct ipsp_late){o->pool, o->index, bind};
+		o->err = IPSP_ERR_LOCKED;
+	}
+}
+
+/* The HA was told "locked": the session does not exist. */
+void ipsp_out_undo_late(struct ipsp_node *n)
+{
+	for (uint32_t i = 0; i < n->n_late; i++) {
+		struct ipsp_place at = {n->late[i].pool, n->late[i].index};
+		if (ipsp_pool_use(n->pools[at.pool], at.index) == IPSP_USE_USED &&
+		    ipsp_pool_bind(n->pools[at.pool], at.index) == n->late[i].bind)
+			ipsp_ha_end(n, at, false);
+	}
+	n->n_late = 0;
+}

@@ -1,0 +1,135 @@
+/*
+ * serve - one try to give a session its address from what is here: may this side, which one, and
+ * if not, what is it that has to come first?
+ */
+#include "core/node_int.h"
+
+#include <string.h>
+
+/* --------------------------------------------------------------- may this side serve? */
+
+/* 0, an error to answer with, or (positive) what to wait for. */
+static int gate(const struct ipsp_node *n)
+{
+	const struct ipsp_side *s = &n->side;
+
+	if (s->terminated || n->refused_enable || s->grounded || n->stopping)
+		return IPSP_ERR_DISABLED;
+	if (s->draining)
+		return IPSP_ERR_DRAINING;
+	if (n->disk_full)
+		return IPSP_ERR_OVERLOADED;
+	if (!ipsp_psp(n)->enabled)
+		return 0; /* IPSP has no say here; what the peer owns is not given anyway */
+	if (n->mode != IPSP_MODE_ACTIVE && (s->shared || !s->primary))
+		return IPSP_ERR_DISABLED;
+	if (s->lost)
+		return IPSP_XW_LEASE;
+	if (!s->shared && !s->licence && !s->primary) {
+		if (n->state == IPSP_ST_CONFIG_MISMATCH)
+			return IPSP_ERR_CONFIG_MISMATCH;
+		return ipsp_contact(n) ? IPSP_ERR_NOT_APPROVED : IPSP_ERR_NO_PRIMARY;
+	}
+	if (ipsp_may_assign(n))
+		return 0;
+	return s->shared ? IPSP_XW_LEASE : IPSP_XW_START;
+}
+
+/* The address is not here: may the peer be asked? */
+static int gate_peer(const struct ipsp_node *n, const struct ipsp_ask *ask)
+{
+	if (!ipsp_psp(n)->enabled || !n->side.shared || n->side.licence)
+		return IPSP_ERR_EXHAUSTED;
+	if (!ipsp_contact(n))
+		return IPSP_ERR_NO_PRIMARY;
+	if (n->conf_role_conflict || (n->compare.known && !n->compare.same))
+		if (ask->at_pool == IPSP_NO_POOL)
+			return IPSP_ERR_CONFIG_MISMATCH;
+	return IPSP_XW_PEER;
+}
+
+static bool group_differs(const struct ipsp_node *n, uint16_t a, uint16_t b)
+{
+	return strcmp(n->conf.pools[a].group, n->conf.pools[b].group) != 0;
+}
+
+/* --------------------------------------------------------------- has one, or gets one */
+
+/* A session that has an address: 0 and @at when that is what it asks for. */
+static int confirm(struct ipsp_node *n, uint32_t bind, uint16_t ha, const struct ipsp_ask *ask,
+		   struct ipsp_place *at)
+{
+	struct ipsp_bind b;
+
+	ipsp_binds_get(n->binds, bind, &b);
+	if (b.flags & (IPSP_BIND_RELEASING | IPSP_BIND_DUPLICATE))
+		return IPSP_XW_RELEASE;
+	if (ask->at_pool != IPSP_NO_POOL && (ask->at_pool != b.pool || ask->at_index != b.index))
+		return IPSP_ERR_INVALID;
+	if (ask->select == IPSP_SEL_POOL && ask->pool != b.pool)
+		return IPSP_ERR_INVALID;
+	if (ask->select == IPSP_SEL_GROUP && group_differs(n, ask->pool, b.pool))
+		return IPSP_ERR_INVALID;
+	if (ha != 0 && b.ha != ha)
+		ipsp_rec_ha(n, bind, ha);
+	*at = (struct ipsp_place){b.pool, b.index};
+	if (n->has.n_asked > 0)
+		ipsp_ha_confirmed(n, *at);
+	return 0;
+}
+
+static int take_static(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
+		       struct ipsp_place at)
+{
+	if (ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_FREE)
+		return IPSP_ERR_IN_USE;
+	return ipsp_rec_take(n, at, ha, ident) == IPSP_NO_BIND ? IPSP_ERR_OVERLOADED : 0;
+}
+
+static void took(struct ipsp_node *n, struct ipsp_place at)
+{
+	n->stats.requests_local++;
+	if (!n->side.primary && !n->side.s6 && n->side.shared) {
+		struct ipsp_side s = n->side;
+		s.s6 = true;
+		ipsp_rec_side(n, &s, false);
+	}
+	if (n->side.shared && !n->side.licence && ipsp_psp(n)->enabled &&
+	    n->lease.lease_end < n->act->valid_until)
+		n->act->valid_until = n->lease.lease_end;
+	(void)at;
+}
+
+/* Returns 0 with @at and @how, an error, or what to wait for. */
+int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
+	       const struct ipsp_ask *ask, struct ipsp_place *at, int *how)
+{
+	uint32_t bind = ipsp_binds_session(n->binds, ident);
+	struct ipsp_bind b;
+
+	*how = IPSP_SERVED_CONFIRMED;
+	if (bind != IPSP_NO_BIND)
+		return confirm(n, bind, ha, ask, at);
+	*how = IPSP_SERVED_FRESH;
+	*at = (struct ipsp_place){ask->at_pool, ask->at_index};
+	if (ask->at_pool != IPSP_NO_POOL && ipsp_is_static(n, ask->at_pool))
+		return take_static(n, ha, ident, *at);
+	int err = gate(n);
+	if (err)
+		return err;
+	bool reclaim = n->side.licence && !n->licence_pending && !n->licence_resting;
+	err = ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim, at);
+	if (err == 0) {
+		if (ipsp_rec_take(n, *at, ha, ident) == IPSP_NO_BIND)
+			return IPSP_ERR_OVERLOADED;
+		took(n, *at);
+		return 0;
+	}
+	if (err == IPSP_ERR_IN_USE) {
+		*at = (struct ipsp_place){ask->at_pool, ask->at_index};
+		return ipsp_place_used(n, *at, &b) && b.flags & IPSP_BIND_RELEASING
+			       ? IPSP_XW_RELEASE
+			       : err;
+	}
+	return gate_peer(n, ask);
+}
