@@ -83,6 +83,7 @@ static void asked_del(struct ipsp_node *n, struct ipsp_asked *a)
 	else
 		h->last = a->prev;
 	h->n_asked--;
+	h->n_held -= a->held;
 	free(a);
 }
 
@@ -198,9 +199,28 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 	if (deadline < n->has.soonest)
 		n->has.soonest = deadline;
 	set_releasing(n, at, true);
-	if (token != 0)
+	a->held = token != 0 && ipsp_out_deferred(n, at);
+	n->has.n_held += a->held;
+	if (token != 0 && !a->held)
 		send_event(n, a);
 	return 0;
+}
+
+void ipsp_ha_send_held(struct ipsp_node *n)
+{
+	for (struct ipsp_asked *a = n->has.n_held ? n->has.first : NULL, *next; a; a = next) {
+		next = a->next;
+		if (!a->held || ipsp_out_deferred(n, (struct ipsp_place){a->pool, a->index}))
+			continue;
+		if (a->gone || a->cancelled || a->token == 0) {
+			if (a->gone || a->cancelled)
+				asked_del(n, a); /* its HA has never heard of it */
+			continue;
+		}
+		a->held = false;
+		n->has.n_held--;
+		send_event(n, a);
+	}
 }
 
 /* The peer's request has ended without its address; the session stays. */
@@ -212,7 +232,7 @@ static void cancel(struct ipsp_node *n, struct ipsp_asked *a)
 	a->peer_id = 0;
 	a->deadline = IPSP_NEVER;
 	set_releasing(n, at, false);
-	struct ipsp_out *o = a->token ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
+	struct ipsp_out *o = a->token && !a->held ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
 	if (o) {
 		o->token = a->token;
 		o->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
@@ -441,6 +461,8 @@ void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev)
 		if (a->ha != ha || a->gone || a->cancelled)
 			continue;
 		a->token = ev->token;
+		n->has.n_held -= a->held;
+		a->held = false;
 		send_event(n, a);
 	}
 }
@@ -480,7 +502,7 @@ void ipsp_ha_forget(struct ipsp_node *n)
 	struct ipsp_asked *a;
 
 	while ((a = n->has.first)) {
-		bool open = a->token != 0 && !a->gone && !a->cancelled;
+		bool open = a->token != 0 && !a->held && !a->gone && !a->cancelled;
 		struct ipsp_out *o = open ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
 		if (o) {
 			o->token = a->token;

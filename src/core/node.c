@@ -164,6 +164,7 @@ static void end_turn(struct ipsp_node *n)
 	n->could_assign = may;
 	ipsp_xact_retry(n);
 	ipsp_out_flushed(n);
+	ipsp_ha_send_held(n);
 	tell_role(n);
 	ipsp_peer_situation(n);
 	watch_waiting(n);

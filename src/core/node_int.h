@@ -159,6 +159,8 @@ struct ipsp_asked { /* a release event that its HA has not answered */
 	enum ipsp_reason reason;
 	bool gone;	/* the session has ended meanwhile: the answer changes nothing */
 	bool cancelled; /* the peer's request has ended: the answer is an ordinary release */
+	bool held; /* not sent: the answer that gave the session waits for a flush, and goes first
+		    */
 	struct ipsp_asked *next_same, *next,
 		*prev; /* of the same bucket, oldest first; all, oldest first */
 };
@@ -167,7 +169,7 @@ struct ipsp_has {
 	struct ipsp_ha *has;
 	uint32_t n, cap;
 	struct ipsp_asked *buckets[1024], *first, *last;
-	uint32_t n_asked;
+	uint32_t n_asked, n_held;
 	ipsp_ms soonest; /* no deadline is before */
 };
 
@@ -456,6 +458,7 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at,
 		 bool timers); /* the session there ends, its address kept back by the pool's timers
 				  or not */
 void ipsp_ha_start(struct ipsp_node *n);
+void ipsp_ha_send_held(struct ipsp_node *n);	/* events whose answers have gone by now */
 void ipsp_ha_end_requests(struct ipsp_node *n); /* those of the peer: their books are no more */
 void ipsp_ha_forget(struct ipsp_node *n); /* the pools are other ones: nobody is asked any more */
 void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
