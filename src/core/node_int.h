@@ -468,6 +468,7 @@ ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
 struct ipsp_sums {
 	uint64_t ours, other, transit, move_idle;
 	uint64_t foreign; /* sessions here on addresses that the books don't give this side */
+	uint64_t dup;	  /* used on both sides, and not dropped yet */
 };
 struct ipsp_sums ipsp_flow_sums(const struct ipsp_node *n);
 bool ipsp_flow_shared_out(const struct ipsp_node *n);

@@ -350,9 +350,13 @@ void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess,
  */
 static bool outlived(const struct world *w, const struct check_hold *hold)
 {
-	unsigned side = hold->ha->side;
+	const struct check_side *here = &w->check.side[hold->ha->side];
+	const struct check_side *there = &w->check.side[1 - hold->ha->side];
 
-	return hold->unsure && w->check.side[1 - side].licensed_at > 0;
+	if (!hold->unsure)
+		return false;
+	/* ... or what was held has moved there, and was lost with that side's state */
+	return there->licensed_at > 0 || there->lost_at > here->boot_at;
 }
 
 static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold *here,
