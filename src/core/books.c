@@ -61,6 +61,13 @@ void ipsp_effect_resupply(struct ipsp_node *n, uint64_t peer_books)
 	n->side.sent = number;
 }
 
+/* What was agreed under the books that end here. */
+static void end_with_the_books(struct ipsp_node *n)
+{
+	ipsp_ha_end_requests(n);
+	n->asks_to_leave = false;
+}
+
 void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books)
 {
 	size_t start;
@@ -73,7 +80,7 @@ void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books)
 		n->act->want_flush = true;
 		n->snap_gen++;
 	}
-	ipsp_ha_end_requests(n);
+	end_with_the_books(n);
 	ipsp_effect_resupply(n, peer_books);
 }
 
@@ -118,7 +125,7 @@ void ipsp_rec_lost(struct ipsp_node *n)
 		n->act->want_flush = true;
 		n->snap_gen++;
 	}
-	ipsp_ha_end_requests(n);
+	end_with_the_books(n);
 	ipsp_effect_lost(n, books);
 }
 
@@ -177,7 +184,7 @@ void ipsp_rec_alone(struct ipsp_node *n, enum ipsp_alone how)
 		n->snap_gen++;
 	}
 	ipsp_effect_alone(n, books, how);
-	ipsp_ha_end_requests(n);
+	end_with_the_books(n);
 	n->xacts.retry = true;
 	n->licence_pending = n->licence_resting = false;
 }

@@ -49,9 +49,12 @@ bool ipsp_flow_owns_none(const struct ipsp_node *n)
 bool ipsp_flow_shared_out(const struct ipsp_node *n)
 {
 	struct ipsp_sums s = ipsp_flow_sums(n);
-	return n->side.shared && (s.transit > 0 || s.foreign > 0 || s.dup > 0 || n->owed > 0 ||
-				  (s.ours > 0 && s.other > 0) || n->stream.n > 0 ||
-				  n->side.licence || ipsp_heal_pending(n));
+
+	if (n->side.lost)
+		return s.foreign > 0;
+	return n->side.shared &&
+	       (s.transit > 0 || (s.ours > 0 && s.other > 0) || s.foreign > 0 || s.dup > 0 ||
+		n->owed > 0 || n->stream.n > 0 || n->side.licence || ipsp_heal_pending(n));
 }
 
 /* Heard both ways, one epoch, one primary, nothing left to heal: decisions can be made together. */

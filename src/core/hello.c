@@ -231,6 +231,18 @@ static void shared_by_force(struct ipsp_node *n, const struct ipsp_hello *h)
 	ipsp_rec_side(n, &s, true);
 }
 
+/*
+ * This side has lost its state, and the peer has left the books that it could be given anew from:
+ * it begins as one that owns nothing.
+ */
+static void nobody_shares(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	if (!n->side.lost || h->flags & (IPSP_HF_SHARED | IPSP_HF_LOST))
+		return;
+	ipsp_rec_alone(n, IPSP_ALONE_WITHOUT);
+	n->hello_soon = true;
+}
+
 /* --------------------------------------------------------------- epoch and roles */
 
 static void set_role(struct ipsp_side *s, bool primary, const struct ipsp_node *n)
@@ -408,6 +420,7 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost &&
 		 h->books != n->side.peer_books)
 		peer_is_lost(n, h);
+	nobody_shares(n, h);
 	shared_by_force(n, h);
 	agree(n, h);
 	ipsp_compare_on_hello(n);

@@ -98,7 +98,8 @@ void ipsp_psp_may_leave(struct ipsp_node *n)
 static bool role_is_fresh_secondary(const struct ipsp_node *n, const struct ipsp_context_conf *c)
 {
 	return c->psp.enabled && c->psp.role == IPSP_ROLE_SECONDARY &&
-	       c->psp.mode == IPSP_MODE_ACTIVE && !n->side.shared && !n->side.owner;
+	       c->psp.mode == IPSP_MODE_ACTIVE && !n->side.shared && !n->side.owner &&
+	       !n->side.grounded;
 }
 
 int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf *conf,
