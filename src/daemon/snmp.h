@@ -1,7 +1,7 @@
 /*
  * snmp - notifications to SNMP managers: traps and informs, versions 2c and 3.
  *
- * The only place that knows net-snmp, which here reads and writes no file of its own. Nothing in it
+ * net-snmp, which only netsnmp.c knows, reads and writes no file of its own here. Nothing in it
  * waits: names are resolved, engines discovered and informs repeated beside the loop's other work.
  * Every sink has a queue of its own, so that a dead one delays nobody; IPSPD_SNMP_QUEUE
  * notifications wait in it at most, then the oldest is dropped, counted and logged. A trap leaves
