@@ -1,6 +1,6 @@
 /*
  * host - one side's host: its clock, its process with the node, its socket and its inbox. It is the
- * third shell beside the daemon and the fuzzers, and does the turn that node.h asks for.
+ * third shell beside the daemon and the fuzzers; the turn that node.h asks for is in turn.h.
  */
 #ifndef SIM_HOST_H
 #define SIM_HOST_H
@@ -13,6 +13,9 @@
 
 struct world;
 struct ipc;
+
+/* A token below those of HAs: the operator's, who gives commands. */
+#define HOST_OPERATOR 1
 
 struct clock { /* CLOCK_BOOTTIME of one boot: counts while the process is stopped */
 	sim_us from;
@@ -86,9 +89,11 @@ void host_event(struct host *h, struct ipsp_event ev);
 void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode);
 void host_reload(struct host *h, uint32_t dead_ms);
 void host_hook_done(struct host *h, uint32_t life, bool yes);
-void host_sync(struct host *h, uint32_t life);
-void host_turn(struct host *h, uint32_t gen);
-void host_turn_on(struct host *h, uint32_t life); /* the next phase of a slow turn */
 void host_wake(struct host *h, sim_us delay);
+
+/* for turn.c */
+void inbox_item_free(struct inbox_item *item);
+void host_go_on(struct host *h, sim_us delay); /* the turn's next phase is @delay away */
+void host_leave(struct host *h); /* the process ends in good order, which flushes its log */
 
 #endif

@@ -1,4 +1,5 @@
 #include "world.h"
+#include "turn.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

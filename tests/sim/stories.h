@@ -1,0 +1,13 @@
+/*
+ * stories - one short tale for each thing that the pair must survive, with its exact ending. What
+ * they have in common is told in story.h. Each runs its stories and returns how many have failed.
+ */
+#ifndef SIM_STORIES_H
+#define SIM_STORIES_H
+
+int stories_sessions(void);
+int stories_failures(void);
+int stories_healing(void);
+int stories_commands(void);
+
+#endif

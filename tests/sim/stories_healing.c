@@ -1,0 +1,211 @@
+/*
+ * stories of healing: both sides were alive and cut off, or one has lost its state; they come to
+ * one view again.
+ */
+#include "stories.h"
+#include "story.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+/* ---------------------------------------------------------------- both alive, cut off */
+
+static void take_over_both(struct world *w)
+{
+	story_cut(w, true, true);
+	story_run(w, DEAD_S * 1000 + 2000);
+	story_expect_side(w, P, "primary", "peer-down", true);
+	story_expect_side(w, S, "primary", "peer-down", true);
+	story_forget(w);
+}
+
+/* Scenario 40: one address on both sides. The owner's session stays, the other one is dropped by
+ * its HA. */
+static void test_duplicate(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-9", "10.1.0.1"); /* a node that brings the address */
+	story_expect(w, "HA2 take 10.1.0.1: mn-9\n");
+	story_cut(w, false, false);
+	story_expect_rest(w, 10000);
+	story_watch(w, TRACE_HA);
+	assert_null(ha_find(&w->has[HA2], 9, 1));
+	assert_non_null(ha_find(&w->has[HA1], 1, 1));
+	assert_int_equal(ipsp_node_stats(w->hosts[P].node)->duplicates_found, 1);
+	assert_int_equal(ipsp_node_stats(w->hosts[S].node)->duplicates_resolved, 1);
+	story_expect_side(w, P, "primary", "active", true);
+	story_end(w);
+}
+
+/* Scenario 43b: the same node on both sides is a handoff; the live session stays. */
+static void test_same_subscriber(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-1", "10.1.0.1");
+	story_forget(w);
+	story_watch(w, TRACE_HA);
+	story_cut(w, false, false);
+	story_expect_rest(w, 10000);
+	story_expect(w, "HA1 release mn-1: handoff\n");
+	assert_non_null(ha_find(&w->has[HA2], 1, 1));
+	assert_int_equal(ipsp_node_stats(w->hosts[P].node)->duplicates_found, 0);
+	story_end(w);
+}
+
+/* A duplicate whose HA hangs: the address is given to nobody else, even when its owner's session
+ * ends. */
+static void test_duplicate_unanswered(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-9", "10.1.0.1");
+	ha_hang(&w->has[HA2], w->now + SIM_MS(60000));
+	story_cut(w, false, false);
+	story_run(w, 10000);
+	story_leave(w, HA1, "mn-1");
+	story_forget(w);
+	story_take(w, HA1, "mn-5", "10.1.0.1");
+	story_expect(w, "HA1 refused mn-5: in-use\n");
+	story_run(w, 60000);
+	story_expect_rest(w, 5000);
+	story_take(w, HA1, "mn-5", "10.1.0.1");
+	assert_int_equal(w->has[HA1].last_err, 0);
+	story_end(w);
+}
+
+/* Scenario 43c: a second cut in the middle of healing; it resumes, nothing is lost. */
+static void test_cut_in_healing(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-3", "10.1.0.3");
+	for (unsigned i = 0; i < 40; i++) { /* each time a little further */
+		story_cut(w, false, false);
+		story_run(w, i);
+		story_cut(w, true, true);
+		story_run(w, 3000);
+	}
+	story_cut(w, false, false);
+	story_expect_rest(w, 10000);
+	assert_non_null(ha_find(&w->has[HA2], 3, 1));
+	story_end(w);
+}
+
+/* Scenario 43a: S doesn't hear P. S takes over; P, which hears S all the time, has stopped before.
+ */
+static void test_one_way_to_s(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA2, "mn-2", NULL);
+	story_cut(w, false, true);
+	assert_in_range(story_until_primary(w, S, 90000), DEAD_S * 1000 - 1500, 2 * DEAD_S * 1000);
+	story_forget(w);
+	story_take(w, HA1, "mn-1", NULL);
+	story_run(w, 5000);
+	assert_null(ha_find(&w->has[HA1], 1, 1));
+	story_cut(w, false, false);
+	story_expect_rest(w, 10000);
+	story_expect_side(w, S, "primary", "active", true);
+	story_end(w);
+}
+
+/* ... and the other way round. */
+static void test_one_way_to_p(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA2, "mn-2", NULL);
+	story_leave(w, HA2, "mn-2");
+	story_cut(w, true, false);
+	story_run(w, 2 * DEAD_S * 1000);
+	story_expect_side(w, P, "primary", "peer-down", true);
+	story_take(w, HA2, "mn-3", NULL);
+	story_run(w, 5000);
+	assert_null(ha_find(&w->has[HA2], 3, 1));
+	story_cut(w, false, false);
+	story_expect_rest(w, 10000);
+	story_expect_side(w, P, "primary", "active", true);
+	story_end(w);
+}
+
+/* ---------------------------------------------------------------- lost state */
+
+/* S has lost its disk: it gets from P what is its own again, and gives nothing away before. */
+static void test_wiped_secondary(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	host_kill(&w->hosts[S]);
+	disk_wipe(&w->hosts[S].disk);
+	check_state_lost(&w->hosts[S]);
+	story_run(w, 1000);
+	story_start(w, S);
+	story_expect_rest(w, 15000);
+	assert_false(w->check.books_lost);
+	story_expect_pool(w, S, 1, 0, 7); /* and HA2 has asked for its session again */
+	story_end(w);
+}
+
+/* A wiped primary is no primary that has never shared: it asks first. */
+static void test_wiped_primary(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	host_kill(&w->hosts[P]);
+	disk_wipe(&w->hosts[P].disk);
+	check_state_lost(&w->hosts[P]);
+	ha_crash(&w->has[HA1]);
+	story_start(w, P);
+	story_run(w, 5000); /* HA1 attaches again */
+	story_take(w, HA1, "mn-5", "10.1.0.2");
+	assert_null(ha_find(&w->has[HA1], 5, 1));
+	story_expect_rest(w, 15000);
+	assert_false(w->check.books_lost);
+	assert_non_null(ha_find(&w->has[HA2], 2, 1));
+	story_end(w);
+}
+
+int stories_healing(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_duplicate),
+		cmocka_unit_test(test_same_subscriber),
+		cmocka_unit_test(test_duplicate_unanswered),
+		cmocka_unit_test(test_cut_in_healing),
+		cmocka_unit_test(test_one_way_to_s),
+		cmocka_unit_test(test_one_way_to_p),
+		cmocka_unit_test(test_wiped_secondary),
+		cmocka_unit_test(test_wiped_primary),
+	};
+
+	return cmocka_run_group_tests_name("healing", tests, NULL, NULL);
+}
