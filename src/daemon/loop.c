@@ -124,20 +124,23 @@ static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
 {
 	struct ipsp_lease_note note;
 	struct ipsp_start start = {.now = now};
-	bool found;
+	bool found, same_boot;
 
 	ctx->lease_fd = ipspd_lease_open(ctx->daemon->config->state_directory, ctx->name, &note,
-					 &found, &start.same_boot);
+					 &found, &same_boot);
 	if (ctx->lease_fd < 0) {
 		ipspd_fail(ctx->daemon, "%s: its lease file in %s: %s", ctx->name,
 			   ctx->daemon->config->state_directory, strerror(errno));
 		return;
 	}
-	/* a lease without its books is the lease of somebody else */
-	if (found && ctx->was_stored)
+	/*
+	 * A lease without its books is the lease of somebody else, and one of another boot has
+	 * times that mean nothing here. That the file is gone makes no reboot: the log knows its
+	 * own.
+	 */
+	start.same_boot = ctx->was_stored && ipspd_store_same_boot(ctx->daemon->store);
+	if (found && same_boot && start.same_boot)
 		start.lease = &note;
-	else
-		start.same_boot = false;
 	ipsp_node_start(ctx->node, &start, &ctx->act);
 	ctx->started = ctx->stepped = ctx->look = true;
 }

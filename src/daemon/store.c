@@ -328,8 +328,8 @@ static int read_log(struct ipspd_store *s, struct store_reader *rd, const char *
 	if (rd->error)
 		return refuse(why, n_why, IPSP_ERR_IO, "%s: %s", path, strerror(rd->error));
 	store_boot_id(boot);
-	err = store_tail_check(rd, at, boot[0] && memcmp(boot, written_by, STORE_BOOT_LEN) == 0,
-			       &garbage);
+	s->same_boot = boot[0] && memcmp(boot, written_by, STORE_BOOT_LEN) == 0;
+	err = store_tail_check(rd, at, s->same_boot, &garbage);
 	if (err == IPSP_ERR_DAMAGED)
 		return refuse(why, n_why, err,
 			      "%s is damaged at byte %llu, and whole again behind it, so this is "
@@ -522,6 +522,11 @@ void ipspd_store_close(struct ipspd_store *s)
 }
 
 /* ---------------------------------------------------------------- looking */
+
+bool ipspd_store_same_boot(const struct ipspd_store *store)
+{
+	return store->same_boot;
+}
 
 bool ipspd_store_is_new(const struct ipspd_store *s)
 {

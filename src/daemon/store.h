@@ -51,6 +51,8 @@ int ipspd_store_open(const char *dir, const struct ipspd_store_user *ops,
 		     struct ipspd_store **store, char *why, size_t n_why);
 void ipspd_store_close(struct ipspd_store *store); /* flushes what was written; NULL is fine */
 
+/* The log was last opened since the host was started: nothing that was written can be missing. */
+bool ipspd_store_same_boot(const struct ipspd_store *store);
 bool ipspd_store_is_new(const struct ipspd_store *store); /* there was no log before this start */
 uint64_t ipspd_store_cut(
 	const struct ipspd_store *store); /* bytes of a torn end that were cut off at open */

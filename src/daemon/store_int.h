@@ -88,6 +88,7 @@ struct ipspd_store {
 	struct store_file log, aside;
 	struct ipsp_buf out, aside_out; /* put, not yet written */
 	bool is_new, dirty, flush_wanted;
+	bool same_boot;			/* the log was last written since the host was started */
 	uint64_t cut, recs_end, marked; /* end of the last frame that is no mark; what the newest
 					   frame says of .flushed */
 	int failed;			/* once not 0 it stays */

@@ -368,8 +368,12 @@ static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold 
 	world_trace(w, TRACE_FAULT, "%s is used by mn-%u on %s and by mn-%u on %s",
 		    world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,
 		    there->ha->name);
-	if (!later->licensed && !w->check.forced && !here->orphan && !there->orphan &&
-	    !(same && (here->unsure || there->unsure)) && !outlived(w, here) && !outlived(w, there))
+	/* one subscriber: its session here is an old one, that moved to another HA of this side */
+	bool moved = same && (here->licensed || there->licensed);
+	bool declared = later->licensed || moved || w->check.forced || here->orphan ||
+			there->orphan || (same && (here->unsure || there->unsure)) ||
+			outlived(w, here) || outlived(w, there);
+	if (!declared)
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s",
 			   world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,
 			   there->ha->name);
@@ -423,14 +427,17 @@ void check_ended(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess)
 		*hold = (struct check_hold){0};
 }
 
-void check_confirmed(struct ha *ha, uint32_t gaddr, sim_us emitted)
+void check_confirmed(struct ha *ha, const struct ha_session *s, sim_us emitted)
 {
-	struct check_hold *hold = &ha->w->check.side[ha->side].holds[gaddr];
+	const struct check_side *cs = &ha->w->check.side[ha->side];
+	struct check_hold *hold = &ha->w->check.side[ha->side].holds[s->gaddr];
 
+	/* its answer was read late, see check_taken, but the daemon has not forgotten it */
+	if (!hold->ha && emitted >= cs->lost_at && emitted >= cs->boot_at)
+		check_taken(ha, s->gaddr, s->sub, s->sess, emitted, cs->licensed_at > 0);
 	if (hold->ha != ha)
 		return;
 	/* read late by an HA that hung: the daemon said it before it lost its state, or its host */
-	const struct check_side *cs = &ha->w->check.side[ha->side];
 	hold->orphan = hold->orphan && emitted < cs->lost_at;
 	hold->unsure = hold->unsure && emitted < cs->boot_at;
 }

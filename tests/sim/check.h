@@ -11,6 +11,7 @@
 struct world;
 struct host;
 struct ha;
+struct ha_session;
 
 struct check_cell { /* what one node says of one address, after its last turn */
 	uint8_t own, use;
@@ -70,8 +71,8 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 		 bool licensed);
 void check_ended(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess);
 
-void check_confirmed(struct ha *ha, uint32_t gaddr,
-		     sim_us emitted); /* the daemon lists what it has */
+/* the daemon lists what it has, and the HA has it too */
+void check_confirmed(struct ha *ha, const struct ha_session *s, sim_us emitted);
 
 /* Memory equals what the log replays, and what a snapshot replays. */
 void check_replay(struct host *h);

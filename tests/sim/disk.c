@@ -80,7 +80,7 @@ void disk_wipe(struct disk *disk)
 	log_cut(&disk->log, 0);
 	disk->n_durable = 0;
 	disk->compacting = false;
-	disk->lease_boot = 0;
+	disk->lease_boot = disk->log_boot = 0;
 	disk->copy.valid = false;
 	disk->durable_epoch = 0;
 }

@@ -46,6 +46,7 @@ struct disk {
 	bool compacting;
 	struct ipsp_lease_note lease;
 	uint32_t lease_boot; /* 0: there is none */
+	uint32_t log_boot;   /* of the last process that opened the log; 0: none has */
 	struct disk_copy copy;
 };
 

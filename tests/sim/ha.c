@@ -480,7 +480,7 @@ static void read_list(struct ha *ha, const struct ipc *m)
 
 		if (lists(m, s)) {
 			s->recover_at = s->lost_at = SIM_NEVER;
-			check_confirmed(ha, s->gaddr, m->emitted);
+			check_confirmed(ha, s, m->emitted);
 			continue;
 		}
 		s->recover_at = s->lost_at = ha->w->now;

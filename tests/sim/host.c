@@ -277,13 +277,14 @@ static void note_restart(struct host *h, bool same_boot)
 
 void host_start(struct host *h)
 {
-	bool same_boot = h->disk.lease_boot == h->boot;
+	bool same_boot = h->disk.log_boot == h->boot;
 	struct ipsp_start start = {.same_boot = same_boot};
 
 	if (h->node || !h->powered)
 		return;
 	start.now = host_ms(h);
-	start.lease = h->disk.lease_boot != 0 ? &h->disk.lease : NULL;
+	start.lease = same_boot && h->disk.lease_boot == h->boot ? &h->disk.lease : NULL;
+	h->disk.log_boot = h->boot;
 	h->life++;
 	h->spins = 0;
 	h->turn_at = SIM_NEVER;

@@ -411,7 +411,6 @@ static void repair_host(struct plan *plan, struct host *h, bool all)
 			if (h->disk.lease_boot != 0 && rand_chance(&plan->rand, 60)) {
 				world_hit(w, FAULT_LEASE_TORN);
 				h->disk.lease_boot = 0;
-				check_died(h, true); /* nobody can know that it is the same boot */
 			}
 			if (!h->powered)
 				host_boot(h);
