@@ -15,7 +15,8 @@
 	X(IPSP_ERR_SEAL, -106, "seal", "the seal does not open with this key")                     \
 	X(IPSP_ERR_REPLAY, -107, "replay", "the datagram was seen before, or is too old")          \
 	X(IPSP_ERR_DAMAGED, -109, "damaged", "the store is damaged")                               \
-	X(IPSP_ERR_BUSY, -110, "busy", "another process holds it")
+	X(IPSP_ERR_BUSY, -110, "busy", "another process holds it")                                 \
+	X(IPSP_ERR_SESSION, -112, "session", "of a session of keys that is not in use here")
 
 enum {
 #define IPSP_ERR_ENUM(name, value, word, text) name = (value),

@@ -218,8 +218,7 @@ static bool eligible(const struct ipsp_order *order, const struct ipsp_ask *ask,
 	return false;
 }
 
-/* An address that is held for this very subscriber. */
-static bool find_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
 		      const struct ipsp_binds *binds, const struct ipsp_ask *ask,
 		      const struct ipsp_ident *ident, struct ipsp_place *place)
 {
@@ -272,7 +271,7 @@ int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *or
 			*place = (struct ipsp_place){ask->at_pool, ask->at_index};
 		return err;
 	}
-	if (find_kept(pools, order, binds, ask, ident, place) ||
+	if (ipsp_assign_kept(pools, order, binds, ask, ident, place) ||
 	    find_first(pools, order, ask, ipsp_pool_first_free, place))
 		return 0;
 	if (reclaim && find_first(pools, order, ask, ipsp_pool_first_away, place))

@@ -48,6 +48,12 @@ struct ipsp_place {
 	uint32_t index;
 };
 
+/* An address that is held for this very subscriber, in a pool that @ask may have: true with @place.
+ */
+bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+		      const struct ipsp_binds *binds, const struct ipsp_ask *ask,
+		      const struct ipsp_ident *ident, struct ipsp_place *place);
+
 /*
  * Finds where @ask can be served from for @ident, looking only, in this order: an address kept
  * (HOLD; QUARANTINE never) for the same subscriber in an eligible pool; the longest free one of

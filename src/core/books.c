@@ -105,7 +105,7 @@ void ipsp_effect_lost(struct ipsp_node *n, uint64_t books)
 	n->side.books = books;
 	n->side.peer_books = 0;
 	n->side.sent = n->side.acked = n->side.applied = n->side.report = 0;
-	n->side.lost = true;
+	n->side.lost = n->side.anew = true;
 	n->side.shared = n->side.licence = n->side.loan = false;
 }
 

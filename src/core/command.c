@@ -280,9 +280,10 @@ static void stop_when_said(struct ipsp_node *n)
 {
 	if (!n->stopping || n->stopped || n->side_seq > n->flushed)
 		return;
-	bool said = ipsp_flow_settled(n) && n->stream.n == 0 &&
-		    (ipsp_flow_sums(n).move_idle == 0 || !ipsp_flow_peer_takes(n)) &&
-		    !n->side.primary;
+	bool said =
+		ipsp_flow_settled(n) && n->stream.n == 0 &&
+		(ipsp_flow_sums(n).move_idle == 0 || n->side.anew || !ipsp_flow_peer_takes(n)) &&
+		!n->side.primary;
 	if (said || n->stop_at_once || !ipsp_contact(n)) {
 		n->stopped = true;
 		n->hello_soon = true;

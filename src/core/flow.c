@@ -153,8 +153,8 @@ static void move_unused(struct ipsp_node *n)
 {
 	uint32_t made = 0;
 
-	if (n->disk_full || n->side.primary || !ipsp_flow_settled(n) || !ipsp_flow_peer_takes(n) ||
-	    (n->compare.known && !n->compare.same))
+	if (n->disk_full || n->side.primary || n->side.anew || !ipsp_flow_settled(n) ||
+	    !ipsp_flow_peer_takes(n) || (n->compare.known && !n->compare.same))
 		return;
 	if (n->move_pool >= n->conf.n_pools)
 		n->move_pool = 0;

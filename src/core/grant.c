@@ -201,7 +201,7 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 {
 	struct ipsp_ask ask = {
 		.select = (enum ipsp_select)r->select, .pool = r->pool, .at_pool = IPSP_NO_POOL};
-	uint32_t cursor = 0;
+	uint32_t cursor = 0, coming = 0;
 	uint16_t p;
 
 	if (r->select > IPSP_SEL_GROUP ||
@@ -210,9 +210,14 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 		ipsp_grant_refuse(n, r->id, IPSP_ERR_UNKNOWN_POOL);
 		return;
 	}
+	if (n->side.anew) { /* HAs here may still use what was given anew */
+		ipsp_grant_refuse(n, r->id, IPSP_ERR_EXHAUSTED);
+		return;
+	}
 	while ((p = ipsp_order_next(n->order, &ask, &cursor)) != IPSP_NO_POOL) {
 		struct ipsp_ask one = {.select = IPSP_SEL_POOL, .pool = p, .at_pool = IPSP_NO_POOL};
 		struct ipsp_place at;
+		coming += ipsp_pool_counts(n->pools[p])->transit_idle;
 		if (ipsp_assign_find(n->pools, n->order, n->binds, &one, &r->ident, false, &at) !=
 		    0)
 			continue;
@@ -223,7 +228,8 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 			give_block(n, p, r->count - 1);
 		return;
 	}
-	ipsp_grant_refuse(n, r->id, IPSP_ERR_EXHAUSTED);
+	if (coming == 0) /* else the stream brings the asker one */
+		ipsp_grant_refuse(n, r->id, IPSP_ERR_EXHAUSTED);
 }
 
 /* --------------------------------------------------------------- what the peer sent */

@@ -456,6 +456,7 @@ void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev)
 	if (n->has.has[ha].token != 0)
 		ipsp_ha_detach(n, n->has.has[ha].token);
 	n->has.has[ha].token = ev->token;
+	ipsp_serve_attached(n);
 	ipsp_out_state(n, ev->token);
 	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
 		if (a->ha != ha || a->gone || a->cancelled)

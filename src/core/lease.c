@@ -304,8 +304,10 @@ void ipsp_lease_gap(struct ipsp_node *n)
 void ipsp_lease_tick(struct ipsp_node *n)
 {
 	settle_interval(n);
-	if (n->side.licence && !n->licence_resting && n->now >= n->listen_until &&
-	    n->now - n->lease.alive_at >= ipsp_hello_ms(n))
+	/* so that a short stop in the middle of a silence, or of a licence, is seen to be short */
+	bool rests = n->side.licence &&
+		     (n->licence_resting || n->licence_pending || n->now < n->listen_until);
+	if (n->side.shared && !rests && n->now - n->lease.alive_at >= ipsp_hello_ms(n))
 		ipsp_lease_touch(n);
 	if (!may_take_over(n) || !silence_over(n) || n->flushed < n->side_seq) {
 		if (!silence_over(n))

@@ -198,6 +198,8 @@ static void first_start(struct ipsp_node *n)
 	while (s.books == 0);
 	s.primary = n->built_own == IPSP_OWN_OURS;
 	s.epoch = s.primary ? 1 : 0;
+	s.told_epoch = s.epoch;
+	s.told_primary = s.primary;
 	ipsp_rec_side(n, &s, true);
 }
 
@@ -257,6 +259,8 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 	n->hello_at = n->now;
 	if (n->blank)
 		first_start(n);
+	n->told_epoch = n->side.told_epoch;
+	n->told_primary = n->side.told_primary;
 	n->conf.psp = n->file.psp;
 	settle_pools(n);
 	start_side(n);
@@ -267,6 +271,7 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 	ipsp_compare_init(n);
 	ipsp_lease_start(n, start);
 	ipsp_ha_start(n);
+	ipsp_serve_given_anew(n);
 	ipsp_peer_situation(n);
 	act->rec_seq = n->seq;
 }

@@ -18,6 +18,9 @@ static void count_drop(struct ipsp_node *n, int err)
 	case IPSP_ERR_REPLAY:
 		n->stats.drop_replay++;
 		break;
+	case IPSP_ERR_SESSION:
+		n->stats.drop_session++;
+		break;
 	default:
 		n->stats.drop_seal++;
 		if (n->now - n->seal_said_at >= 60000 || n->seal_said_at == 0) {
@@ -118,18 +121,26 @@ static void end_kept(struct ipsp_node *n)
 
 /* --------------------------------------------------------------- the turn */
 
-/* Role and epoch are said, once each, when they are durable. */
+/*
+ * Role and epoch are said when they are durable. What was said is recorded in the turn after, so a
+ * crash in between says it twice, never not at all.
+ */
 static void tell_role(struct ipsp_node *n)
 {
 	if (n->side_seq > n->flushed || n->licence_pending)
 		return;
-	bool changed = n->told_any &&
-		       (n->told_epoch != n->side.epoch || n->told_primary != n->side.primary);
-	bool role = n->told_any && n->told_primary != n->side.primary;
-	n->told_any = true;
+	if (n->side.told_epoch != n->told_epoch || n->side.told_primary != n->told_primary) {
+		struct ipsp_side s = n->side;
+		s.told_epoch = n->told_epoch;
+		s.told_primary = n->told_primary;
+		ipsp_rec_side(n, &s, false);
+	}
+	bool role = n->told_primary != n->side.primary;
+	if (!role && n->told_epoch == n->side.epoch)
+		return;
 	n->told_epoch = n->side.epoch;
 	n->told_primary = n->side.primary;
-	if (!changed || !ipsp_psp(n)->enabled)
+	if (!ipsp_psp(n)->enabled)
 		return;
 	n->state_changed = true;
 	ipsp_out_trap(n, IPSP_TRAP_ROLE_CHANGE, IPSP_ADDR_NONE);
@@ -155,6 +166,7 @@ static void end_turn(struct ipsp_node *n)
 	if (n->now >= n->kept_due)
 		end_kept(n);
 	ipsp_ha_tick(n);
+	ipsp_serve_tick(n);
 	ipsp_lease_end_licence(n);
 	ipsp_peer_situation(n);
 	ipsp_flow_turn(n);
@@ -264,6 +276,7 @@ ipsp_ms ipsp_node_due(const struct ipsp_node *n)
 
 	due = earlier(due, ipsp_xact_due(n));
 	due = earlier(due, ipsp_ha_due(n));
+	due = earlier(due, ipsp_serve_due(n));
 	due = earlier(due, ipsp_flow_due(n));
 	due = earlier(due, ipsp_role_due(n));
 	due = earlier(due, ipsp_command_due(n));

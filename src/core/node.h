@@ -286,7 +286,8 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	enum ipsp_peer_state peer_state;
 	uint64_t epoch, books;
 	bool draining, all_free, serving, may_take_over, role_on_loan, pools_from_log;
-	bool link; /* datagrams are said and heard: the shell keeps a socket */
+	bool given_anew; /* after a loss of its state: addresses are given by number only yet */
+	bool link;	 /* datagrams are said and heard: the shell keeps a socket */
 	enum ipsp_waiting waiting;
 	ipsp_ms waiting_ms, last_heard_ms, dead_in_ms;
 	char peer_version[16];

@@ -33,8 +33,10 @@ struct ipsp_side {
 	uint64_t books, peer_books; /* ids; 0: none yet */
 	uint64_t epoch, agreed_epoch;
 	uint64_t sent, acked, applied; /* our stream: made, acknowledged; the peer's: applied */
-	uint64_t report;     /* the number of our last REPORT item, 0: none in this stream */
-	bool primary;	     /* who answers for what nobody asked for by number */
+	uint64_t told_epoch;	       /* the last change of role that traps and hook have said */
+	uint64_t report; /* the number of our last REPORT item, 0: none in this stream */
+	bool primary;	 /* who answers for what nobody asked for by number */
+	bool told_primary;
 	bool agreed_primary; /* at agreed_epoch this side was */
 	bool licence;	     /* took over, and has not heard the peer since */
 	bool shared;	     /* the first assignment was made, or applied */
@@ -47,6 +49,8 @@ struct ipsp_side {
 	bool owner;	   /* ... and left this side with all of them */
 	bool grounded;	   /* "no pool-share-protocol" left this side without an address: disabled
 			      until the peer shares with it again, or --force */
+	bool anew;	   /* was given anew what it owns, after its state was lost: sessions of its
+			      HAs may be on any of it, so it is given by number only, for a while */
 	uint32_t
 		dead_ms; /* the dead interval in force: what the peer may rely on; 0: not set yet */
 	uint8_t p6;	 /* enum ipsp_p6 */
@@ -231,6 +235,7 @@ struct ipsp_node {
 	struct ipsp_lease_note lease;
 	bool lease_dirty;
 	uint32_t said_peer_dead_ms;
+	ipsp_ms anew_until;   /* by then the HAs have asked for what they miss */
 	ipsp_ms listen_until; /* a primary with empty books, or a licence over a restart */
 	ipsp_ms hello_at, hello_min_at;
 	bool hello_soon, conf_role_conflict, disk_full, state_changed;
@@ -257,7 +262,7 @@ struct ipsp_node {
 	ipsp_ms leaving_until;
 	ipsp_ms takeover_at; /* when the peer is next asked to yield; IPSP_NEVER */
 	uint64_t told_epoch;
-	bool told_primary, told_any;
+	bool told_primary;
 	ipsp_ms p6_sent_at;
 	uint32_t move_pool, move_from; /* where the next move is looked for */
 	uint32_t owed;		       /* addresses that go to the peer when their session ends */
@@ -439,6 +444,12 @@ void ipsp_grant_on_request(struct ipsp_node *n, const struct ipsp_request *r);
 void ipsp_grant_on_cancel(struct ipsp_node *n, uint64_t id);
 void ipsp_grant_refuse(struct ipsp_node *n, uint64_t id, int err);
 void ipsp_grant_answered(struct ipsp_node *n, uint64_t id, uint64_t item, int err);
+
+/* serve.c, of a side that was given anew what it owns: see ipsp_side.anew */
+void ipsp_serve_given_anew(struct ipsp_node *n);
+void ipsp_serve_attached(struct ipsp_node *n);
+void ipsp_serve_tick(struct ipsp_node *n);
+ipsp_ms ipsp_serve_due(const struct ipsp_node *n);
 
 /* ha.c */
 int ipsp_ha_init(struct ipsp_node *n);

@@ -169,6 +169,8 @@ enum {
 	SF_YIELDED_LOAN = 1 << 10,
 	SF_GROUNDED = 1 << 11,
 	SF_OWNER = 1 << 12,
+	SF_ANEW = 1 << 13,
+	SF_TOLD_PRIMARY = 1 << 14,
 };
 
 void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s)
@@ -188,6 +190,8 @@ void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s)
 	flags |= s->yielded_loan ? SF_YIELDED_LOAN : 0u;
 	flags |= s->grounded ? SF_GROUNDED : 0u;
 	flags |= s->owner ? SF_OWNER : 0u;
+	flags |= s->anew ? SF_ANEW : 0u;
+	flags |= s->told_primary ? SF_TOLD_PRIMARY : 0u;
 	ipsp_buf_put_u64(b, s->books);
 	ipsp_buf_put_u64(b, s->peer_books);
 	ipsp_buf_put_u64(b, s->epoch);
@@ -201,6 +205,7 @@ void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s)
 	ipsp_buf_put_u8(b, s->p6);
 	ipsp_buf_put_u8(b, s->conf_mine);
 	ipsp_buf_put_u8(b, s->conf_peer);
+	ipsp_buf_put_u64(b, s->told_epoch);
 }
 
 void ipsp_rec_get_side(struct ipsp_rd *rd, struct ipsp_side *s)
@@ -228,10 +233,17 @@ void ipsp_rec_get_side(struct ipsp_rd *rd, struct ipsp_side *s)
 	s->yielded_loan = flags & SF_YIELDED_LOAN;
 	s->grounded = flags & SF_GROUNDED;
 	s->owner = flags & SF_OWNER;
+	s->anew = flags & SF_ANEW;
+	s->told_primary = flags & SF_TOLD_PRIMARY;
 	s->dead_ms = ipsp_rd_u32(rd);
 	s->p6 = ipsp_rd_u8(rd);
 	s->conf_mine = ipsp_rd_u8(rd);
 	s->conf_peer = ipsp_rd_u8(rd);
+	s->told_epoch = s->epoch; /* of a log from before this was kept: nobody is told again */
+	if (ipsp_rd_left(rd) > 0)
+		s->told_epoch = ipsp_rd_u64(rd);
+	else
+		s->told_primary = s->primary;
 }
 
 void ipsp_rec_side(struct ipsp_node *n, const struct ipsp_side *side, bool flush)

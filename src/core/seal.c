@@ -359,8 +359,8 @@ static int open_in(struct ipsp_session *session, const uint8_t *dgram, size_t n,
 	uint8_t nonce[12];
 
 	if (!session->valid || session->tag != get_number(dgram + AT_TAG, 4))
-		return IPSP_ERR_SEAL;
-	if (!replay_ok(session, seq)) /* first: it costs nothing */
+		return IPSP_ERR_SESSION; /* says nothing of the secret: a side has restarted */
+	if (!replay_ok(session, seq))	 /* first: it costs nothing */
 		return IPSP_ERR_REPLAY;
 	make_aead_nonce(seq, nonce);
 	if (crypto_aead_chacha20poly1305_ietf_decrypt(plain, NULL, NULL, dgram + IPSP_HDR_LEN,
@@ -383,8 +383,9 @@ static int open_sealed(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, u
 	err = open_in(&seal->present, dgram, n, plain, plain_n);
 	if (err == 0)
 		return IPSP_OPENED_DATA;
-	if (open_in(&seal->candidate, dgram, n, plain, plain_n) != 0)
-		return err;
+	int other = open_in(&seal->candidate, dgram, n, plain, plain_n);
+	if (other != 0)
+		return err == IPSP_ERR_SESSION ? other : err;
 	seal->present = seal->candidate;
 	/* a key lives in one place only, and whatever was said of the offer meanwhile is void */
 	sodium_memzero(&seal->candidate, sizeof(seal->candidate));

@@ -53,6 +53,48 @@ static bool group_differs(const struct ipsp_node *n, uint16_t a, uint16_t b)
 	return strcmp(n->conf.pools[a].group, n->conf.pools[b].group) != 0;
 }
 
+/* --------------------------------------------------------------- given anew */
+
+#define ANEW_MS	     600000 /* no HA has come: as long as sessions are held after a reboot */
+#define ANEW_HA_MS   10000  /* ... after the first has come: the others come soon, too */
+#define ANEW_MORE_MS 5000   /* ... after the last address that one of them asked for by number */
+
+void ipsp_serve_given_anew(struct ipsp_node *n)
+{
+	bool attached = false;
+
+	if (!n->side.anew)
+		return;
+	for (uint32_t i = 1; i < n->has.n; i++)
+		attached = attached || n->has.has[i].token != 0;
+	n->anew_until = n->now + (attached ? ANEW_HA_MS : ANEW_MS);
+	ipsp_say(n, IPSP_LOG_NOTICE,
+		 "its state was lost: until the HAs have asked for the sessions that they have, "
+		 "addresses are given by number only");
+}
+
+void ipsp_serve_attached(struct ipsp_node *n)
+{
+	if (n->side.anew && n->anew_until > n->now + ANEW_HA_MS)
+		n->anew_until = n->now + ANEW_HA_MS;
+}
+
+void ipsp_serve_tick(struct ipsp_node *n)
+{
+	if (!n->side.anew || n->side.lost || n->now < n->anew_until)
+		return;
+	struct ipsp_side s = n->side;
+	s.anew = false;
+	ipsp_rec_side(n, &s, false);
+	n->xacts.retry = true;
+	ipsp_say(n, IPSP_LOG_NOTICE, "what was given anew is given to new sessions from now on");
+}
+
+ipsp_ms ipsp_serve_due(const struct ipsp_node *n)
+{
+	return n->side.anew && !n->side.lost ? n->anew_until : IPSP_NEVER;
+}
+
 /* --------------------------------------------------------------- has one, or gets one */
 
 /* A session that has an address: 0 and @at when that is what it asks for. */
@@ -117,12 +159,17 @@ int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 	int err = gate(n);
 	if (err)
 		return err;
+	if (n->side.anew && ask->at_pool == IPSP_NO_POOL &&
+	    !ipsp_assign_kept(n->pools, n->order, n->binds, ask, ident, at))
+		return gate_peer(n, ask);
 	bool reclaim = n->side.licence && !n->licence_pending && !n->licence_resting;
 	err = ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim, at);
 	if (err == 0) {
 		if (ipsp_rec_take(n, *at, ha, ident) == IPSP_NO_BIND)
 			return IPSP_ERR_OVERLOADED;
 		took(n, *at);
+		if (n->side.anew && n->anew_until < n->now + ANEW_MORE_MS)
+			n->anew_until = n->now + ANEW_MORE_MS;
 		return 0;
 	}
 	if (err == IPSP_ERR_IN_USE) {

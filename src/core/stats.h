@@ -41,6 +41,7 @@
 	X(drop_format, "drop-format", "datagrams dropped: malformed")                              \
 	X(drop_version, "drop-version", "datagrams dropped: another version")                      \
 	X(drop_seal, "drop-seal", "datagrams dropped: not sealed with our key")                    \
+	X(drop_session, "drop-session", "datagrams dropped: of a session of keys not in use")      \
 	X(drop_replay, "drop-replay", "datagrams dropped: seen before")                            \
 	X(drop_range, "drop-range", "messages dropped: outside of the configured pools")           \
 	X(drop_state, "drop-state", "messages dropped: no such thing in this state")               \

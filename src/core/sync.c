@@ -236,6 +236,7 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 	}
 	if (n->side.shared && !was_shared) {
 		ipsp_say(n, IPSP_LOG_NOTICE, "the peer has shared its pools: unlocked");
+		ipsp_serve_given_anew(n);
 		n->hello_soon = true;
 		if (n->used > 0 &&
 		    n->side.report ==

@@ -102,6 +102,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost &&
 			   (n->side.primary || n->side.s6);
 	s->role_on_loan = n->side.loan;
+	s->given_anew = n->side.anew;
 	s->pools_from_log = n->pools_from_log;
 	s->waiting = n->waiting;
 	s->waiting_ms = n->waiting == IPSP_WAIT_NONE || now < n->waiting_since

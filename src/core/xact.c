@@ -401,5 +401,17 @@ void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 			n->xacts.send_at = x->next_send;
 		return;
 	}
+	if (r->err == IPSP_ERR_EXHAUSTED && n->stream.n > 0) {
+		/*
+		 * What it lacks is on its way to it from here. Asked anew: it keeps its answer to
+		 * the request that it has refused.
+		 */
+		x->peer_id = ++n->xacts.counter << 16 | slot;
+		x->rto_ms = ASK_RTO_MS;
+		x->next_send = n->now + ASK_RTO_MS;
+		if (x->next_send < n->xacts.send_at)
+			n->xacts.send_at = x->next_send;
+		return;
+	}
 	retry_one(n, slot, r->err < 0 && r->err > -100 ? r->err : IPSP_ERR_DENIED);
 }

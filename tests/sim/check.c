@@ -514,6 +514,8 @@ static const char *rest_of_side(struct world *w, unsigned i)
 		return "the roles don't fit";
 	if (st.epoch != w->check.side[1 - i].status.epoch)
 		return "the epochs differ";
+	if (st.given_anew)
+		return "a side gives by number only yet";
 	if (st.draining || st.role_on_loan)
 		return "a side drains, or has the role on loan";
 	if (st.open_requests != 0)

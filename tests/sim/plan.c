@@ -566,7 +566,7 @@ static void settle(struct plan *plan)
 	struct world *w = plan->w;
 	const struct world_conf *c = &plan->conf;
 	sim_us hello = SIM_MS(c->hello_ms[0] > c->hello_ms[1] ? c->hello_ms[0] : c->hello_ms[1]);
-	sim_us bound = 2 * plan->dead_max + 60 * hello + SIM_MS(20000), began = w->now;
+	sim_us bound = 2 * plan->dead_max + 60 * hello + SIM_MS(40000), began = w->now;
 	const char *why = "";
 	bool again = false;
 

@@ -30,7 +30,8 @@ static uint64_t dropped(const struct host *h)
 {
 	const struct ipsp_stats *s = ipsp_node_stats(h->node);
 
-	return s->drop_short + s->drop_format + s->drop_version + s->drop_seal + s->drop_replay;
+	return s->drop_short + s->drop_format + s->drop_version + s->drop_seal + s->drop_session +
+	       s->drop_replay;
 }
 
 static void step_dgram(struct host *h, struct dgram *d)

@@ -274,7 +274,7 @@ static void test_renew(void **state)
 	late = say(&a, "late");
 	d.n = ipsp_seal_candidate(&a.seal, d.b);
 	assert_int_equal(hear(&b, &d), IPSP_OPENED_NEW);
-	hear_fails(&b, &late, IPSP_ERR_SEAL);
+	hear_fails(&b, &late, IPSP_ERR_SESSION);
 	assert_said(&b, &a, IPSP_OPENED_NEW, "new");
 	assert_int_not_equal(tag, a.seal.present.tag);
 	assert_said(&a, &b, IPSP_OPENED_DATA, "new");
@@ -404,7 +404,7 @@ static void test_wrong_key(void **state)
 	side_init(&c, 4, "k");
 	connect(&b, &c);
 	d = say(&b, "x");
-	hear_fails(&a, &d, IPSP_ERR_SEAL);
+	hear_fails(&a, &d, IPSP_ERR_SESSION);
 	memcpy(d.b + 4,
 	       (uint8_t[4]){(uint8_t)(a.seal.present.tag >> 24),
 			    (uint8_t)(a.seal.present.tag >> 16), (uint8_t)(a.seal.present.tag >> 8),
