@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
-"""Runs the system tests: all of them, or those whose names are given (upgrade kill loss ...).
+"""Runs the system tests: all of them, or those whose names are given (upgrade, kill.Killed, ...).
+
+  --jobs N   so many at once, each in a process of its own; 0: one after the other, in this one
+  --long     the long form of tests that have one (ten measures instead of three)
 
 IPSPD_BUILD names the build folder, IPSPD_KEEP=1 keeps the tests' folders, IPSPD_SEED=N repeats the
-choice of a random test. The last line says how many passed.
+choice of a random test. Tests that measure time come last, when nothing else is running that works the
+processor. The last line says how many passed.
 """
 
+import argparse
 import glob
 import os
 import sys
+import tempfile
 import time
 import unittest
 
@@ -16,6 +22,8 @@ sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
 from harness import process  # noqa: E402  the path comes first
+
+JOBS = 3  # on any machine: they wait for timers most of their time
 
 
 class Result(unittest.TextTestResult):
@@ -57,30 +65,118 @@ class Result(unittest.TextTestResult):
         self._line(f"skipped: {reason}")
 
 
+class Job:
+    """One test in a process of its own. What it prints is shown when it has ended."""
+
+    def __init__(self, name):
+        self._output = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
+        self._process = process.spawn(
+            [sys.executable, os.path.join(HERE, "run.py"), "--jobs", "0", name],
+            stdout=self._output, stderr=self._output,
+        )
+        self._name = name
+
+    def ended(self):
+        return self._process.poll() is not None
+
+    def report(self):
+        """Prints what it said; returns (passed, failed, skipped)."""
+        self._output.seek(0)
+        lines = self._output.read().splitlines()
+        self._output.close()
+        counts = counts_of(lines[-1]) if lines else None
+        if counts is None or (self._process.returncode != 0) != (counts[1] > 0):
+            lines.append(f"  {self._name} ended with {self._process.returncode}")
+            counts = (0, 1, 0)
+        elif counts[1] == 0:
+            # unittest's own words about a good end say nothing that the line before them doesn't
+            lines = [line for line in lines if line.startswith("  ")]
+        print("\n".join(lines), flush=True)
+        return counts
+
+
+def counts_of(line):
+    """What ending() made, read again; None: it is another line."""
+    words = line.replace(",", "").split()
+    if words[1::2] not in (["passed", "failed"], ["passed", "failed", "skipped"]):
+        return None
+    numbers = [int(word) for word in words[0::2]]
+    return (*numbers, 0)[:3]
+
+
+def ending(passed, failed, skipped):
+    return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+
+
 def names(words):
     found = sorted(
         os.path.basename(path)[len("test_"):-len(".py")]
         for path in glob.glob(os.path.join(HERE, "test_*.py"))
     )
-    unknown = [word for word in words if word not in found]
+    words = [word.removeprefix("test_") for word in words]
+    unknown = [word for word in words if word.partition(".")[0] not in found]
     if unknown:
         sys.exit(f"run.py: no such test: {', '.join(unknown)}; there are: {', '.join(found)}")
-    return words or found
+    return [f"test_{word}" for word in words or found]
 
 
-def main():
-    chosen = names(sys.argv[1:])
-    try:
-        print(f"system tests of {process.program('ipspd')}")
-    except RuntimeError as error:
-        sys.exit(f"run.py: {error}")
-    suite = unittest.defaultTestLoader.loadTestsFromNames([f"test_{name}" for name in chosen])
+def tests_of(suite):
+    for thing in suite:
+        if isinstance(thing, unittest.TestSuite):
+            yield from tests_of(thing)
+        else:
+            yield thing
+
+
+def run_here(suite):
     runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=0)
     result = runner.run(suite)
     failed = {test.id() for test, _ in result.failures + result.errors}
-    ends = f"{result.passed} passed, {len(failed)} failed"
-    print(ends + (f", {len(result.skipped)} skipped" if result.skipped else ""))
-    return 1 if failed or result.passed == 0 else 0
+    return result.passed, len(failed), len(result.skipped)
+
+
+def run_jobs(tests, most):
+    """All of @tests, the longest first, @most of them at a time."""
+    waiting = sorted(tests, key=lambda test: -getattr(test, "lasts", 0))
+    # (of a file that can't be loaded unittest makes a test with the file's name at the end of its id)
+    waiting = [test.id().removeprefix("unittest.loader._FailedTest.") for test in waiting]
+    running, total = [], (0, 0, 0)
+    while waiting or running:
+        while waiting and len(running) < most:
+            running.append(Job(waiting.pop(0)))
+        for job in [job for job in running if job.ended()]:
+            running.remove(job)
+            total = tuple(sum(pair) for pair in zip(total, job.report()))
+        time.sleep(0.02)
+    return total
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("names", nargs="*")
+    chosen = parser.parse_args()
+    if chosen.long:
+        os.environ["IPSPD_LONG"] = "1"
+    try:
+        program = process.program("ipspd")
+    except RuntimeError as error:
+        sys.exit(f"run.py: {error}")
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names(chosen.names))
+    if chosen.jobs < 1:
+        counts = run_here(suite)
+    else:
+        print(f"system tests of {program}, {chosen.jobs} at once")
+        tests = list(tests_of(suite))
+        measuring = [test for test in tests if getattr(test, "measures", False)]
+        others = [test for test in tests if test not in measuring]
+        counts = tuple(
+            sum(pair)
+            for pair in zip(run_jobs(others, chosen.jobs), run_jobs(measuring, chosen.jobs))
+        )
+    print(ending(*counts))
+    return 1 if counts[1] or sum(counts) == counts[1] + counts[2] else 0
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ def shim(folder):
 
 
 class Flushes(Case):
+    measures = True  # by the clock
+
     def slow(self, host, milliseconds):
         """The daemon on @host will have a disk with slow flushes, which are counted."""
         host.environment = dict(

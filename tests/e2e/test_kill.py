@@ -71,6 +71,7 @@ class Killer:
 
 
 class Killed(Case):
+    lasts = 30
     namespaces = True
 
     def test_twenty_kills(self):

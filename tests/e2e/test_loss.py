@@ -10,6 +10,7 @@ PERCENT = 20
 
 
 class Lossy(Case):
+    lasts = 70
     namespaces = True
 
     def test_loss(self):

@@ -8,6 +8,7 @@ from harness.upgrade import Upgrade
 
 
 class OnTheCable(Case):
+    lasts = 10
     namespaces = True
 
     def test_there_and_back(self):

@@ -40,7 +40,7 @@ class Loop:
 class Agent:
     """One connection of a gateway. @on_line gets every answer and event, @on_end the exit status."""
 
-    def __init__(self, loop, host, name, on_line, on_end):
+    def __init__(self, loop, host, name, on_line, on_end, context=None):
         self._loop = loop
         self._on_line = on_line
         self._on_end = on_end
@@ -48,7 +48,7 @@ class Agent:
         self._unsent = bytearray()
         with open(os.path.join(host.folder, f"{name}.err"), "ab") as errors:
             self._process = process.spawn(
-                [process.program("ipspctl"), "-s", host.socket, "-c", host.config.context,
+                [process.program("ipspctl"), "-s", host.socket, "-c", context or host.config.context,
                  "agent", "--name", name],
                 stdin=process.subprocess.PIPE, stdout=process.subprocess.PIPE, stderr=errors,
                 bufsize=0,
@@ -61,8 +61,18 @@ class Agent:
             os.set_blocking(pipe.fileno(), False)
         loop.add(self._out, selectors.EVENT_READ, self._readable)
 
-    def send(self, message):
-        self._unsent += json.dumps(message).encode() + b"\n"
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def unsent(self):
+        """How many bytes wait for the pipe to have room."""
+        return len(self._unsent)
+
+    def send(self, *messages):
+        """Sends them in one piece."""
+        for message in messages:
+            self._unsent += json.dumps(message).encode() + b"\n"
         if self._open and not self._writing:
             self._loop.add(self._in, selectors.EVENT_WRITE, self._writable)
             self._writing = True

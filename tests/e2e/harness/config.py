@@ -20,41 +20,22 @@ class Ipsp:
 
 
 @dataclass
-class Config:
-    socket: str
-    state: str
+class Context:
     context: str = "isp1"
     pools: list = field(default_factory=lambda: [dict(POOL_A)])
     ipsp: Ipsp | None = None
-    sinks: list = field(default_factory=list)  # (host, port, inform)
-    extra: str = ""  # any text at the top level
 
     def text(self):
         return "".join(
             [
-                f'control = {{ socket = "{self.socket}"; }};\n',
-                f'state-directory = "{self.state}";\n',
-                self._snmp(),
-                self.extra,
-                "contexts = (\n",
                 f'  {{ name = "{self.context}";\n',
                 "    pools = (\n      ",
                 ",\n      ".join(group(pool) for pool in self.pools),
                 "\n    );\n",
                 self._interfaces(),
-                "  } );\n",
+                "  }",
             ]
         )
-
-    def _snmp(self):
-        if not self.sinks:
-            return ""
-        sinks = ",\n    ".join(
-            group({"host": host, "port": port, "version": "2c", "community": "public",
-                   "inform": inform})
-            for host, port, inform in self.sinks
-        )
-        return f"snmp = {{\n  sinks = (\n    {sinks} );\n}};\n"
 
     def _interfaces(self):
         if self.ipsp is None:
@@ -70,6 +51,40 @@ class Config:
             f"    interfaces = (\n      {{ {interface}\n"
             f"        pool-share-protocol = {group(protocol)}; }} );\n"
         )
+
+
+@dataclass
+class Config(Context):
+    """A file with one context, which is what most tests need; @others are further ones."""
+
+    socket: str = ""
+    state: str = ""
+    others: list = field(default_factory=list)
+    sinks: list = field(default_factory=list)  # (host, port, inform)
+    extra: str = ""  # any text at the top level
+
+    def text(self):
+        return "".join(
+            [
+                f'control = {{ socket = "{self.socket}"; }};\n',
+                f'state-directory = "{self.state}";\n',
+                self._snmp(),
+                self.extra,
+                "contexts = (\n",
+                ",\n".join([super().text(), *(other.text() for other in self.others)]),
+                " );\n",
+            ]
+        )
+
+    def _snmp(self):
+        if not self.sinks:
+            return ""
+        sinks = ",\n    ".join(
+            group({"host": host, "port": port, "version": "2c", "community": "public",
+                   "inform": inform})
+            for host, port, inform in self.sinks
+        )
+        return f"snmp = {{\n  sinks = (\n    {sinks} );\n}};\n"
 
 
 def value(thing):

@@ -32,11 +32,15 @@ class Job:
 
 
 class Gateway:
-    def __init__(self, name, host, loop, ledger, patient=True):
+    def __init__(self, name, host, loop, ledger, patient=True, context=None, window=WINDOW):
         self.name = name
         self.host = host
         self.ledger = ledger
         self.patient = patient  # asks again when refused for now
+        self.context = context  # None: the host's first
+        self.window = window  # so many requests in flight
+        self.states = []  # (when, role, state) of every state event
+        self.answers = True  # release events
         self.asked = Counter()  # address -> how often a release event with reason handoff came
         self.reasons = Counter()
         self.refused = []  # (job, error, message)
@@ -57,7 +61,8 @@ class Gateway:
     # ---------------------------------------------------------------- what a test says
 
     def attach(self):
-        self._agent = Agent(self._loop, self.host, self.name, self._line, self._ended)
+        self._agent = Agent(self._loop, self.host, self.name, self._line, self._ended,
+                            self.context)
         self.attaches += 1
         self.attached = False
         self.ask_list()
@@ -109,7 +114,7 @@ class Gateway:
             self._waiting.append(self._later.popleft()[1])
         if not self.attached:
             return
-        while self._waiting and len(self._flying) < WINDOW:
+        while self._waiting and len(self._flying) < self.window:
             job = self._waiting.popleft()
             number = self._next_number()
             self._flying[number] = job
@@ -125,7 +130,10 @@ class Gateway:
     def _line(self, line):
         if "event" in line:
             if line["event"] == "release":
-                self._asked_to_release(line)
+                if self.answers:
+                    self._asked_to_release(line)
+            elif line["event"] == "state":
+                self.states.append((time.monotonic(), line["role"], line["state"]))
         elif line["id"] == self._list_number:
             self._list_came(line)
         else:
@@ -154,8 +162,7 @@ class Gateway:
         self.reasons[line["reason"]] += 1
         if line["reason"] == "handoff":
             self.asked[address] += 1
-        holder = self.ledger.holder(address)
-        if holder == (self.name, line["subscriber"], line["session"]):
+        if self.sessions().get(address) == (line["subscriber"], line["session"]):
             self.ledger.drop(address, self.name)  # first end the session, then say so
         self._agent.send({"op": "released", "address": address})
 

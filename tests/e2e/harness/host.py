@@ -111,9 +111,10 @@ class Host:
     def look(self, *words):
         return json.loads(self.do("--json", *words))
 
-    def status(self):
-        """What show ip ipsp says of the one context."""
-        return self.look("show", "ip", "ipsp")["contexts"][0]
+    def status(self, context=None):
+        """What show ip ipsp says of the one context, or of @context."""
+        words = ["-c", context] if context else []
+        return self.look(*words, "show", "ip", "ipsp")["contexts"][0]
 
     def status_or_none(self):
         """The same, None while ipspd can't be asked."""

@@ -43,11 +43,12 @@ class Namespace:
     def lose(self, percent, port=PORT):
         """Drops @percent of the datagrams that arrive at @port, by chance; 0: none, 100: all."""
         rules = "table inet ipsptest\ndelete table inet ipsptest\n"
+        chance = f" numgen random mod 100 < {percent}" if percent < 100 else ""
         if percent > 0:
             rules += f"""table inet ipsptest {{
   chain input {{
     type filter hook input priority 0; policy accept;
-    udp dport {port} numgen random mod 100 < {percent} counter drop
+    udp dport {port}{chance} counter drop
   }}
 }}
 """

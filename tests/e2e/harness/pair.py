@@ -40,6 +40,8 @@ class Pair:
         """Puts pool-share-protocol into the configuration of host @number; it is not read by this."""
         settings = dict(LABORATORY)
         settings.update({key.replace("_", "-"): thing for key, thing in options.items()})
+        if "dead-interval-ms" in settings:
+            del settings["dead-interval"]
         key_file = settings.pop("key-file", self.key_file)
         self.hosts[number].config.ipsp = Ipsp(
             role=role, address=self.net.addresses[number], peer=self.net.addresses[1 - number],
@@ -47,9 +49,9 @@ class Pair:
             interface=f"lan-{self.hosts[number].name}", key_file=key_file, options=settings,
         )
 
-    def gateway(self, number, **options):
+    def gateway(self, number, name=None, **options):
         """The gateway on host @number, attached."""
-        gateway = Gateway(NAMES[number], self.hosts[number], self.loop, self.ledger, **options)
+        gateway = Gateway(name or NAMES[number], self.hosts[number], self.loop, self.ledger, **options)
         self.gateways.append(gateway)
         gateway.attach()
         self.loop.until(lambda: gateway.attached, 20, f"{gateway.name} to attach")
@@ -57,10 +59,14 @@ class Pair:
 
     def start(self, roles=("primary", "secondary"), **options):
         """Both daemons with these configured roles, secondary first, until both share."""
+        self.launch(roles, **options)
+        self.wait_sharing()
+
+    def launch(self, roles=("primary", "secondary"), **options):
+        """The same, without waiting until they share."""
         for number in sorted((0, 1), key=lambda i: roles[i] == "primary"):
             self.ipsp(number, roles[number], **options)
             self.hosts[number].start()
-        self.wait_sharing()
 
     def wait_sharing(self, seconds=30):
         self.loop.until(self.sharing, seconds, lambda: f"both sides to share\n{self.story()}")
@@ -151,6 +157,8 @@ class Case(unittest.TestCase):
     """A test with a folder of its own, kept when it fails, and things that are closed at its end."""
 
     namespaces = False  # True: on a veth pair, or skipped where that can't be made
+    measures = False  # True: run.py runs it when nothing else works the processor
+    lasts = 0  # seconds, about, where it is more than some ten: run.py begins with these
 
     def setUp(self):
         if self.namespaces and not net.namespaces_work():
