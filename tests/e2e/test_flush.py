@@ -10,21 +10,10 @@ import os
 import sys
 import time
 
-from harness import process
 from harness.pair import Case, main
 
 SLOW_MS = 500
 MANY = 50
-
-
-def shim(folder):
-    """slowsync.c, compiled."""
-    library = os.path.join(folder, "slowsync.so")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "slowsync.c")
-    built = process.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"])
-    if built.returncode != 0:
-        raise RuntimeError(built.stderr)
-    return library
 
 
 class Flushes(Case):
@@ -33,9 +22,8 @@ class Flushes(Case):
     def slow(self, host, milliseconds):
         """The daemon on @host will have a disk with slow flushes, which are counted."""
         host.environment = dict(
-            os.environ, LD_PRELOAD=shim(self.folder), SLOWSYNC_MS=str(milliseconds),
+            self.preloaded("slowsync"), SLOWSYNC_MS=str(milliseconds),
             SLOWSYNC_LOG=os.path.join(host.folder, "flushes"),
-            ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
         )
 
     def flushes(self, host):

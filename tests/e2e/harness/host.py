@@ -77,6 +77,7 @@ class Host:
 
     def stop(self):
         """SIGTERM; returns the exit status, which the sanitizers make non-zero for a leak."""
+        self.signal(signal.SIGCONT)  # a test that failed may have left it stopped
         return process.stop(self._daemon, timeout=30)
 
     def close(self):

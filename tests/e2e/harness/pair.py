@@ -180,6 +180,19 @@ class Case(unittest.TestCase):
         self.addCleanup(host.close)
         return host
 
+    def preloaded(self, name):
+        """An environment in which a daemon runs with @name.c, compiled, between itself and the libc."""
+        library = os.path.join(self.folder, f"{name}.so")
+        if not os.path.exists(library):
+            source = os.path.join(process.TOP, "tests", "e2e", f"{name}.c")
+            built = process.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"])
+            if built.returncode != 0:
+                raise RuntimeError(built.stderr)
+        return dict(
+            os.environ, LD_PRELOAD=library,
+            ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
+        )
+
     def _close(self, pair):
         bad = pair.close()
         if bad:
