@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""A side that has lost its state directory while it was down: it serves nothing until its peer has given it
+anew what the peer doesn't own, its sessions get their addresses back, and nothing is given twice.
+
+The gateway asks for the addresses of its sessions first, as an HA that attaches has to."""
+
+import os
+import shutil
+import sys
+
+from harness.host import total
+from harness.pair import Case, main
+
+POOL = {"name": "pool-a", "network": "10.1.0.0/24"}
+SESSIONS = 40
+
+
+class Wiped(Case):
+    namespaces = True
+
+    def wipe(self, number):
+        pair = self.pair(trapd=False)
+        for host in pair.hosts:
+            host.config.pools = [dict(POOL)]
+        pair.start(hello_interval_ms=100, block_size=1)
+        gateways = [pair.gateway(0), pair.gateway(1)]
+        for gateway in gateways:
+            for session in range(SESSIONS):
+                gateway.request(f"{gateway.name}-{session}@isp", f"s{session}")
+        pair.work(20, "the first sessions")
+        pair.settle()
+        before = [dict(gateway.sessions()) for gateway in gateways]
+        host, gateway, other = pair.hosts[number], gateways[number], gateways[1 - number]
+
+        host.kill9()
+        pair.loop.until(lambda: not gateway.connected(), 10, "the agent to end")
+        shutil.rmtree(host.config.state)
+        os.mkdir(host.config.state, 0o700)
+        host.launch()
+        host.wait_ready()
+        gateway.attach()
+        for session in range(20):
+            gateway.request(f"after{session}@isp", f"a{session}")
+        pair.work(30, "the sessions of the side that was wiped")
+        for session in range(20):
+            other.request(f"after{session}@isp", f"a{session}")
+        pair.wait_sharing()
+        pair.work(30, "the sessions of the other side")
+        pair.settle()
+
+        # The gateway's sessions are what ipspd no longer knew, each has been asked for again.
+        self.assertEqual(set(gateway.lost), set(before[number]))
+        gateway.lost.clear()
+        pair.check_ledger()
+        for held, gw in zip(before, gateways):
+            self.assertLessEqual(held.items(), gw.sessions().items(), f"sessions of {gw.name}")
+            self.assertEqual(len(gw.sessions()), SESSIONS + 20)
+            self.assertEqual(gw.reasons, {})
+        self.assertEqual(pair.roles(), ("primary", "secondary"))
+        log = host.do("show", "log", "-n", "100")
+        self.assertIn("has lost its state", log)
+        self.assertIn("given anew", pair.hosts[1 - number].do("show", "log", "-n", "100"))
+        # Resupplied: it has addresses of its own again, and the other one is asked for the rest.
+        for h in pair.hosts:
+            self.assertEqual(h.counters()["takeovers"], 0)
+        gateway.request("more@isp", "more")
+        pair.work(10, "one more")
+        self.assertEqual(total(host.status(), "used"), SESSIONS + 21)
+
+    def test_secondary(self):
+        self.wipe(1)
+
+    def test_primary(self):
+        self.wipe(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
