@@ -152,6 +152,10 @@ static void put_pools(struct maker *m, json_t *object, const struct ipspd_ctx *c
 
 		if (*how->name && strcmp(how->name, status.conf->pools[i].name) != 0)
 			continue;
+		/* what an operator waits for is a used column of zeros, and those of a static pool
+		 * are none of IPSP's business (B5) */
+		if (!how->definition && status.conf->pools[i].type == IPSP_POOL_STATIC)
+			continue;
 		ipsp_node_pool_status(ctx->node, (uint16_t)i, &counts);
 		pool = json_object();
 		put_pool_head(m, pool, &status.conf->pools[i]);
