@@ -141,8 +141,9 @@ class Force(Case):
         pair.loop.until(lambda: pair.hosts[0].status()["waiting-for"] == "veto", 5, pair.story)
         self.assertFalse(pair.hosts[0].status()["serving"])
         for number in range(20):
-            pair.gateways[0].request(f"no{number}@isp", f"n{number}")
             pair.gateways[1].request(f"yes{number}@isp", f"y{number}")
+        for number in range(10):
+            pair.gateways[0].request(f"no{number}@isp", f"n{number}")
         pair.loop.until(pair.gateways[1].idle, 10, "the side that took over to serve")
         self.assertEqual(len(pair.gateways[0].sessions()), 5)
         self.back(pair, 0, ("secondary", "primary"))

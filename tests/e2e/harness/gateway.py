@@ -93,6 +93,9 @@ class Gateway:
     def idle(self):
         return self.attached and self.open_jobs() == 0
 
+    def agent_pid(self):
+        return self._agent.pid
+
     def connected(self):
         return self._agent is not None
 

@@ -77,11 +77,17 @@ class VethNet:
 
     def __init__(self):
         self.sides = (Namespace(), Namespace())
+        self.join()
+
+    def join(self):
+        """Lays the cable, with the addresses at its ends."""
         left, right = self.sides
         left.run("ip", "link", "add", LINK, "type", "veth",
                  "peer", "name", LINK, "netns", str(right.pid))
         for side, address in zip(self.sides, self.addresses):
-            side.run("ip", "address", "add", f"{address}/{self.prefix_length}", "dev", LINK)
+            # (nodad: an IPv6 address is usable at once)
+            side.run("ip", "address", "add", f"{address}/{self.prefix_length}", "dev", LINK,
+                     *(["nodad"] if ":" in address else []))
             side.run("ip", "link", "set", LINK, "up")
 
     def prefix(self, number):

@@ -168,8 +168,12 @@ class Case(unittest.TestCase):
         self.addCleanup(self._put_away)
         self._pairs = []
 
+    def network(self):
+        """What the two hosts of pair() stand on."""
+        return net.VethNet() if self.namespaces else net.LoopbackNet()
+
     def pair(self, trapd=True):
-        network = net.VethNet() if self.namespaces else net.LoopbackNet()
+        network = self.network()
         pair = Pair(tempfile.mkdtemp(dir=self.folder), network, trapd)
         self._pairs.append(pair)
         self.addCleanup(self._close, pair)
