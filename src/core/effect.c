@@ -205,6 +205,8 @@ static void made(struct ipsp_node *n, const struct ipsp_item *item)
 			if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS && !n->replaying)
 				n->stats.addresses_sent++;
 			ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);
+			if (item->request != 0)
+				ipsp_pool_away_last(pool, i); /* a session there waits for it */
 		}
 	if (item->type == IPSP_ITEM_GIVE && !n->replaying)
 		n->stats.grants_sent++;

@@ -115,6 +115,19 @@ static void list_append(struct ipsp_pool *pool, struct list *list, uint32_t inde
 	list->last = index;
 }
 
+static void list_prepend(struct ipsp_pool *pool, struct list *list, uint32_t index)
+{
+	uint32_t next = list->first;
+
+	set_prev(pool, index, IPSP_NO_INDEX);
+	set_next(pool, index, next);
+	if (next == IPSP_NO_INDEX)
+		list->last = index;
+	else
+		set_prev(pool, next, index);
+	list->first = index;
+}
+
 /* -------------------------------------------------------------- a change of one address */
 
 /*
@@ -247,13 +260,6 @@ ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index)
 	return IPSP_NEVER;
 }
 
-static uint32_t next_on(const struct ipsp_pool *pool, enum list_id list, uint32_t index)
-{
-	if (!inside(pool, index) || list_of(pool->states[index]) != list)
-		return IPSP_NO_INDEX;
-	return next_of(pool, index);
-}
-
 uint32_t ipsp_pool_first_free(const struct ipsp_pool *pool)
 {
 	return pool->lists[LIST_FREE].first;
@@ -261,17 +267,21 @@ uint32_t ipsp_pool_first_free(const struct ipsp_pool *pool)
 
 uint32_t ipsp_pool_next_free(const struct ipsp_pool *pool, uint32_t index)
 {
-	return next_on(pool, LIST_FREE, index);
+	if (!inside(pool, index) || list_of(pool->states[index]) != LIST_FREE)
+		return IPSP_NO_INDEX;
+	return next_of(pool, index);
 }
 
 uint32_t ipsp_pool_first_away(const struct ipsp_pool *pool)
 {
-	return pool->lists[LIST_AWAY].first;
+	return pool->lists[LIST_AWAY].last;
 }
 
 uint32_t ipsp_pool_next_away(const struct ipsp_pool *pool, uint32_t index)
 {
-	return next_on(pool, LIST_AWAY, index);
+	if (!inside(pool, index) || list_of(pool->states[index]) != LIST_AWAY)
+		return IPSP_NO_INDEX;
+	return prev_of(pool, index);
 }
 
 uint32_t ipsp_pool_first_hold(const struct ipsp_pool *pool)
@@ -346,6 +356,14 @@ int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own)
 		return IPSP_ERR_INVALID;
 	change(pool, index, state_of(own, use_of(state), 0));
 	return 0;
+}
+
+void ipsp_pool_away_last(struct ipsp_pool *pool, uint32_t index)
+{
+	if (!inside(pool, index) || list_of(pool->states[index]) != LIST_AWAY)
+		return;
+	list_unlink(pool, &pool->lists[LIST_AWAY], index);
+	list_prepend(pool, &pool->lists[LIST_AWAY], index);
 }
 
 void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bool on)

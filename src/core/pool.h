@@ -16,7 +16,10 @@
  *                               or OWED, the end of the list when the last of them is taken off
  *   own OURS,  use HOLD         the hold heap, soonest end first, then lowest index
  *   own OURS,  use QUARANTINE   the quarantine heap, soonest end first, then lowest index
- *   own other, use FREE         the away list, longest away first
+ *   own other, use FREE         the away list. It is taken from by a side that has taken over, and
+ *                               begins with what the peer is least likely to use: what went away
+ *                               last first, since the peer gives what it has had longest; what it
+ *                               was given for a session (_away_last) at the end
  *
  * Flags of an address that is OURS: MOVE (it goes to the primary as soon as no session uses it),
  * DUP (a DROP was sent and DROPPED has not come: it is given to nobody), OWED (it goes to the peer
@@ -73,8 +76,8 @@ uint8_t ipsp_pool_flags(const struct ipsp_pool *pool, uint32_t index);
 uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index); /* IPSP_NO_BIND where FREE */
 
 /*
- * The next one that would be taken: free longest, away longest; soonest end; IPSP_NO_INDEX for
- * none, and after an @index that is not on that list.
+ * The next one that would be taken: free longest, away for the shortest time; soonest end;
+ * IPSP_NO_INDEX for none, and after an @index that is not on that list.
  */
 uint32_t ipsp_pool_first_free(const struct ipsp_pool *pool);
 uint32_t ipsp_pool_next_free(const struct ipsp_pool *pool,
@@ -104,6 +107,7 @@ ipsp_pool_end(const struct ipsp_pool *pool,
  * where it is between PEER and TRANSIT: one list.
  */
 int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own);
+void ipsp_pool_away_last(struct ipsp_pool *pool, uint32_t index); /* not OURS, FREE; else nothing */
 void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag,
 			bool on); /* OURS only; else nothing */
 void ipsp_pool_move_all(struct ipsp_pool *pool,

@@ -44,14 +44,14 @@ struct model_address {
 	uint8_t flags;
 	uint32_t bind;
 	ipsp_ms end;
-	uint64_t since; /* when it came to its list: the order of arrival */
+	int64_t since; /* when it came to its list: the order of arrival */
 };
 
 enum model_list { M_FREE, M_AWAY, M_HOLD, M_QUARANTINE, M_NONE };
 
 struct model {
 	uint32_t size;
-	uint64_t arrivals;
+	int64_t arrivals, demoted;
 	struct model_address at[SIZE_MAX_MODEL];
 };
 
@@ -158,7 +158,13 @@ static bool before(const struct model_address *a, const struct model_address *b)
 {
 	if (model_list(a) == M_HOLD || model_list(a) == M_QUARANTINE)
 		return a->end != b->end ? a->end < b->end : a < b;
-	return a->since < b->since;
+	return model_list(a) == M_AWAY ? a->since > b->since : a->since < b->since;
+}
+
+static void model_away_last(struct model *m, uint32_t i)
+{
+	if (model_list(&m->at[i]) == M_AWAY)
+		m->at[i].since = --m->demoted;
 }
 
 /* The first on @list that comes behind @prev (or the first of all). */
@@ -334,6 +340,8 @@ static void step(struct pair *p)
 		model_set_flag(&p->model, i, flag, on);
 		break;
 	default:
+		ipsp_pool_away_last(p->pool, i);
+		model_away_last(&p->model, i);
 		if (chance(50) != 0)
 			break;
 		ipsp_pool_move_all(p->pool, on);
