@@ -63,7 +63,8 @@ plant lease-not-looked-at lease.c 's/^\treturn n->lease.lease_end != 0 \&\& now 
 plant lost-state-not-noticed hello.c 's/bool i_behind = /bool i_behind = false \&\& /
 	s/bool peer_behind = /bool peer_behind = false \&\& /'
 plant late-answer-ends-another-session ha.c 's/\ta->gone = true;/;/'
-plant old-epoch-obeyed hello.c 's/if (h->epoch < n->side.epoch) {/if (0) {/'
+plant old-epoch-obeyed hello.c 's/if (h->epoch < n->side.epoch) {/if (0) {/
+	s/if (h->epoch > n->side.epoch) {/if (h->epoch != n->side.epoch) {/'
 
 [ "$missed" -eq 0 ] || exit 1
 echo "all found"
