@@ -124,21 +124,29 @@ static void close_old(struct ipspd_store *s)
 	pthread_mutex_lock(&s->lock);
 }
 
+/* A full disk may have room again: it is looked at each second, however much other work there is.
+ */
+static bool time_to_look(struct ipspd_store *s)
+{
+	struct timespec now;
+
+	if (!s->full && !s->aside_full)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec < s->look_at.tv_sec ||
+	    (now.tv_sec == s->look_at.tv_sec && now.tv_nsec < s->look_at.tv_nsec))
+		return false;
+	s->look_at = now;
+	s->look_at.tv_sec++;
+	return s->full;
+}
+
 static void wait_for_work(struct ipspd_store *s)
 {
-	struct timespec until;
-
-	if (!s->full && !s->aside_full) {
+	if (s->full || s->aside_full)
+		pthread_cond_timedwait(&s->work, &s->lock, &s->look_at);
+	else
 		pthread_cond_wait(&s->work, &s->lock);
-		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC,
-		      &until); /* a full disk may have room again: look each second */
-	until.tv_sec++;
-	if (pthread_cond_timedwait(&s->work, &s->lock, &until) != ETIMEDOUT)
-		return;
-	if (s->full && s->job == STORE_IDLE)
-		make_room(s, &s->log, &s->full);
 }
 
 static void *flusher(void *arg)
@@ -158,6 +166,8 @@ static void *flusher(void *arg)
 		else if (s->want_aside_room && !s->aside_full && !s->room_errno &&
 			 store_room_lacks(&s->aside))
 			make_room(s, &s->aside, &s->aside_full);
+		else if (time_to_look(s))
+			make_room(s, &s->log, &s->full);
 		else
 			wait_for_work(s);
 	}

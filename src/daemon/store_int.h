@@ -112,8 +112,9 @@ struct ipspd_store {
 	int job_errno;
 	const struct store_file *making; /* whose room is being made, or NULL */
 	bool want_aside, want_aside_room, full, aside_full, nudging, quit;
-	uint64_t nudged; /* how far the aside file was told to go to the disk */
-	int closing_fd;	 /* the log of before a switch, or -1 */
+	struct timespec look_at; /* when a full disk is looked at again; CLOCK_MONOTONIC */
+	uint64_t nudged;	 /* how far the aside file was told to go to the disk */
+	int closing_fd;		 /* the log of before a switch, or -1 */
 	int room_errno;
 	bool running;
 };

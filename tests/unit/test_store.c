@@ -770,6 +770,35 @@ static void a_full_disk_keeps_room(void **state)
 	world_close(&r);
 }
 
+/* Also while flushes come more often than it is looked at. */
+static void room_again_is_found_under_load(void **state)
+{
+	struct rlimit before, now;
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
+
+	(void)state;
+	sigaction(SIGXFSZ, &ignore, &old);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	now = before;
+	now.rlim_cur = 600u << 10;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+	world_init(&w);
+	world_open(&w, dir);
+	world_set(&w, 0, 1, 1);
+	assert_int_equal(ipspd_store_write(w.store), 0);
+	wait_full(true);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	for (uint32_t i = 0; ipspd_store_full(w.store); i++) {
+		assert_true(i < 30); /* tenths of a second */
+		usleep(100000);
+		world_set(&w, 0, i % KEYS, i);
+		assert_int_equal(ipspd_store_write(w.store), 0);
+		flush_and_wait(&w);
+	}
+	sigaction(SIGXFSZ, &old, NULL);
+	world_close(&w);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -787,6 +816,7 @@ int main(void)
 		T(a_removed_context_begins_anew),
 		T(killed_at_any_moment),
 		T(a_full_disk_keeps_room),
+		T(room_again_is_found_under_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
