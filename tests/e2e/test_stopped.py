@@ -37,9 +37,7 @@ class Stopped(Case):
             host = pair.hosts[number]
             host.config.pools = [dict(POOL)]
             host.environment = self.preloaded("smallbuf")
-            # The one that runs on says hellos quickly: they fill the other's buffer in seconds.
-            pair.ipsp(number, role, dead_interval_ms=DEAD_MS, block_size=24,
-                      hello_interval_ms=10 if number == running else 100)
+            pair.ipsp(number, role, dead_interval_ms=DEAD_MS, block_size=24, hello_interval_ms=100)
             host.start()
         pair.wait_sharing()
         here = pair.gateway(running)
