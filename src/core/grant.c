@@ -210,8 +210,8 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 		ipsp_grant_refuse(n, r->id, IPSP_ERR_UNKNOWN_POOL);
 		return;
 	}
-	if (n->side.anew) { /* HAs here may still use what was given anew */
-		ipsp_grant_refuse(n, r->id, IPSP_ERR_EXHAUSTED);
+	if (n->side.anew) { /* HAs here may still use what was given anew: not now */
+		ipsp_grant_refuse(n, r->id, IPSP_ERR_LOCKED);
 		return;
 	}
 	while ((p = ipsp_order_next(n->order, &ask, &cursor)) != IPSP_NO_POOL) {

@@ -413,5 +413,8 @@ void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 			n->xacts.send_at = x->next_send;
 		return;
 	}
-	retry_one(n, slot, r->err < 0 && r->err > -100 ? r->err : IPSP_ERR_DENIED);
+	int err = r->err < 0 && r->err > -100 ? r->err : IPSP_ERR_DENIED;
+	if (err == IPSP_ERR_EXHAUSTED && n->side.anew)
+		err = IPSP_ERR_LOCKED; /* what is here is kept back for a while: ask again */
+	retry_one(n, slot, err);
 }

@@ -2,7 +2,8 @@
 """A side that has lost its state directory while it was down: it serves nothing until its peer has given it
 anew what the peer doesn't own, its sessions get their addresses back, and nothing is given twice.
 
-The gateway asks for the addresses of its sessions first, as an HA that attaches has to."""
+Both gateways work all the time. What was given anew is kept back until the gateways of that side have asked for
+the addresses that they have: new sessions wait that long, refused with `locked`."""
 
 import os
 import shutil
@@ -16,6 +17,7 @@ SESSIONS = 40
 
 
 class Wiped(Case):
+    lasts = 12
     namespaces = True
 
     def wipe(self, number):
@@ -36,16 +38,16 @@ class Wiped(Case):
         pair.loop.until(lambda: not gateway.connected(), 10, "the agent to end")
         shutil.rmtree(host.config.state)
         os.mkdir(host.config.state, 0o700)
+        # In the meantime and all along the other side goes on.
+        for session in range(20):
+            other.request(f"meanwhile{session}@isp", f"m{session}")
         host.launch()
         host.wait_ready()
         gateway.attach()
         for session in range(20):
             gateway.request(f"after{session}@isp", f"a{session}")
-        pair.work(30, "the sessions of the side that was wiped")
-        for session in range(20):
-            other.request(f"after{session}@isp", f"a{session}")
         pair.wait_sharing()
-        pair.work(30, "the sessions of the other side")
+        pair.work(30, "all sessions")
         pair.settle()
 
         # The gateway's sessions are what ipspd no longer knew, each has been asked for again.
@@ -65,7 +67,7 @@ class Wiped(Case):
             self.assertEqual(h.counters()["takeovers"], 0)
         gateway.request("more@isp", "more")
         pair.work(10, "one more")
-        self.assertEqual(total(host.status(), "used"), SESSIONS + 21)
+        self.assertGreaterEqual(total(host.status(), "used"), SESSIONS + 21)
 
     def test_secondary(self):
         self.wipe(1)
