@@ -4,6 +4,7 @@
 #   sh docs/packages.sh build    to build ipspd
 #   sh docs/packages.sh demo     to build it and to run docs/quickstart.sh
 #   sh docs/packages.sh test     to build it and to run tests/run.sh
+#   sh docs/packages.sh bench    to build it and to run tests/bench/run.sh
 #
 # Without root it installs nothing: it says what is missing and how to get it, and exits 1.
 set -eu
@@ -13,13 +14,17 @@ build='build-essential cmake pkg-config libsodium-dev libevent-dev libconfig-dev
 demo='snmptrapd'
 test='libcmocka-dev clang clang-format clang-tidy cppcheck shellcheck binutils python3 iproute2
 	nftables snmp util-linux procps systemd'
+# Redis, Kea and SQLite are there to be measured beside it
+bench='libcmocka-dev python3 iproute2 util-linux procps valgrind gnuplot-nox redis-server redis-tools
+	kea-dhcp4-server kea-admin libsqlite3-dev'
 
 case ${1-} in
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
 test) wanted="$build $demo $test" ;;
+bench) wanted="$build $bench" ;;
 *)
-	echo 'usage: packages.sh build|demo|test' >&2
+	echo 'usage: packages.sh build|demo|test|bench' >&2
 	exit 2
 	;;
 esac

@@ -1,0 +1,205 @@
+"""G12, G14, G17: restart, memory, instructions."""
+
+import collections
+import os
+import re
+import signal
+import subprocess
+import time
+
+from contenders import BASE, SERVER, Ipspd, Redis, Skeleton
+from control import wait_for
+from measure import program, rss_bytes, run_lines
+
+from harness import process
+
+
+def restart(bench):
+    """G12: killed with all of the pool in use; until a new session has an address."""
+    size = bench.size
+    ipspd = bench.open(Ipspd(bench.folder, size).start())
+    ipspd.load(depth=1024, count=size - 64)
+    store = os.path.join(ipspd.hosts[0].config.state, "store")
+    bench.results.add("G12 ipspd store MiB", os.path.getsize(store) / (1 << 20))
+    n = 0
+
+    def again():
+        nonlocal n
+        host = ipspd.hosts[0]
+        host.signal(signal.SIGKILL)
+        process.until(lambda: not host.running(), 10, "the end of a killed daemon", 0.001)
+        n += 1
+        began = time.monotonic()
+        host.launch()
+        wait_for(host.socket, "after", f"after-{n}")
+        took = time.monotonic() - began
+        ipspd.anchors[0].close()
+        ipspd.anchors[0] = None
+        return {"G12 ipspd s": took}
+
+    def skeleton():
+        line = run_lines([program("bench_skeleton"), "restart", size, bench.folder, SERVER])[0]
+        return {"G12 skeleton s": line["seconds"]}
+
+    measures = [("G12", again), ("G12", skeleton)]
+    if bench.rivals and not bench.quick:
+        redis = bench.open(Redis(bench.folder, size, "everysec", "pool").start())
+        redis.load(depth=256, count=size - 1)
+        time.sleep(1.5)
+
+        def redis_again():
+            process.stop(redis.server, 60)
+            began = time.monotonic()
+            redis.launch()
+            while redis.cli("info", "persistence").split("loading:")[1][0] != "0":
+                time.sleep(0.01)
+            return {"G12 redis s": time.monotonic() - began}
+        measures.append(("G12", redis_again))
+    bench.rounds_of(measures)
+
+
+def memory(bench):
+    """G14: resident memory by what the addresses are; no rounds, for it repeats."""
+    size = 1 << 20
+    ipspd = bench.open(Ipspd(bench.folder, size).start())
+    results, pid = bench.results, ipspd.hosts[0].pid
+    results.add("G14 ipspd fresh MiB", rss_bytes(pid) / (1 << 20))
+    results.add("G14 ipspd free, never used B", rss_bytes(pid) / size)
+    named = {"first": 1, "at": BASE, "size": size, "count": size - 1, "depth": 1024}
+    ipspd.load(**named)  # address 0 is the anchor's
+    results.add("G14 ipspd bound B", rss_bytes(pid) / size)
+    ipspd.load(end=True, **named)
+    results.add("G14 ipspd free, used before B", rss_bytes(pid) / size)
+    if bench.rivals:
+        redis = bench.open(Redis(bench.folder, size, "none", "pool").start())
+        free = redis.memory()
+        results.add("G14 redis free B", free / size)
+        redis.load(depth=256, count=size - 1)
+        results.add("G14 redis bound B", redis.memory() / size)
+
+
+# ---------------------------------------------------------------- instructions
+
+
+def instructions(bench):
+    """G17: what valgrind counts in user space between two moments, 64 in flight; it repeats."""
+    count = 58982
+    for who in ("ipspd", "skeleton"):
+        folder = os.path.join(bench.folder, f"callgrind-{who}")
+        os.makedirs(folder, exist_ok=True)
+        counted = ipspd_counted if who == "ipspd" else skeleton_counted
+        for cell, total in counted(bench, folder, count).items():
+            bench.results.add(f"G17 {who} {cell}", total)
+
+
+def callgrind(folder):
+    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--dump-instr=no",
+            "--quiet", "--error-exitcode=0"]
+
+
+def counted_since(pid, folder, run):
+    """Instructions of the process while @run() runs."""
+    control(pid, "-z")
+    run()
+    control(pid, "-d")
+    dumps = [name for name in os.listdir(folder) if re.fullmatch(r"out\.\d+", name)]
+    newest = max(dumps, key=lambda name: int(name.split(".")[1]))
+    with open(os.path.join(folder, newest), encoding="utf-8") as file:
+        text = file.read()
+    totals = re.findall(r"^(?:totals|summary): (\d+)", text, re.M)
+    return int(totals[-1]), os.path.join(folder, newest)
+
+
+def control(pid, option):
+    for _ in range(20):
+        done = subprocess.run(["callgrind_control", option, str(pid)], capture_output=True,
+                              text=True, check=False)
+        if done.returncode == 0 and "OK" in done.stdout:
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"callgrind_control {option}: {done.stdout} {done.stderr}")
+
+
+def profile(dump, count):
+    """The functions of a dump by their own instructions a grant, with how often each is called.
+
+    callgrind_annotate loses its way in what was zeroed while it ran.
+    """
+    names, own, calls = {}, collections.Counter(), collections.Counter()
+    function = called = None
+    inclusive = False  # the line behind a call has the cost of what was called
+
+    def name(word):
+        number, _, text = word.partition(" ")
+        if text:
+            names[number] = text
+        return names.get(number, word)
+
+    with open(dump, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("fn="):
+                function = name(line[3:].strip())
+            elif line.startswith("cfn="):
+                called = name(line[4:].strip())
+            elif line.startswith("calls="):
+                calls[called] += int(line[6:].split()[0])
+                inclusive = True
+            elif line[:1] in "0123456789+-*" and len(line.split()) > 1:
+                if not inclusive:
+                    own[function] += int(line.split()[-1])
+                inclusive = False
+    lines = [f"{sum(own.values()) / count:9.1f}                all"]
+    lines += [f"{cost / count:9.1f} {calls[function] / count:9.2f} calls {function}"
+              for function, cost in own.most_common(100)]
+    return "\n".join(lines) + "\n"
+
+
+def ipspd_counted(bench, folder, count):
+    """A daemon with its peer: both with a lease, as they always are."""
+    ipspd = Ipspd(bench.folder, 1 << 16)
+    host = ipspd.hosts[0]
+    launch = host.launch
+
+    def launch_counted():
+        with open(host.log_file, "ab") as log:
+            host._daemon = process.spawn(  # pylint: disable=protected-access
+                [*ipspd.net.prefix(0), *callgrind(folder), process.program("ipspd"), "-f", "-c",
+                 host.file], stdout=log, stderr=log)
+    host.launch = launch_counted
+    try:
+        ipspd.start()
+        ipspd.load(depth=64, count=4096, release=True)
+        took = {}
+        both, _ = counted_since(host.pid, folder,
+                                lambda: ipspd.load(depth=64, count=count, release=True))
+        total, dump = counted_since(host.pid, folder, lambda: ipspd.load(depth=64, count=count))
+        took["D64 a grant"] = total / count
+        took["an end"] = (both - total) / count
+        if bench.out:
+            with open(os.path.join(bench.out, "callgrind.txt"), "w", encoding="utf-8") as file:
+                file.write(profile(dump, count))
+        total, _ = counted_since(host.pid, folder, lambda: ipspd.load(depth=1, count=2000))
+        took["D1 a grant"] = total / 2000
+        return took
+    finally:
+        host.launch = launch
+        ipspd.stop()
+
+
+def skeleton_counted(bench, folder, count):
+    skeleton = Skeleton(bench.folder, 1 << 16, "cache")
+    skeleton.server = process.spawn(
+        [*callgrind(folder), program("bench_skeleton"), "local", skeleton.socket, str(skeleton.size),
+         skeleton.journal, skeleton.folder, str(SERVER)])
+    try:
+        process.until(lambda: os.path.exists(skeleton.socket), 60, "the skeleton")
+        time.sleep(0.5)
+        total, _ = counted_since(skeleton.server.pid, folder,
+                                 lambda: skeleton.load(depth=64, count=count))
+        return {"D64 a grant": total / count}
+    finally:
+        skeleton.stop()
+
+
+SCENES = {"restart": (("G12",), restart), "memory": (("G14",), memory),
+          "instructions": (("G17",), instructions)}
