@@ -31,7 +31,7 @@ static bool grow(struct ipsp_buf *buf, size_t need)
 	return true;
 }
 
-uint8_t *ipsp_buf_room(struct ipsp_buf *buf, size_t n)
+uint8_t *ipsp_buf_grow(struct ipsp_buf *buf, size_t n)
 {
 	if (buf->failed)
 		return NULL;
@@ -56,45 +56,19 @@ void ipsp_buf_put(struct ipsp_buf *buf, const void *p, size_t n)
 	buf->len += n;
 }
 
-static void put_number(struct ipsp_buf *buf, uint64_t v, size_t n)
-{
-	uint8_t *room = ipsp_buf_room(buf, n);
-
-	if (!room)
-		return;
-	for (size_t i = n; i-- > 0; v >>= 8)
-		room[i] = (uint8_t)v;
-	buf->len += n;
-}
-
-void ipsp_buf_put_u8(struct ipsp_buf *buf, uint8_t v)
-{
-	put_number(buf, v, 1);
-}
-
-void ipsp_buf_put_u16(struct ipsp_buf *buf, uint16_t v)
-{
-	put_number(buf, v, 2);
-}
-
-void ipsp_buf_put_u32(struct ipsp_buf *buf, uint32_t v)
-{
-	put_number(buf, v, 4);
-}
-
-void ipsp_buf_put_u64(struct ipsp_buf *buf, uint64_t v)
-{
-	put_number(buf, v, 8);
-}
-
 void ipsp_buf_put_str8(struct ipsp_buf *buf, const char *s, size_t n)
 {
 	if (n > UINT8_MAX) {
 		buf->failed = true; /* a cut string would be another string */
 		return;
 	}
-	ipsp_buf_put_u8(buf, (uint8_t)n);
-	ipsp_buf_put(buf, s, n);
+	uint8_t *p = ipsp_buf_room(buf, 1 + n);
+	if (!p)
+		return;
+	*p = (uint8_t)n;
+	if (n > 0)
+		memcpy(p + 1, s, n);
+	buf->len += 1 + n;
 }
 
 void ipsp_buf_drop(struct ipsp_buf *buf, size_t n)
@@ -105,50 +79,6 @@ void ipsp_buf_drop(struct ipsp_buf *buf, size_t n)
 		return;
 	memmove(buf->data, buf->data + n, buf->len - n);
 	buf->len -= n;
-}
-
-const uint8_t *ipsp_rd_take(struct ipsp_rd *rd, size_t n)
-{
-	const uint8_t *p = rd->p;
-
-	if (rd->failed || n > (size_t)(rd->end - rd->p)) {
-		rd->failed = true;
-		return NULL;
-	}
-	rd->p += n;
-	return p;
-}
-
-static uint64_t take_number(struct ipsp_rd *rd, size_t n)
-{
-	const uint8_t *p = ipsp_rd_take(rd, n);
-	uint64_t v = 0;
-
-	if (!p)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | p[i];
-	return v;
-}
-
-uint8_t ipsp_rd_u8(struct ipsp_rd *rd)
-{
-	return (uint8_t)take_number(rd, 1);
-}
-
-uint16_t ipsp_rd_u16(struct ipsp_rd *rd)
-{
-	return (uint16_t)take_number(rd, 2);
-}
-
-uint32_t ipsp_rd_u32(struct ipsp_rd *rd)
-{
-	return (uint32_t)take_number(rd, 4);
-}
-
-uint64_t ipsp_rd_u64(struct ipsp_rd *rd)
-{
-	return take_number(rd, 8);
 }
 
 size_t ipsp_rd_str8(struct ipsp_rd *rd, char text[256])

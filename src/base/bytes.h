@@ -20,16 +20,84 @@ struct ipsp_buf { /* owned by whoever declared it; {0} is an empty one */
 
 void ipsp_buf_fini(struct ipsp_buf *buf);  /* frees; the buffer is then {0} */
 void ipsp_buf_clear(struct ipsp_buf *buf); /* len = 0, memory kept, failed = false */
-uint8_t *ipsp_buf_room(struct ipsp_buf *buf,
-		       size_t n); /* n writable bytes at the end, NULL when failed; len unchanged */
 void ipsp_buf_put(struct ipsp_buf *buf, const void *p, size_t n);
-void ipsp_buf_put_u8(struct ipsp_buf *buf, uint8_t v);
-void ipsp_buf_put_u16(struct ipsp_buf *buf, uint16_t v);
-void ipsp_buf_put_u32(struct ipsp_buf *buf, uint32_t v);
-void ipsp_buf_put_u64(struct ipsp_buf *buf, uint64_t v);
 void ipsp_buf_put_str8(struct ipsp_buf *buf, const char *s,
 		       size_t n);		    /* u8 length, bytes; n <= 255 */
 void ipsp_buf_drop(struct ipsp_buf *buf, size_t n); /* removes the first n bytes */
+
+/*
+ * Numbers are put and read by every record and every datagram, some dozen times for each session.
+ * So the usual case, where there is room, stands here; compilers make one store of the shifts.
+ */
+uint8_t *ipsp_buf_grow(struct ipsp_buf *buf, size_t n); /* _room, where there is none yet */
+
+/* n writable bytes at the end, NULL when failed; len unchanged */
+static inline uint8_t *ipsp_buf_room(struct ipsp_buf *buf, size_t n)
+{
+	if (buf->data && !buf->failed && n <= buf->cap - buf->len)
+		return buf->data + buf->len;
+	return ipsp_buf_grow(buf, n);
+}
+
+static inline void ipsp_store_u16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void ipsp_store_u32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
+}
+
+static inline void ipsp_store_u64(uint8_t *p, uint64_t v)
+{
+	ipsp_store_u32(p, (uint32_t)(v >> 32));
+	ipsp_store_u32(p + 4, (uint32_t)v);
+}
+
+static inline void ipsp_buf_put_u8(struct ipsp_buf *buf, uint8_t v)
+{
+	uint8_t *p = ipsp_buf_room(buf, sizeof(v));
+
+	if (!p)
+		return;
+	*p = v;
+	buf->len += sizeof(v);
+}
+
+static inline void ipsp_buf_put_u16(struct ipsp_buf *buf, uint16_t v)
+{
+	uint8_t *p = ipsp_buf_room(buf, sizeof(v));
+
+	if (!p)
+		return;
+	ipsp_store_u16(p, v);
+	buf->len += sizeof(v);
+}
+
+static inline void ipsp_buf_put_u32(struct ipsp_buf *buf, uint32_t v)
+{
+	uint8_t *p = ipsp_buf_room(buf, sizeof(v));
+
+	if (!p)
+		return;
+	ipsp_store_u32(p, v);
+	buf->len += sizeof(v);
+}
+
+static inline void ipsp_buf_put_u64(struct ipsp_buf *buf, uint64_t v)
+{
+	uint8_t *p = ipsp_buf_room(buf, sizeof(v));
+
+	if (!p)
+		return;
+	ipsp_store_u64(p, v);
+	buf->len += sizeof(v);
+}
 
 struct ipsp_rd { /* borrows the bytes */
 	const uint8_t *p, *end;
@@ -46,11 +114,61 @@ static inline size_t ipsp_rd_left(const struct ipsp_rd *rd)
 	return rd->failed ? 0 : (size_t)(rd->end - rd->p);
 }
 
-uint8_t ipsp_rd_u8(struct ipsp_rd *rd);
-uint16_t ipsp_rd_u16(struct ipsp_rd *rd);
-uint32_t ipsp_rd_u32(struct ipsp_rd *rd);
-uint64_t ipsp_rd_u64(struct ipsp_rd *rd);
-const uint8_t *ipsp_rd_take(struct ipsp_rd *rd, size_t n); /* NULL when failed */
+static inline const uint8_t *ipsp_rd_take(struct ipsp_rd *rd, size_t n) /* NULL when failed */
+{
+	const uint8_t *p = rd->p;
+
+	if (rd->failed || n > (size_t)(rd->end - rd->p)) {
+		rd->failed = true;
+		return NULL;
+	}
+	rd->p += n;
+	return p;
+}
+
+static inline uint16_t ipsp_load_u16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t ipsp_load_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline uint64_t ipsp_load_u64(const uint8_t *p)
+{
+	return (uint64_t)ipsp_load_u32(p) << 32 | ipsp_load_u32(p + 4);
+}
+
+static inline uint8_t ipsp_rd_u8(struct ipsp_rd *rd)
+{
+	const uint8_t *p = ipsp_rd_take(rd, 1);
+
+	return p ? *p : 0;
+}
+
+static inline uint16_t ipsp_rd_u16(struct ipsp_rd *rd)
+{
+	const uint8_t *p = ipsp_rd_take(rd, sizeof(uint16_t));
+
+	return p ? ipsp_load_u16(p) : 0;
+}
+
+static inline uint32_t ipsp_rd_u32(struct ipsp_rd *rd)
+{
+	const uint8_t *p = ipsp_rd_take(rd, sizeof(uint32_t));
+
+	return p ? ipsp_load_u32(p) : 0;
+}
+
+static inline uint64_t ipsp_rd_u64(struct ipsp_rd *rd)
+{
+	const uint8_t *p = ipsp_rd_take(rd, sizeof(uint64_t));
+
+	return p ? ipsp_load_u64(p) : 0;
+}
+
 /* a str8: copied with a NUL into @text[256]; a NUL byte inside the string is a failure */
 size_t ipsp_rd_str8(struct ipsp_rd *rd, char text[256]);
 

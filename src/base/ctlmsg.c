@@ -1,90 +1,30 @@
 #include "base/ctlmsg.h"
-#include <endian.h>
 #include <string.h>
 
-#define LAYOUT_MAX 8 /* fields of a frame, and the END */
+/*
+ * The one place that says which fields a frame has, in which order, and how each is written. Both
+ * directions are made of it by the compiler: they are most of what the control socket costs a
+ * request.
+ */
+#define FRAMES(FRAME)                                                                              \
+	FRAME(HELLO, U32(magic) U16(min) U16(max) STR8(program))                                   \
+	FRAME(ATTACH, U64(id) STR8(context) STR8(name))                                            \
+	FRAME(REQUEST, U64(id) ADDR(addr) STR8(subscriber) STR8(session) STR8(pool) STR8(group))   \
+	FRAME(RELEASE, U64(id) ADDR(addr))                                                         \
+	FRAME(RELEASED, ADDR(addr))                                                                \
+	FRAME(LIST, U64(id))                                                                       \
+	FRAME(COMMAND, U64(id) U8(flags) STR8(context) STR8(name) STR8(argument))                  \
+	FRAME(SHOW, U64(id) U32(n) STR8(context) STR8(name) STR8(pool) STR8(subscriber))           \
+	FRAME(ANSWER, U64(id) I32(err) ADDR(addr) U8(plen) STR8(pool))                             \
+	FRAME(DONE, U64(id) I32(err) STR16(text))                                                  \
+	FRAME(TEXT, U64(id) STR16(text))                                                           \
+	FRAME(SESSION, U64(id) ADDR(addr) U8(plen) STR8(pool) STR8(subscriber) STR8(session))      \
+	FRAME(EVENT, ADDR(addr) U8(reason) STR8(subscriber) STR8(session))                         \
+	FRAME(CANCELLED, ADDR(addr))                                                               \
+	FRAME(STATE, STR8(context) STR8(role) STR8(state))                                         \
+	FRAME(BYE, I32(err) STR16(text))
 
-/* The one place that says how a field is written, and in which order a frame has its fields. */
-
-enum form { FORM_U8, FORM_U16, FORM_U32, FORM_U64, FORM_ADDR, FORM_STR8, FORM_STR16 };
-
-enum field {
-	END,
-	ID,
-	ADDR,
-	ERR,
-	NUMBER,
-	MAGIC,
-	MIN,
-	MAX,
-	FLAGS,
-	PLEN,
-	REASON,
-	PROGRAM,
-	CONTEXT,
-	NAME,
-	ARGUMENT,
-	SUBSCRIBER,
-	SESSION,
-	POOL,
-	GROUP,
-	ROLE,
-	STATE,
-	TEXT,
-	FIELDS
-};
-
-#define FIELD(form, member)                                                                        \
-	{                                                                                          \
-		form, offsetof(struct ipsp_ctl_msg, member)                                        \
-	}
-
-static const struct {
-	enum form form;
-	size_t offset; /* in struct ipsp_ctl_msg */
-} fields[FIELDS] = {
-	[ID] = FIELD(FORM_U64, id),
-	[ADDR] = FIELD(FORM_ADDR, addr),
-	[ERR] = FIELD(FORM_U32, err),
-	[NUMBER] = FIELD(FORM_U32, n),
-	[MAGIC] = FIELD(FORM_U32, magic),
-	[MIN] = FIELD(FORM_U16, min),
-	[MAX] = FIELD(FORM_U16, max),
-	[FLAGS] = FIELD(FORM_U8, flags),
-	[PLEN] = FIELD(FORM_U8, plen),
-	[REASON] = FIELD(FORM_U8, reason),
-	[PROGRAM] = FIELD(FORM_STR8, program),
-	[CONTEXT] = FIELD(FORM_STR8, context),
-	[NAME] = FIELD(FORM_STR8, name),
-	[ARGUMENT] = FIELD(FORM_STR8, argument),
-	[SUBSCRIBER] = FIELD(FORM_STR8, subscriber),
-	[SESSION] = FIELD(FORM_STR8, session),
-	[POOL] = FIELD(FORM_STR8, pool),
-	[GROUP] = FIELD(FORM_STR8, group),
-	[ROLE] = FIELD(FORM_STR8, role),
-	[STATE] = FIELD(FORM_STR8, state),
-	[TEXT] = FIELD(FORM_STR16, text),
-};
-
-static const uint8_t layouts[IPSP_CTL_TYPES][LAYOUT_MAX] = {
-	/* each ends with END, which is 0 */
-	[IPSP_CTL_HELLO] = {MAGIC, MIN, MAX, PROGRAM},
-	[IPSP_CTL_ATTACH] = {ID, CONTEXT, NAME},
-	[IPSP_CTL_REQUEST] = {ID, ADDR, SUBSCRIBER, SESSION, POOL, GROUP},
-	[IPSP_CTL_RELEASE] = {ID, ADDR},
-	[IPSP_CTL_RELEASED] = {ADDR},
-	[IPSP_CTL_LIST] = {ID},
-	[IPSP_CTL_COMMAND] = {ID, FLAGS, CONTEXT, NAME, ARGUMENT},
-	[IPSP_CTL_SHOW] = {ID, NUMBER, CONTEXT, NAME, POOL, SUBSCRIBER},
-	[IPSP_CTL_ANSWER] = {ID, ERR, ADDR, PLEN, POOL},
-	[IPSP_CTL_DONE] = {ID, ERR, TEXT},
-	[IPSP_CTL_TEXT] = {ID, TEXT},
-	[IPSP_CTL_SESSION] = {ID, ADDR, PLEN, POOL, SUBSCRIBER, SESSION},
-	[IPSP_CTL_EVENT] = {ADDR, REASON, SUBSCRIBER, SESSION},
-	[IPSP_CTL_CANCELLED] = {ADDR},
-	[IPSP_CTL_STATE] = {CONTEXT, ROLE, STATE},
-	[IPSP_CTL_BYE] = {ERR, TEXT},
-};
+#define STR8S_MAX 4 /* in one frame */
 
 struct ipsp_ctl_str ipsp_ctl_str(const char *s)
 {
@@ -98,160 +38,133 @@ static bool has_nul(const struct ipsp_ctl_str *s)
 
 /* ---------------------------------------------------------------- writing */
 
-/*
- * These two directions are most of what the control socket costs a request: so the room is looked
- * at once for the whole frame, and each field is walked once.
- */
-#define ROOM (IPSP_CTL_HEAD + 1 + LAYOUT_MAX * 256) /* of any frame, but for its .text */
+/* Of any frame, but for its texts. */
+#define FIXED_MAX 64
 
-static inline uint8_t *put_u16(uint8_t *p, uint16_t v)
-{
-	v = htobe16(v);
-	memcpy(p, &v, sizeof(v));
-	return p + sizeof(v);
-}
-
-static inline uint8_t *put_u32(uint8_t *p, uint32_t v)
-{
-	v = htobe32(v);
-	memcpy(p, &v, sizeof(v));
-	return p + sizeof(v);
-}
-
-static inline uint8_t *put_u64(uint8_t *p, uint64_t v)
-{
-	v = htobe64(v);
-	memcpy(p, &v, sizeof(v));
-	return p + sizeof(v);
-}
-
-static inline uint8_t *put_bytes(uint8_t *p, const struct ipsp_ctl_str *s)
+static inline uint8_t *put_text(uint8_t *to, const struct ipsp_ctl_str *s)
 {
 	if (s->n > 0)
-		memcpy(p, s->p, s->n);
-	return p + s->n;
+		memcpy(to, s->p, s->n);
+	return to + s->n;
 }
 
-/* Where the next field goes; NULL: this one has a text that can't be written. */
-static inline uint8_t *put_field(uint8_t *to, enum form form, const void *p)
+static inline bool str8_ok(const struct ipsp_ctl_str *s)
 {
-	const struct ipsp_ctl_str *s = p;
-	const struct ipsp_addr *addr = p;
-
-	switch (form) {
-	case FORM_U8:
-		*to = *(const uint8_t *)p;
-		return to + 1;
-	case FORM_U16:
-		return put_u16(to, *(const uint16_t *)p);
-	case FORM_U32:
-		return put_u32(to, *(const uint32_t *)p);
-	case FORM_U64:
-		return put_u64(to, *(const uint64_t *)p);
-	case FORM_ADDR:
-		return put_u64(put_u64(to, addr->hi), addr->lo);
-	case FORM_STR8:
-		if (s->n > UINT8_MAX || has_nul(s))
-			return NULL;
-		*to = (uint8_t)s->n;
-		return put_bytes(to + 1, s);
-	case FORM_STR16: /* only .text: its length was looked at before */
-		return put_bytes(put_u16(to, (uint16_t)s->n), s);
-	}
-	return NULL;
+	return s->n <= UINT8_MAX && !has_nul(s);
 }
+
+#define U8(member)  *p++ = msg->member;
+#define U16(member) ipsp_store_u16(p, msg->member), p += 2;
+#define U32(member) ipsp_store_u32(p, msg->member), p += 4;
+#define I32(member) ipsp_store_u32(p, (uint32_t)msg->member), p += 4;
+#define U64(member) ipsp_store_u64(p, msg->member), p += 8;
+#define ADDR(member)                                                                               \
+	ipsp_store_u64(p, msg->member.hi), ipsp_store_u64(p + 8, msg->member.lo), p += 16;
+#define STR8(member)                                                                               \
+	if (!str8_ok(&msg->member))                                                                \
+		return NULL;                                                                       \
+	*p++ = (uint8_t)msg->member.n;                                                             \
+	p = put_text(p, &msg->member);
+#define STR16(member)                                                                              \
+	ipsp_store_u16(p, (uint16_t)msg->member.n), p += 2;                                        \
+	p = put_text(p, &msg->member); /* how long it may be was looked at before */
+#define FRAME(name, fields)                                                                        \
+	case IPSP_CTL_##name:                                                                      \
+		fields break;
+
+/* The body of @msg; its end, or NULL: there is a text that can't be written, or no such type. */
+static inline uint8_t *put_body(uint8_t *p, const struct ipsp_ctl_msg *msg)
+{
+	switch (msg->type) {
+		FRAMES(FRAME)
+	default:
+		return NULL;
+	}
+	return p;
+}
+
+#undef U8
+#undef U16
+#undef U32
+#undef I32
+#undef U64
+#undef ADDR
+#undef STR8
+#undef STR16
 
 int ipsp_ctl_put(struct ipsp_buf *buf, const struct ipsp_ctl_msg *msg)
 {
 	uint8_t *frame, *p;
 
-	if ((unsigned)msg->type >= IPSP_CTL_TYPES || layouts[msg->type][0] == END ||
-	    msg->text.n > IPSP_CTL_TEXT_MAX)
+	if (msg->text.n > IPSP_CTL_TEXT_MAX)
 		return IPSP_ERR_INVALID;
-	frame = ipsp_buf_room(buf, ROOM + msg->text.n);
+	frame = ipsp_buf_room(buf, FIXED_MAX + STR8S_MAX * UINT8_MAX + msg->text.n);
 	if (!frame) {
 		buf->failed = false; /* what was in it before is whole */
 		return IPSP_ERR_NOMEM;
 	}
-	p = frame + IPSP_CTL_HEAD;
-	*p++ = (uint8_t)msg->type;
-	for (const uint8_t *f = layouts[msg->type]; *f != END; f++) {
-		p = put_field(p, fields[*f].form, (const char *)msg + fields[*f].offset);
-		if (!p)
-			return IPSP_ERR_INVALID;
-	}
-	put_u32(frame, (uint32_t)(p - frame - IPSP_CTL_HEAD));
+	frame[IPSP_CTL_HEAD] = (uint8_t)msg->type;
+	p = put_body(frame + IPSP_CTL_HEAD + 1, msg);
+	if (!p)
+		return IPSP_ERR_INVALID;
+	ipsp_store_u32(frame, (uint32_t)(p - frame - IPSP_CTL_HEAD));
 	buf->len += (size_t)(p - frame);
 	return 0;
 }
 
 /* ---------------------------------------------------------------- reading */
 
-static inline uint16_t get_u16(const uint8_t *p)
+/* A text whose length stands before it; its end, or NULL. */
+static inline const uint8_t *get_text(const uint8_t *p, const uint8_t *end, size_t n,
+				      struct ipsp_ctl_str *s)
 {
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be16toh(v);
-}
-
-static inline uint32_t get_u32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
-static inline uint64_t get_u64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
-
-/* The bytes that every field of a form has: those of a text's length, or all. */
-static const uint8_t fixed[] = {[FORM_U8] = 1,	  [FORM_U16] = 2,  [FORM_U32] = 4,  [FORM_U64] = 8,
-				[FORM_ADDR] = 16, [FORM_STR8] = 1, [FORM_STR16] = 2};
-
-/* Reads one field of what lies between @p and @end; where it ended, NULL when that is too short. */
-static inline const uint8_t *get_field(const uint8_t *p, const uint8_t *end, enum form form,
-				       void *to)
-{
-	struct ipsp_ctl_str *s = to;
-	struct ipsp_addr *addr = to;
-
-	if ((size_t)(end - p) < fixed[form])
+	if ((size_t)(end - p) < n)
 		return NULL;
-	switch (form) {
-	case FORM_U8:
-		*(uint8_t *)to = *p;
-		return p + 1;
-	case FORM_U16:
-		*(uint16_t *)to = get_u16(p);
-		return p + 2;
-	case FORM_U32:
-		*(uint32_t *)to = get_u32(p);
-		return p + 4;
-	case FORM_U64:
-		*(uint64_t *)to = get_u64(p);
-		return p + 8;
-	case FORM_ADDR:
-		addr->hi = get_u64(p);
-		addr->lo = get_u64(p + 8);
-		return p + 16;
-	case FORM_STR8:
-		*s = (struct ipsp_ctl_str){(const char *)p + 1, *p};
-		break;
-	case FORM_STR16:
-		*s = (struct ipsp_ctl_str){(const char *)p + 2, get_u16(p)};
-		break;
+	*s = (struct ipsp_ctl_str){(const char *)p, n};
+	return p + n;
+}
+
+#define NEED(n)                                                                                    \
+	if ((size_t)(end - p) < (n))                                                               \
+		return NULL;
+#define U8(member)  NEED(1) msg->member = *p++;
+#define U16(member) NEED(2) msg->member = ipsp_load_u16(p), p += 2;
+#define U32(member) NEED(4) msg->member = ipsp_load_u32(p), p += 4;
+#define I32(member) NEED(4) msg->member = (int32_t)ipsp_load_u32(p), p += 4;
+#define U64(member) NEED(8) msg->member = ipsp_load_u64(p), p += 8;
+#define ADDR(member)                                                                               \
+	NEED(16)                                                                                   \
+	msg->member.hi = ipsp_load_u64(p), msg->member.lo = ipsp_load_u64(p + 8), p += 16;
+#define STR8(member)                                                                               \
+	NEED(1)                                                                                    \
+	p = get_text(p + 1, end, *p, &msg->member);                                                \
+	if (!p || has_nul(&msg->member))                                                           \
+		return NULL;
+#define STR16(member)                                                                              \
+	NEED(2)                                                                                    \
+	p = get_text(p + 2, end, ipsp_load_u16(p), &msg->member);                                  \
+	if (!p)                                                                                    \
+		return NULL;
+
+/* Where the fields of @msg->type end; NULL: the body ends before. */
+static inline const uint8_t *get_body(const uint8_t *p, const uint8_t *end,
+				      struct ipsp_ctl_msg *msg)
+{
+	switch (msg->type) {
+		FRAMES(FRAME)
+	default:
+		return NULL;
 	}
-	p += fixed[form];
-	if ((size_t)(end - p) < s->n || (form == FORM_STR8 && has_nul(s)))
-		return NULL;
-	return p + s->n;
+	return p;
+}
+
+static bool is_known(uint8_t type)
+{
+#define KNOWN(name, fields) [IPSP_CTL_##name] = true,
+	static const bool known[IPSP_CTL_TYPES] = {FRAMES(KNOWN)};
+#undef KNOWN
+
+	return type < IPSP_CTL_TYPES && known[type];
 }
 
 /* 1, 0 for a type that is not known, IPSP_ERR_FORMAT */
@@ -259,15 +172,10 @@ static int get_frame(const uint8_t *p, const uint8_t *end, struct ipsp_ctl_msg *
 {
 	uint8_t type = *p++;
 
-	if (type >= IPSP_CTL_TYPES || layouts[type][0] == END)
+	if (!is_known(type))
 		return 0;
 	*msg = (struct ipsp_ctl_msg){.type = (enum ipsp_ctl_type)type};
-	for (const uint8_t *f = layouts[type]; *f != END; f++) {
-		p = get_field(p, end, fields[*f].form, (char *)msg + fields[*f].offset);
-		if (!p)
-			return IPSP_ERR_FORMAT;
-	}
-	return 1;
+	return get_body(p, end, msg) ? 1 : IPSP_ERR_FORMAT;
 }
 
 int ipsp_ctl_next(const uint8_t *bytes, size_t n, size_t *used, struct ipsp_ctl_msg *msg)
@@ -275,7 +183,7 @@ int ipsp_ctl_next(const uint8_t *bytes, size_t n, size_t *used, struct ipsp_ctl_
 	*used = 0;
 	while (n - *used >= IPSP_CTL_HEAD) {
 		const uint8_t *frame = bytes + *used + IPSP_CTL_HEAD;
-		size_t length = get_u32(bytes + *used);
+		size_t length = ipsp_load_u32(bytes + *used);
 		int got;
 
 		if (length == 0 || length > IPSP_CTL_FRAME_MAX)

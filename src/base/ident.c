@@ -1,4 +1,5 @@
 #include "base/ident.h"
+#include <string.h>
 
 static bool is_tail(unsigned char c)
 {
@@ -43,12 +44,36 @@ static size_t utf8_len(const unsigned char *s, size_t n)
 	return len;
 }
 
+/* How many characters at @p, of @n, are plain ASCII: most names are nothing else. */
+static size_t plain(const unsigned char *p, size_t n)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+	size_t at = 0;
+
+	for (; n - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+		uint64_t eight, del;
+
+		memcpy(&eight, p + at, sizeof(eight));
+		del = eight ^ ones * 0x7f; /* a byte that is DEL is 0 there */
+		/* a top bit stays where a byte has it, is below 0x20, or is DEL; where a lower byte
+		 * borrows, that one has stayed already */
+		if ((eight | (eight - ones * 0x20) | (del - ones)) & tops)
+			break;
+	}
+	while (at < n && p[at] >= 0x20 && p[at] < 0x7f)
+		at++;
+	return at;
+}
+
 bool ipsp_text_ok(const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
 
 	if (n > IPSP_NAME_BYTES)
 		return false;
+	const size_t first = plain(p, n);
+	p += first;
+	n -= first;
 	for (size_t len; n > 0; p += len, n -= len) {
 		if (p[0] < 0x20 || p[0] == 0x7f)
 			return false;

@@ -41,6 +41,29 @@ const char *ipspd_client_words(struct ipspd_client *client)
 	return words;
 }
 
+void ipspd_client_due(struct ipspd_client *client)
+{
+	struct ipspd_ctl *ctl = client->ctl;
+
+	if (client->due_at)
+		return;
+	client->due_next = ctl->due;
+	if (ctl->due)
+		ctl->due->due_at = &client->due_next;
+	client->due_at = &ctl->due;
+	ctl->due = client;
+}
+
+static void not_due(struct ipspd_client *client)
+{
+	if (!client->due_at)
+		return;
+	*client->due_at = client->due_next;
+	if (client->due_next)
+		client->due_next->due_at = client->due_at;
+	client->due_at = NULL;
+}
+
 static void client_free(struct ipspd_client *client)
 {
 	if (client->readable)
@@ -57,6 +80,7 @@ static void client_close(struct ipspd_client *client)
 {
 	struct ipspd_ctl *ctl = client->ctl;
 
+	not_due(client);
 	ipspd_client_detach(client);
 	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = NULL;
 	if (ctl->n_clients-- == IPSPD_CTL_CLIENTS)
@@ -66,6 +90,7 @@ static void client_close(struct ipspd_client *client)
 
 void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
+	ipspd_client_due(client);
 	/* Memory that ran out leaves a hole in the stream, of which no client could make sense. */
 	if (!client->closing && ipsp_ctl_put(&client->out, msg) != 0) {
 		ipspd_log(IPSP_LOG_ERROR, "control: no memory for a client; closing it");
@@ -139,6 +164,7 @@ static void client_flush(struct ipspd_client *client)
 {
 	if (!client->closing && client->jobs)
 		ipspd_jobs_work(client, SLICE);
+	not_due(client);
 	if (!client_write(client) || client->closing) {
 		client_close(client);
 		return;
@@ -152,13 +178,13 @@ static void client_flush(struct ipspd_client *client)
 	if (ipspd_client_pending(client) > 0)
 		event_add(client->writable, NULL);
 	else if (client->jobs)
-		ipspd_wake(client->ctl->daemon); /* the next slice has a turn of its own */
+		ipspd_client_due(client); /* the next slice has a turn of its own */
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	client_flush(arg);
+	ipspd_client_due(arg); /* a turn follows */
 }
 
 /* Serves every whole frame and keeps the beginning of the next. */
@@ -433,13 +459,14 @@ void ipspd_ctl_free(struct ipspd_ctl *ctl)
 
 void ipspd_ctl_flush(struct ipspd_ctl *ctl)
 {
-	size_t left = ctl->n_clients;
+	struct ipspd_client *now = ctl->due; /* those who become due meanwhile have the next turn */
 
 	ctl->conf_of = NULL; /* good for one turn */
-	for (size_t i = 0; i < IPSPD_CTL_CLIENTS && left > 0; i++) {
-		if (!ctl->clients[i])
-			continue;
-		left--;
-		client_flush(ctl->clients[i]);
-	}
+	ctl->due = NULL;
+	if (now)
+		now->due_at = &now;
+	while (now)
+		client_flush(now); /* takes it off */
+	if (ctl->due)
+		ipspd_wake(ctl->daemon);
 }

@@ -40,6 +40,7 @@ struct ipspd_client {
 	struct ipsp_buf in;	/* the beginning of a frame whose rest has not come */
 	struct ipsp_buf out;	/* to be written, from .written on */
 	size_t written;
+	struct ipspd_client *due_next, **due_at; /* ctl's list; due_at NULL: not on it */
 	struct ipspd_job *jobs, **jobs_end;
 	unsigned n_jobs;
 };
@@ -61,6 +62,7 @@ struct ipspd_ctl {
 	struct event *retry; /* accepting again, after the system had no descriptor left */
 	struct ipspd_client *clients[IPSPD_CTL_CLIENTS];
 	size_t n_clients;
+	struct ipspd_client *due;  /* those for whom the end of the turn has something to do */
 	uint64_t n_tokens, n_keys; /* made so far */
 	struct ipspd_op ops[IPSPD_CTL_OPS];
 	size_t next_op;
@@ -76,6 +78,8 @@ void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *ms
 void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const char *text);
 /* A JSON text, in as many frames as it needs. */
 void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text, size_t n);
+/* It has something to be written, or a job: the end of the turn looks at it. */
+void ipspd_client_due(struct ipspd_client *client);
 /* Says why, and stops reading; the end of the turn closes it. */
 void ipspd_client_dismiss(struct ipspd_client *client, int err, const char *text);
 /* Who it is, for the log; good until the next call. */

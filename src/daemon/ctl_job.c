@@ -31,6 +31,7 @@ void ipspd_job_queue(struct ipspd_client *client, const struct ipsp_ctl_msg *msg
 	*client->jobs_end = job;
 	client->jobs_end = &job->next;
 	client->n_jobs++;
+	ipspd_client_due(client);
 }
 
 #define VISITS 8192 /* sessions that one slice looks at: some milliseconds */

@@ -21,7 +21,7 @@ trap 'rm -f "$faults"' EXIT
 allowed='mem(cpy|move|set|cmp|chr|rchr)|mempcpy|memmem
 str(len|nlen|cmp|ncmp|chr|rchr|str|cpy|ncpy|dup|ndup|spn|cspn|tol|toll|toul|toull|pbrk)
 (v)?snprintf|malloc|calloc|realloc|reallocarray|free|abort|qsort|bsearch|isalnum|isdigit|isspace|__ctype_b_loc
-__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_
+__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__cpu_(model|indicator_init)
 __isoc99_sscanf|__isoc23_strto(l|ll|ul|ull)
 __(memcpy|memmove|memset|mempcpy|strcpy|strncpy|strcat|strncat|snprintf|vsnprintf)_chk'
 addr_only='inet_pton|inet_ntop'             # text of addresses, in base/addr.c alone
