@@ -70,7 +70,7 @@ static inline bool str8_ok(const struct ipsp_ctl_str *s)
 	p = put_text(p, &msg->member); /* how long it may be was looked at before */
 #define FRAME(name, fields)                                                                        \
 	case IPSP_CTL_##name:                                                                      \
-		fields break;
+		fields break; /* NOLINT(bugprone-macro-parentheses): statements */
 
 /* The body of @msg; its end, or NULL: there is a text that can't be written, or no such type. */
 static inline uint8_t *put_body(uint8_t *p, const struct ipsp_ctl_msg *msg)

@@ -16,6 +16,7 @@
 struct ipsp_ident { /* borrows both texts; neither needs a NUL */
 	const char *subscriber, *session;
 	uint8_t n_subscriber, n_session;
+	uint64_t hash; /* made once for all who look for it, see core/bind.h; 0: not made */
 };
 
 /* True for valid UTF-8 (RFC 3629) of at most IPSP_NAME_BYTES bytes and no control character (C0,

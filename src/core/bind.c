@@ -101,7 +101,7 @@ static struct ipsp_ident ident_of(const struct slot *slot)
 	const char *text = text_of(slot);
 
 	return (struct ipsp_ident){text, text + slot->n_subscriber, slot->n_subscriber,
-				   slot->n_session};
+				   slot->n_session, 0};
 }
 
 static bool text_equal(const char *a, size_t n_a, const char *b, size_t n_b)
@@ -186,30 +186,27 @@ static void slot_give(struct ipsp_binds *binds, uint32_t number)
 	binds->unused = number;
 }
 
-/* Fills @slot from @bind, texts copied; false: no memory. */
+/* Fills @slot from @bind, texts copied; false: no memory, and @slot is as it was. */
 static bool slot_fill(struct slot *slot, const struct ipsp_bind *bind)
 {
-	size_t n_subscriber = bind->ident.n_subscriber, n_session = bind->ident.n_session;
-	bool is_far = n_subscriber + n_session > INLINE_TEXT;
-	char *text = is_far ? (char *)malloc(n_subscriber + n_session) : NULL;
+	const size_t n_subscriber = bind->ident.n_subscriber, n_session = bind->ident.n_session;
+	const bool is_far = n_subscriber + n_session > INLINE_TEXT;
+	char *text = slot->near;
 
-	if (is_far && !text)
+	if (is_far && !(text = (char *)malloc(n_subscriber + n_session)))
 		return false;
-	memset(slot, 0, sizeof(*slot));
-	slot->at = (bind->at < AT_NEVER ? bind->at : AT_NEVER) & AT_NEVER;
-	slot->ha = bind->ha;
-	slot->index = bind->index & 0x3ffffffu;
-	slot->pool = bind->pool & 0x3ffu;
-	slot->kind = (unsigned)bind->kind & 3;
-	slot->flags = bind->flags & 7u;
-	slot->is_far = is_far;
-	slot->n_subscriber = bind->ident.n_subscriber;
-	slot->n_session = bind->ident.n_session;
+	*slot = (struct slot){.at = (bind->at < AT_NEVER ? bind->at : AT_NEVER) & AT_NEVER,
+			      .ha = bind->ha,
+			      .index = bind->index & 0x3ffffffu,
+			      .pool = bind->pool & 0x3ffu,
+			      .kind = (unsigned)bind->kind & 3,
+			      .flags = bind->flags & 7u,
+			      .is_far = is_far,
+			      .n_subscriber = bind->ident.n_subscriber,
+			      .n_session = bind->ident.n_session};
 	if (is_far) {
 		slot->far.text = text;
 		slot->far.prev = slot->far.next = IPSP_NO_BIND;
-	} else {
-		text = slot->near;
 	}
 	if (n_subscriber)
 		memcpy(text, bind->ident.subscriber, n_subscriber);
@@ -228,6 +225,8 @@ static uint64_t hash_of(const struct ipsp_binds *binds, enum ipsp_bind_kind kind
 	size_t n = 0;
 	uint64_t hash;
 
+	if (kind == IPSP_BIND_SESSION && ident->hash != 0)
+		return ident->hash;
 	text[n++] = (uint8_t)kind;
 	text[n++] = ident->n_subscriber; /* "ab","c" is not "a","bc" */
 	if (ident->n_subscriber)
@@ -591,6 +590,12 @@ bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_b
 		.ident = ident_of(slot),
 	};
 	return true;
+}
+
+void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident)
+{
+	ident->hash = hash_of(binds, IPSP_BIND_SESSION, ident);
+	__builtin_prefetch(&binds->now.entries[home_of(&binds->now, ident->hash)], 1);
 }
 
 uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident)

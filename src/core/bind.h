@@ -55,6 +55,12 @@ bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind,
 void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags);
 void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
 
+/*
+ * Makes the hash of a session, which the calls below otherwise make each for itself, and has the
+ * place in the index in the cache when they come. The hash is good for as long as the key is the
+ * same.
+ */
+void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident);
 uint32_t ipsp_binds_session(const struct ipsp_binds *binds,
 			    const struct ipsp_ident *ident); /* IPSP_NO_BIND: none */
 /* The KEPT ones of a subscriber, one after the other: start with IPSP_NO_BIND, ends with it. @after

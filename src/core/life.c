@@ -37,13 +37,10 @@ static void free_pools(struct ipsp_node *n)
 
 int ipsp_node_build_pools(struct ipsp_node *n)
 {
-	uint8_t key[16];
-
 	free_pools(n);
-	ipsp_rng_bytes(&n->rng, key, sizeof key);
 	n->pools = calloc(n->conf.n_pools ? n->conf.n_pools : 1, sizeof(struct ipsp_pool *));
 	n->order = ipsp_order_new(&n->conf);
-	n->binds = ipsp_binds_new(key);
+	n->binds = ipsp_binds_new(n->hash_key);
 	if (!n->pools || !n->order || !n->binds)
 		return IPSP_ERR_NOMEM;
 	for (uint32_t p = 0; p < n->conf.n_pools; p++) {
@@ -73,6 +70,7 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at =
 		IPSP_NEVER;
 	n->takeover_at = n->p6_sent_at = IPSP_NEVER;
+	ipsp_rng_bytes(&n->rng, n->hash_key, sizeof n->hash_key);
 	ipsp_rng_bytes(&n->rng, &n->peer.number, sizeof n->peer.number);
 	n->peer.number = (n->peer.number & 0x3fffffff) + 1;
 	n->peer.first_number = n->peer.echoed = n->peer.number;

@@ -205,6 +205,12 @@ static bool changes_facts(enum ipsp_event_type type)
 	       type == IPSP_EV_HOOK || type == IPSP_EV_CONF;
 }
 
+void ipsp_node_foresee(const struct ipsp_node *n, struct ipsp_event *ev)
+{
+	if (ev->type == IPSP_EV_REQUEST)
+		ipsp_binds_foresee(n->binds, &ev->ident);
+}
+
 void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms now,
 		    struct ipsp_actions *act)
 {

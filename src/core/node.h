@@ -207,6 +207,12 @@ void ipsp_node_step(struct ipsp_node *node, const struct ipsp_event *ev, ipsp_ms
 		    struct ipsp_actions *act);
 
 /*
+ * Before the step of @ev, some steps ahead: has what it will look for in the cache when it comes.
+ * Nothing depends on it but the time that the step takes.
+ */
+void ipsp_node_foresee(const struct ipsp_node *node, struct ipsp_event *ev);
+
+/*
  * After the records of a turn are written, before its outs: has the lease that they rest on run out
  * meanwhile (a write that blocked)? Then the new assignments among @act's answers become
  * IPSP_ERR_LOCKED, and are undone in the next step. Cheap; call it for every turn.

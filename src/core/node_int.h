@@ -220,6 +220,7 @@ struct ipsp_node {
 	uint32_t n_built;
 	struct ipsp_order *order;
 	struct ipsp_binds *binds;
+	uint8_t hash_key[16]; /* of the binds, whenever they are made anew */
 	uint32_t used;	      /* sessions on dynamic addresses */
 	uint32_t n_duplicate; /* ... which the owner of the address told us to drop */
 
@@ -298,9 +299,8 @@ static inline bool ipsp_is_static(const struct ipsp_node *n, uint16_t pool)
 
 /* out.c */
 void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
-void ipsp_out_defer(struct ipsp_node *n,
-		    const struct ipsp_out *out); /* an answer that waits for the flush of what was
-						    recorded so far */
+/* one that waits for the flush of what was recorded so far; NULL: no memory */
+struct ipsp_out *ipsp_out_defer(struct ipsp_node *n, enum ipsp_out_type type);
 void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at);
 struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type);

@@ -110,22 +110,23 @@ void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ..
 
 /* --------------------------------------------------------------- answers that wait for a flush */
 
-void ipsp_out_defer(struct ipsp_node *n, const struct ipsp_out *out)
+struct ipsp_out *ipsp_out_defer(struct ipsp_node *n, enum ipsp_out_type type)
 {
 	if (n->n_deferred == n->cap_deferred) {
 		uint32_t cap = n->cap_deferred ? n->cap_deferred * 2 : 64;
 		struct ipsp_out *d = realloc(n->deferred, cap * sizeof *d);
 		if (!d) {
 			n->act->failed = true;
-			return;
+			return NULL;
 		}
 		n->deferred = d;
 		n->cap_deferred = cap;
 	}
-	n->deferred[n->n_deferred] = *out;
-	n->deferred[n->n_deferred++].seq = n->seq;
+	struct ipsp_out *out = &n->deferred[n->n_deferred++];
+	*out = (struct ipsp_out){.type = type, .pool = IPSP_NO_POOL, .seq = n->seq};
 	n->act->want_flush = true;
 	n->stats.flushes_waited++;
+	return out;
 }
 
 /* The session at @at ends before its answer has gone: the answer must not give it. */

@@ -57,21 +57,40 @@ void ipsp_rec_put_place(struct ipsp_buf *b, struct ipsp_place at)
 
 /* --------------------------------------------------------------- sessions and timers */
 
+/* The one that each session makes; room is looked for once, for all of it. */
+static void put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
+		     const struct ipsp_ident *ident)
+{
+	const size_t len = 11u + ident->n_subscriber + ident->n_session;
+	uint8_t *p = ipsp_buf_room(b, 2 + len);
+
+	if (!p)
+		return;
+	ipsp_store_u16(p, (uint16_t)len);
+	p[2] = IPSP_REC_TAKE;
+	ipsp_store_u16(p + 3, at.pool);
+	ipsp_store_u32(p + 5, at.index);
+	ipsp_store_u16(p + 9, ha);
+	p[11] = ident->n_subscriber;
+	memcpy(p + 12, ident->subscriber, ident->n_subscriber);
+	p += 12 + ident->n_subscriber;
+	*p = ident->n_session;
+	if (ident->n_session > 0)
+		memcpy(p + 1, ident->session, ident->n_session);
+	b->len += 2 + len;
+}
+
 uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 		       const struct ipsp_ident *ident)
 {
 	uint32_t bind = ipsp_effect_take(n, at, ha, ident);
-	size_t start;
-	struct ipsp_buf *b = bind == IPSP_NO_BIND ? NULL : ipsp_rec_live(n, IPSP_REC_TAKE, &start);
 
-	if (bind == IPSP_NO_BIND && n->act)
-		n->act->failed = true;
-	if (b) {
-		ipsp_rec_put_place(b, at);
-		ipsp_buf_put_u16(b, ha);
-		ipsp_buf_put_str8(b, ident->subscriber, ident->n_subscriber);
-		ipsp_buf_put_str8(b, ident->session, ident->n_session);
-		ipsp_rec_made(n, start);
+	if (bind == IPSP_NO_BIND) {
+		if (n->act)
+			n->act->failed = true;
+	} else if (!n->replaying) {
+		put_take(&n->act->recs, at, ha, ident);
+		n->act->rec_seq = ++n->seq;
 	}
 	return bind;
 }

@@ -98,26 +98,25 @@ struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
 static void answer(struct ipsp_node *n, uint64_t token, uint64_t id, int err, struct ipsp_place at,
 		   bool fresh)
 {
-	struct ipsp_out o = {.type = IPSP_OUT_ANSWER,
-			     .token = token,
-			     .id = id,
-			     .err = err,
-			     .pool = IPSP_NO_POOL};
-
-	if (err) {
-		n->stats.requests_refused++;
-	} else {
-		o.addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
-		o.pool = at.pool;
-		o.index = at.index;
-		o.plen = n->conf.pools[at.pool].plen;
-		o.fresh = fresh;
-	}
 	bool power = ipsp_psp(n)->enabled && ipsp_psp(n)->durability == IPSP_DURABLE_POWER;
-	if (!err && power && (fresh || ipsp_out_deferred(n, at)))
-		ipsp_out_defer(n, &o);
-	else
-		ipsp_out_copy(n, &o);
+	struct ipsp_out *o = !err && power && (fresh || ipsp_out_deferred(n, at))
+				     ? ipsp_out_defer(n, IPSP_OUT_ANSWER)
+				     : ipsp_out_add(n, IPSP_OUT_ANSWER);
+
+	if (err)
+		n->stats.requests_refused++;
+	if (!o)
+		return;
+	o->token = token;
+	o->id = id;
+	o->err = err;
+	if (err)
+		return;
+	o->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+	o->pool = at.pool;
+	o->index = at.index;
+	o->plen = n->conf.pools[at.pool].plen;
+	o->fresh = fresh;
 }
 
 /* --------------------------------------------------------------- requests of our HAs */

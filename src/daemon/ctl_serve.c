@@ -189,20 +189,20 @@ void ipspd_ctl_forget(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx)
 /* ---------------------------------------------------------------- sessions */
 
 /* Who asks the node: an HA under its own token and id, an operator under the key of an op. */
-static bool asker(struct ipspd_client *client, uint64_t id, bool is_request, struct ipsp_event *ev)
+static bool asker(struct ipspd_client *client, uint64_t id, bool is_request, uint64_t *node_token,
+		  uint64_t *node_id)
 {
 	struct ipspd_op *op;
 
-	if (client->ha[0]) {
-		ev->token = client->token;
-		ev->id = id;
+	*node_token = client->ha[0] ? client->token : 0;
+	*node_id = id;
+	if (client->ha[0])
 		return true;
-	}
 	op = op_new(client, id, client->ctx);
 	if (!op)
 		return false;
 	op->is_request = is_request;
-	ev->id = op->key;
+	*node_id = op->key;
 	return true;
 }
 
@@ -214,24 +214,24 @@ static void refuse_request(struct ipspd_client *client, uint64_t id, int err)
 
 static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
+	const struct ipsp_ident ident = {msg->subscriber.p, msg->session.p,
+					 (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n, 0};
 	char pool[256], group[256];
-	struct ipsp_event ev = {.type = IPSP_EV_REQUEST, .addr = msg->addr};
+	uint64_t token, id;
 
-	if (!client->ctx || msg->subscriber.n == 0 ||
-	    !ipsp_text_ok(msg->subscriber.p, msg->subscriber.n) ||
-	    !ipsp_text_ok(msg->session.p, msg->session.n)) {
+	if (!client->ctx || ident.n_subscriber == 0 ||
+	    !ipsp_text_ok(ident.subscriber, ident.n_subscriber) ||
+	    !ipsp_text_ok(ident.session, ident.n_session)) {
 		refuse_request(client, msg->id, IPSP_ERR_INVALID);
 		return;
 	}
-	if (!asker(client, msg->id, true, &ev)) {
+	if (!asker(client, msg->id, true, &token, &id)) {
 		refuse_request(client, msg->id, IPSP_ERR_OVERLOADED);
 		return;
 	}
-	ev.ident = (struct ipsp_ident){msg->subscriber.p, msg->session.p,
-				       (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n};
-	ev.pool = msg->pool.n > 0 ? ipspd_ctl_copy(pool, &msg->pool) : NULL;
-	ev.group = msg->group.n > 0 ? ipspd_ctl_copy(group, &msg->group) : NULL;
-	ipspd_post(client->ctx, &ev);
+	ipspd_post_request(client->ctx, token, id, msg->addr, &ident,
+			   msg->pool.n > 0 ? ipspd_ctl_copy(pool, &msg->pool) : NULL,
+			   msg->group.n > 0 ? ipspd_ctl_copy(group, &msg->group) : NULL);
 }
 
 static void serve_release(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
@@ -240,7 +240,7 @@ static void serve_release(struct ipspd_client *client, const struct ipsp_ctl_msg
 
 	if (!client->ctx)
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");
-	else if (!asker(client, msg->id, false, &ev))
+	else if (!asker(client, msg->id, false, &ev.token, &ev.id))
 		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED, "");
 	else
 		ipspd_post(client->ctx, &ev);

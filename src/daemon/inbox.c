@@ -26,24 +26,32 @@ static struct ipspd_chunk *next_chunk(struct ipspd_inbox *inbox, size_t n)
 	return inbox->chunk = chunk;
 }
 
-/* @n bytes and a NUL behind them; NULL: no memory. */
-static const void *keep(struct ipspd_inbox *inbox, const void *p, size_t n)
+void *ipspd_inbox_room(struct ipspd_inbox *inbox, size_t n)
 {
 	struct ipspd_chunk *chunk = inbox->chunk;
 
-	if ((!chunk || chunk->cap - chunk->used <= n) && !(chunk = next_chunk(inbox, n + 1)))
+	if ((!chunk || chunk->cap - chunk->used < n) && !(chunk = next_chunk(inbox, n)))
 		return NULL;
 	uint8_t *to = chunk->bytes + chunk->used;
+	chunk->used += n;
+	return to;
+}
+
+const void *ipspd_inbox_keep(struct ipspd_inbox *inbox, const void *p, size_t n)
+{
+	uint8_t *to = ipspd_inbox_room(inbox, n + 1);
+
+	if (!to)
+		return NULL;
 	if (n > 0)
 		memcpy(to, p, n);
 	to[n] = 0;
-	chunk->used += n + 1;
 	return to;
 }
 
 static bool keep_text(struct ipspd_inbox *inbox, const char **text)
 {
-	return !*text || (*text = keep(inbox, *text, strlen(*text)));
+	return !*text || (*text = ipspd_inbox_keep(inbox, *text, strlen(*text)));
 }
 
 static bool keep_conf(struct ipsp_event *ev)
@@ -61,29 +69,48 @@ static bool keep_conf(struct ipsp_event *ev)
 
 static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 {
-	if (ev->bytes && !(ev->bytes = keep(inbox, ev->bytes, ev->n_bytes)))
+	if (ev->bytes && !(ev->bytes = ipspd_inbox_keep(inbox, ev->bytes, ev->n_bytes)))
 		return false;
-	if (ev->ident.subscriber &&
-	    !(ev->ident.subscriber = keep(inbox, ev->ident.subscriber, ev->ident.n_subscriber)))
+	if (ev->ident.subscriber && !(ev->ident.subscriber = ipspd_inbox_keep(
+					      inbox, ev->ident.subscriber, ev->ident.n_subscriber)))
 		return false;
 	if (ev->ident.session &&
-	    !(ev->ident.session = keep(inbox, ev->ident.session, ev->ident.n_session)))
+	    !(ev->ident.session = ipspd_inbox_keep(inbox, ev->ident.session, ev->ident.n_session)))
 		return false;
 	return keep_text(inbox, &ev->ha_name) && keep_text(inbox, &ev->pool) &&
 	       keep_text(inbox, &ev->group) && keep_conf(ev);
 }
 
-bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
+static struct ipsp_event *next_event(struct ipspd_inbox *inbox)
 {
 	if (inbox->n_events == inbox->cap_events) {
 		const size_t cap = inbox->cap_events ? 2 * inbox->cap_events : 64;
 		struct ipsp_event *more = realloc(inbox->events, cap * sizeof(*more));
 		if (!more)
-			return false;
+			return NULL;
 		inbox->events = more;
 		inbox->cap_events = cap;
 	}
-	struct ipsp_event *to = &inbox->events[inbox->n_events];
+	return &inbox->events[inbox->n_events];
+}
+
+struct ipsp_event *ipspd_inbox_add(struct ipspd_inbox *inbox, enum ipsp_event_type type)
+{
+	struct ipsp_event *to = next_event(inbox);
+
+	if (!to)
+		return NULL;
+	*to = (struct ipsp_event){.type = type};
+	inbox->n_events++;
+	return to;
+}
+
+bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
+{
+	struct ipsp_event *to = next_event(inbox);
+
+	if (!to)
+		return false;
 	*to = *ev;
 	if (!keep_all(inbox, to))
 		return false;

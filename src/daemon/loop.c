@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AHEAD  4 /* events whose memory is fetched while another is worked on */
 #define STOP_S 8 /* how long a graceful termination may take; systemd's patience is far longer */
 
 struct ipspd_loop {
@@ -56,12 +57,42 @@ void ipspd_wake(struct ipspd *daemon)
 		daemon->loop->again = true;
 }
 
+static void no_memory(struct ipspd *daemon)
+{
+	ipspd_fail(daemon, "memory ran out: stopping, as nothing can be promised any more");
+}
+
 void ipspd_post(struct ipspd_ctx *ctx, const struct ipsp_event *ev)
 {
 	if (!ipspd_inbox_put(&ctx->inbox, ev))
-		ipspd_fail(ctx->daemon,
-			   "memory ran out: stopping, as nothing can be promised any more");
+		no_memory(ctx->daemon);
 	ipspd_wake(ctx->daemon);
+}
+
+/* One piece of the inbox has both texts of the session. */
+void ipspd_post_request(struct ipspd_ctx *ctx, uint64_t token, uint64_t id, struct ipsp_addr addr,
+			const struct ipsp_ident *ident, const char *pool, const char *group)
+{
+	const size_t n = (size_t)ident->n_subscriber + ident->n_session;
+	struct ipsp_event *ev = ipspd_inbox_add(&ctx->inbox, IPSP_EV_REQUEST);
+	char *text = ev ? ipspd_inbox_room(&ctx->inbox, n) : NULL;
+
+	ipspd_wake(ctx->daemon);
+	if (!text) {
+		no_memory(ctx->daemon);
+		return;
+	}
+	memcpy(text, ident->subscriber, ident->n_subscriber);
+	if (ident->n_session > 0)
+		memcpy(text + ident->n_subscriber, ident->session, ident->n_session);
+	ev->token = token;
+	ev->id = id;
+	ev->addr = addr;
+	ev->ident = (struct ipsp_ident){text, text + ident->n_subscriber, ident->n_subscriber,
+					ident->n_session, 0};
+	if ((pool && !(ev->pool = ipspd_inbox_keep(&ctx->inbox, pool, strlen(pool)))) ||
+	    (group && !(ev->group = ipspd_inbox_keep(&ctx->inbox, group, strlen(group)))))
+		no_memory(ctx->daemon);
 }
 
 static void post_all(struct ipspd *daemon, const struct ipsp_event *ev)
@@ -151,8 +182,12 @@ static void step_events(struct ipspd_ctx *ctx, ipsp_ms now)
 
 	ctx->inbox = ctx->work; /* empty: what is posted from here on is for the next turn */
 	ctx->work = came;
+	for (size_t i = 0; i < AHEAD && i < ctx->work.n_events; i++)
+		ipsp_node_foresee(ctx->node, &ctx->work.events[i]);
 	for (size_t i = 0; i < ctx->work.n_events; i++) {
 		const struct ipsp_event *ev = &ctx->work.events[i];
+		if (i + AHEAD < ctx->work.n_events)
+			ipsp_node_foresee(ctx->node, &ctx->work.events[i + AHEAD]);
 		if (ev->type == IPSP_EV_COMMAND || ev->type == IPSP_EV_CONF)
 			ctx->look = true;
 		ipsp_node_step(ctx->node, ev, now, &ctx->act);

@@ -60,11 +60,13 @@ static void step_request(struct host *h, struct ha *ha, const struct ipc *m, str
 		if (ha->requests[i].id == m->id)
 			ha->requests[i].known = check_knows(h, m->sub, m->sess);
 	}
-	ev->ident = (struct ipsp_ident){sub, sess, (uint8_t)n_sub, (uint8_t)n_sess};
+	ev->ident = (struct ipsp_ident){sub, sess, (uint8_t)n_sub, (uint8_t)n_sess, 0};
 	if (m->pool >= 0)
 		ev->pool = h->conf.pools[h->w->pool_of[m->pool]].name;
 	if (m->group >= 0)
 		ev->group = h->conf.pools[h->w->pool_of[m->group]].group;
+	if (m->id % 2) /* as the daemon does, and as others need not */
+		ipsp_node_foresee(h->node, ev);
 	step(h, ev);
 }
 

@@ -78,7 +78,7 @@ static struct ipsp_addr addr_of(uint32_t pool, uint32_t index)
 
 static struct ipsp_ident ident_of(const char *subscriber)
 {
-	return (struct ipsp_ident){subscriber, "", (uint8_t)strlen(subscriber), 0};
+	return (struct ipsp_ident){subscriber, "", (uint8_t)strlen(subscriber), 0, 0};
 }
 
 static int resolve(const struct world *w, const char *pool, const char *group,

@@ -207,7 +207,8 @@ static const struct ipsp_ident *name_make(struct name *name, uint32_t variety)
 		name->subscriber[n_subscriber - 1 - i] = (char)('a' + rest % 16);
 	for (uint32_t i = 0, rest = n; i < 4 && i < n_session; i++, rest /= 8)
 		name->session[n_session - 1 - i] = (char)('a' + rest % 8);
-	name->ident = (struct ipsp_ident){name->subscriber, name->session, n_subscriber, n_session};
+	name->ident =
+		(struct ipsp_ident){name->subscriber, name->session, n_subscriber, n_session, 0};
 	return &name->ident;
 }
 
@@ -313,7 +314,7 @@ static const struct ipsp_ident *numbered(struct name *name, uint32_t i)
 {
 	int n = snprintf(name->subscriber, sizeof(name->subscriber), "mn-%u@example", i);
 
-	name->ident = (struct ipsp_ident){name->subscriber, "s", (uint8_t)n, 1};
+	name->ident = (struct ipsp_ident){name->subscriber, "s", (uint8_t)n, 1, 0};
 	return &name->ident;
 }
 
@@ -414,7 +415,7 @@ static void test_texts_of_another_binding(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		struct ipsp_binds *binds = ipsp_binds_new(hash_key);
 		struct ipsp_ident ident = {subscribers[i], "session",
-					   (uint8_t)strlen(subscribers[i]), 7};
+					   (uint8_t)strlen(subscribers[i]), 7, 0};
 		struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION, .index = 9, .ident = ident};
 		uint32_t first = ipsp_binds_add(binds, &bind), kept[3];
 
@@ -455,11 +456,37 @@ static void test_no_such_number(void **state)
 	ipsp_binds_free(binds);
 }
 
+/* A session is the same one whether its hash was made before or not; one made before is used. */
+static void test_foreseen(void **state)
+{
+	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
+	struct ipsp_ident plain = {"ab", "c", 2, 1, 0}, foreseen = plain, wrong = plain;
+	struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION};
+
+	(void)state;
+	assert_non_null(binds);
+	ipsp_binds_foresee(binds, &foreseen);
+	assert_true(foreseen.hash != 0);
+	bind.ident = foreseen;
+	assert_int_equal(ipsp_binds_add(binds, &bind), 0);
+	assert_int_equal(ipsp_binds_session(binds, &plain), 0);
+	assert_int_equal(ipsp_binds_session(binds, &foreseen), 0);
+	wrong.hash = ~foreseen.hash;
+	assert_int_equal(ipsp_binds_session(binds, &wrong), IPSP_NO_BIND);
+	ipsp_binds_del(binds, 0);
+	assert_int_equal(ipsp_binds_session(binds, &foreseen), IPSP_NO_BIND);
+	bind.ident = plain;
+	assert_int_equal(ipsp_binds_add(binds, &bind), 0);
+	assert_int_equal(ipsp_binds_session(binds, &foreseen), 0);
+	ipsp_binds_free(binds);
+}
+
 /* "ab" with session "c" is not "a" with session "bc", and a kept one is not a session. */
 static void test_names_are_not_mixed_up(void **state)
 {
 	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
-	struct ipsp_ident ab_c = {"ab", "c", 2, 1}, a_bc = {"a", "bc", 1, 2}, a = {"a", "", 1, 0};
+	struct ipsp_ident ab_c = {"ab", "c", 2, 1, 0}, a_bc = {"a", "bc", 1, 2, 0},
+			  a = {"a", "", 1, 0, 0};
 	struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION, .ident = ab_c};
 
 	(void)state;
@@ -482,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_one_subscriber_with_many),
 		cmocka_unit_test(test_texts_of_another_binding),
 		cmocka_unit_test(test_no_such_number),
+		cmocka_unit_test(test_foreseen),
 		cmocka_unit_test(test_names_are_not_mixed_up),
 	};
 

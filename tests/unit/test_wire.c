@@ -15,7 +15,7 @@ static uint8_t buf[IPSP_PLAIN_MAX];
 static struct ipsp_ident ident(const char *subscriber, const char *session)
 {
 	return (struct ipsp_ident){subscriber, session, (uint8_t)strlen(subscriber),
-				   (uint8_t)strlen(session)};
+				   (uint8_t)strlen(session), 0};
 }
 
 static struct ipsp_msg a_hello(void)
@@ -197,9 +197,9 @@ static void test_request(void **state)
 			 IPSP_ERR_FORMAT);
 
 	memset(name, 'n', sizeof(name)); /* the longest names, and none */
-	msg.u.request.ident = (struct ipsp_ident){name, name, sizeof(name), sizeof(name)};
+	msg.u.request.ident = (struct ipsp_ident){name, name, sizeof(name), sizeof(name), 0};
 	assert_memory_equal(there_and_back(&msg).u.request.ident.session, name, sizeof(name));
-	msg.u.request.ident = (struct ipsp_ident){NULL, NULL, 0, 0};
+	msg.u.request.ident = (struct ipsp_ident){NULL, NULL, 0, 0, 0};
 	assert_int_equal(there_and_back(&msg).u.request.ident.n_subscriber, 0);
 }
 
