@@ -68,11 +68,15 @@ static void snap_bound(const struct ipsp_node *n, struct ipsp_place p, struct ip
 		snap_duplicate(p, recs);
 }
 
+#define RUN_MAX	   4096
+#define SLICE_RUNS 16 /* a walk of some ms at most, also where it finds next to nothing to write   \
+		       */
+
 /* One run of addresses that are alike, and what is bound to them; returns the index behind it. */
 static uint32_t snap_run(const struct ipsp_node *n, uint16_t p, uint32_t i, struct ipsp_buf *recs)
 {
 	const struct ipsp_pool *pool = n->pools[p];
-	uint32_t size = n->conf.pools[p].size, start = i, limit = start + 4096;
+	uint32_t size = n->conf.pools[p].size, start = i, limit = start + RUN_MAX;
 	enum ipsp_own own = ipsp_pool_own(pool, i);
 	uint8_t flags = ipsp_pool_flags(pool, i);
 	size_t at = recs->len;
@@ -109,7 +113,8 @@ bool ipsp_node_snapshot(const struct ipsp_node *n, uint64_t *cursor, size_t max,
 	}
 	uint16_t p = (uint16_t)(*cursor >> 32 & 0x7fff);
 	uint32_t i = (uint32_t)*cursor;
-	while (p < n->conf.n_pools && recs->len - begin < max) {
+	for (int runs = SLICE_RUNS; runs > 0 && p < n->conf.n_pools && recs->len - begin < max;
+	     runs--) {
 		i = snap_run(n, p, i, recs);
 		if (i >= n->conf.pools[p].size) {
 			i = 0;
