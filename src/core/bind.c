@@ -8,7 +8,7 @@
  * hash, and how far the entry is from home, the place that its hash names. Linear probing, always
  * in the order of homes: a search ends at the first entry from a later home and looks at few slots
  * but the right one; a deletion shifts back what follows without a look at any; no tombstones. A
- * table grows by half when it is filled to five sixths, in small steps: some old entries move with
+ * table doubles when it is filled to five sixths, in small steps: some old entries move with
  * each change, so no request waits for a million others. Until all have moved both tables are
  * searched.
  *
@@ -34,7 +34,7 @@
 #define FAR_AWAY       15u /* this or more: ask the hash */
 #define SIZE_MIN       64u
 #define MOVE_STEPS                                                                                 \
-	8u /* for each change; with 5 the old table is empty before the new one is full */
+	4u /* for each change; with 3 the old table is empty before the new one is full */
 #define MOVE_AHEAD 16u /* how far the slots of the next ones to move are fetched in advance */
 
 _Static_assert(IPSP_POOLS_MAX <= 1 << 10, "a slot has 10 bits for the pool");
@@ -389,7 +389,7 @@ static bool index_reserve(struct ipsp_binds *binds)
 {
 	if (binds->n_entries + 1 <= (uint64_t)binds->now.size * 5 / 6)
 		return true;
-	uint32_t size = binds->now.size + binds->now.size / 2;
+	uint32_t size = 2 * binds->now.size;
 	uint32_t *entries = (uint32_t *)calloc(size, sizeof(*entries));
 	if (!entries)
 		return false;

@@ -9,9 +9,10 @@
  * 32-bit slots with a keyed hash (SipHash-2-4, RFC-less; libsodium crypto_shorthash), so that
  * nobody outside can choose collisions.
  *
- * Memory: at most 44 bytes a binding with its index slot; where subscriber and session have more
- * than 16 bytes together, a block for them. At most 2^26 - 2 bindings. Times have 48 bits, which is
- * 8,900 years. No call waits for the growth of the index: that goes on in small parts.
+ * Memory: at most 42 bytes a binding with its index slot, 47 while the index grows; where
+ * subscriber and session have more than 16 bytes together, a block for them. At most 2^26 - 2
+ * bindings. Times have 48 bits, which is 8,900 years. No call waits for the growth of the index:
+ * that goes on in small parts.
  */
 #ifndef IPSP_CORE_BIND_H
 #define IPSP_CORE_BIND_H

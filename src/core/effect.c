@@ -34,8 +34,12 @@ void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
 uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 			  const struct ipsp_ident *ident)
 {
+	struct ipsp_ident known = *ident;
+
+	if (known.hash == 0)
+		ipsp_binds_foresee(n->binds, &known);
 	ipsp_effect_clear(n, at);
-	uint32_t old = ipsp_binds_session(n->binds, ident);
+	uint32_t old = ipsp_binds_session(n->binds, &known);
 	if (old !=
 	    IPSP_NO_BIND) { /* only between the slices of a snapshot: one session, one address */
 		struct ipsp_bind b;
@@ -47,7 +51,7 @@ uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha
 			      .ha = ha,
 			      .index = at.index,
 			      .at = n->now,
-			      .ident = *ident};
+			      .ident = known};
 	uint32_t bind = ipsp_binds_add(n->binds, &b);
 	if (bind == IPSP_NO_BIND)
 		return bind;

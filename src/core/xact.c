@@ -230,6 +230,7 @@ static bool retry_one(struct ipsp_node *n, uint32_t slot, int refusal)
 	struct ipsp_xact *x = &n->xacts.slots[slot];
 	struct ipsp_ident ident = ipsp_xact_ident(x);
 	struct ipsp_place at = {IPSP_NO_POOL, 0};
+	ipsp_binds_foresee(n->binds, &ident);
 	int how = IPSP_SERVED_FRESH;
 	int err = ipsp_serve(n, x->ha, &ident, &x->ask, &at, &how);
 
