@@ -33,9 +33,8 @@
 #define DISTANCE_SHIFT 28
 #define FAR_AWAY       15u /* this or more: ask the hash */
 #define SIZE_MIN       64u
-#define MOVE_STEPS                                                                                 \
-	4u /* for each change; with 3 the old table is empty before the new one is full */
-#define MOVE_AHEAD 16u /* how far the slots of the next ones to move are fetched in advance */
+#define MOVE_STEPS     4u  /* for each change; with 3 the old table is empty in time */
+#define MOVE_AHEAD     16u /* how far the slots of the next ones to move are fetched in advance */
 
 _Static_assert(IPSP_POOLS_MAX <= 1 << 10, "a slot has 10 bits for the pool");
 

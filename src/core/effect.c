@@ -35,11 +35,13 @@ uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha
 			  const struct ipsp_ident *ident)
 {
 	struct ipsp_ident known = *ident;
+	uint32_t old = IPSP_NO_BIND;
 
 	if (known.hash == 0)
 		ipsp_binds_foresee(n->binds, &known);
 	ipsp_effect_clear(n, at);
-	uint32_t old = ipsp_binds_session(n->binds, &known);
+	if (n->replaying) /* live, whoever takes has just looked */
+		old = ipsp_binds_session(n->binds, &known);
 	if (old !=
 	    IPSP_NO_BIND) { /* only between the slices of a snapshot: one session, one address */
 		struct ipsp_bind b;

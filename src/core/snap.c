@@ -68,9 +68,9 @@ static void snap_bound(const struct ipsp_node *n, struct ipsp_place p, struct ip
 		snap_duplicate(p, recs);
 }
 
+/* A slice is a walk of some ms at most, also where it finds next to nothing to write. */
 #define RUN_MAX	   4096
-#define SLICE_RUNS 16 /* a walk of some ms at most, also where it finds next to nothing to write   \
-		       */
+#define SLICE_RUNS 16
 
 /* One run of addresses that are alike, and what is bound to them; returns the index behind it. */
 static uint32_t snap_run(const struct ipsp_node *n, uint16_t p, uint32_t i, struct ipsp_buf *recs)

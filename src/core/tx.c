@@ -179,10 +179,12 @@ bool ipsp_link_open(const struct ipsp_node *n)
 
 void ipsp_tx(struct ipsp_node *n)
 {
-	struct packer p = {.n = n};
+	struct packer p;
 
 	if (!ipsp_link_open(n))
 		return;
+	p.n = n; /* the bytes are not set to 0: this is done each turn */
+	p.len = 0;
 	shake(n);
 	if (n->side_seq > n->flushed)
 		return;

@@ -353,12 +353,13 @@ static void log_notes(struct ipspd_ctx *ctx)
 
 static void tell_systemd(struct ipspd *daemon)
 {
-	char line[400] = "";
+	char line[400];
 	size_t n = 0;
 
 	if (!daemon->loop->state_changed)
 		return;
 	daemon->loop->state_changed = false;
+	line[0] = '\0';
 	for (size_t i = 0; i < daemon->n_ctxs && n < sizeof(line) - 1; i++) {
 		struct ipsp_status status;
 		ipsp_node_status(daemon->ctxs[i]->node, ipspd_now(), &status);

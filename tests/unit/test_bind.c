@@ -386,7 +386,7 @@ static void test_one_subscriber_with_many(void **state)
 {
 	enum { MANY = 50000 };
 	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
-	struct ipsp_bind bind = {.kind = IPSP_BIND_KEPT, .ident = {"same", "", 4, 0}};
+	struct ipsp_bind bind = {.kind = IPSP_BIND_KEPT, .ident = {"same", "", 4, 0, 0}};
 	clock_t start = clock();
 	uint32_t n = 0;
 
@@ -439,7 +439,7 @@ static void test_texts_of_another_binding(void **state)
 static void test_no_such_number(void **state)
 {
 	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
-	struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION, .ident = {"u", "", 1, 0}};
+	struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION, .ident = {"u", "", 1, 0, 0}};
 	static const uint32_t none[] = {0, 1, 100, IPSP_NO_BIND - 1, IPSP_NO_BIND};
 
 	(void)state;
