@@ -491,16 +491,6 @@ static uint16_t free_port(void)
 }
 
 /* Our modules and the stand-ins for the IETF's: "TREE/tests/mibs:TREE/mibs". */
-static const char *mib_path(void)
-{
-	static char path[1024];
-	const char *unit = strstr(__FILE__, "unit/test_snmp.c");
-	int n = unit ? (int)(unit - __FILE__) : 0;
-
-	snprintf(path, sizeof(path), "%.*smibs:%.*s../mibs", n, __FILE__, n, __FILE__);
-	return path;
-}
-
 static void exec_trapd(const struct trapd *t, uint16_t port)
 {
 	char listen[64], log[160];
@@ -509,7 +499,7 @@ static void exec_trapd(const struct trapd *t, uint16_t port)
 	snprintf(listen, sizeof(listen), "udp:127.0.0.1:%u", port);
 	snprintf(log, sizeof(log), "-Lf%s", t->out);
 	setenv("SNMP_PERSISTENT_DIR", dir, 1);
-	setenv("MIBDIRS", mib_path(), 1);
+	setenv("MIBDIRS", SOURCE_DIR "/tests/mibs:" SOURCE_DIR "/mibs", 1);
 	setenv("MIBS", t->numbers ? "" : "IPSPD-MIB:IPSPD-STARENT-MIB", 1);
 	execl(SNMPTRAPD, SNMPTRAPD, "-f", "-C", "-c", t->conf, log, t->numbers ? "-On" : "-OS",
 	      listen, NULL);
