@@ -154,10 +154,12 @@ fuzzing() {
 	say "Fuzz targets: what was found before, then $fuzz s of each"
 	budget=-max_total_time=$fuzz
 	[ "$fuzz" -gt 0 ] || budget=-runs=0
+	targets=0
 	for target in "$clang"/tests/fuzz/fuzz_*; do
 		if [ ! -f "$target" ] || [ ! -x "$target" ]; then
 			continue
 		fi
+		targets=$((targets + 1))
 		name=$(basename "$target")
 		new=$build/corpus/$name
 		mkdir -p "$new"
@@ -166,6 +168,10 @@ fuzzing() {
 		step "$name" $((fuzz + 120)) "$target" "$budget" -timeout=10 \
 			-rss_limit_mb=2048 -artifact_prefix="$build/log/$name-" "$new" ${known:+"$known"}
 	done
+	if [ "$targets" -eq 0 ]; then
+		echo 'FAILED  there is no fuzz target: the build with clang did not make them'
+		add 0 1 0
+	fi
 }
 
 lint() {
