@@ -22,6 +22,8 @@ def total_of(results):
     whole = {
         "pairs": len(results),
         "dead-intervals-s": sorted({one["dead-interval-s"] for one in results}),
+        "longest": [{key: one[key] for key in one if key == "pair" or key.startswith(("serve", "alone"))}
+                    for one in results],
         "violations": [text for one in results for text in one["violations"]],
         "serve": [(one["serve-s"], one["serve-bound-s"], one["dead-interval-s"]) for one in results],
         "alone": [(one["alone-s"], one["alone-bound-s"], one["dead-interval-s"]) for one in results],
@@ -69,6 +71,8 @@ def rows(whole):
     yield "losses (addresses without an owner, sessions forgotten)", whole["losses"]
     yield "longest till both sides serve again, of the bound", longest(whole["serve"])
     yield "longest without any side serving while a fault lasts, of the bound", longest(whole["alone"])
+    yield "times that a secondary was kept from taking over (S6), not in the line above", \
+        whole["log"].get("kept back by S6", 0)
     yield "violations", len(whole["violations"])
 
 
