@@ -85,7 +85,8 @@ class Job:
         lines = self._output.read().splitlines()
         self._output.close()
         counts = counts_of(lines[-1]) if lines else None
-        if counts is None or (self._process.returncode != 0) != (counts[1] > 0):
+        # (one that has only skipped something has passed nothing, and ends with 1 as well)
+        if counts is None or (self._process.returncode != 0) != (counts[1] > 0 or counts[0] == 0):
             lines.append(f"  {self._name} ended with {self._process.returncode}")
             counts = (0, 1, 0)
         elif counts[1] == 0:
