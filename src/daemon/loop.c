@@ -505,8 +505,9 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 	struct ipspd_loop *loop = arg;
 
 	(void)what;
-	if (loop->daemon->stopping) { /* asked twice: at once */
-		loop->ended = true;
+	if (loop->daemon->stopping) { /* once is enough; a person at the terminal may insist */
+		if (sig == SIGINT)
+			loop->ended = true;
 		return;
 	}
 	ipspd_log(IPSP_LOG_NOTICE, "stopping (%s)", sig == SIGTERM ? "SIGTERM" : "SIGINT");
