@@ -69,7 +69,7 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	n->blank = true;
 	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at =
 		IPSP_NEVER;
-	n->takeover_at = n->p6_sent_at = IPSP_NEVER;
+	n->takeover_at = n->p6_sent_at = n->stall.applied_at = IPSP_NEVER;
 	ipsp_rng_bytes(&n->rng, n->hash_key, sizeof n->hash_key);
 	ipsp_rng_bytes(&n->rng, &n->peer.number, sizeof n->peer.number);
 	n->peer.number = (n->peer.number & 0x3fffffff) + 1;
@@ -265,6 +265,7 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 	if (!n->blank && !start->same_boot)
 		after_reboot(n);
 	n->stream.ack_due = n->side.applied;
+	n->stall.applied = n->side.applied;
 	n->sweep_owed = n->owed > 0;
 	ipsp_compare_init(n);
 	ipsp_lease_start(n, start);

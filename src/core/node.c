@@ -160,6 +160,37 @@ static void watch_waiting(struct ipsp_node *n)
 	n->waiting_since = n->now;
 }
 
+/*
+ * A peer that is heard and doesn't acknowledge what is sent to it has a store that hangs, or is no
+ * good peer: its books fall behind without anybody noticing. Said once, after as long as would be a
+ * loss.
+ */
+static void watch_stream(struct ipsp_node *n)
+{
+	struct ipsp_stall *s = &n->stall;
+
+	if (n->side.applied != s->applied) {
+		s->applied = n->side.applied;
+		s->applied_at = n->now;
+	}
+	bool waits = n->stream.n > 0 && ipsp_contact(n) && !n->side.licence;
+	if (!waits || !s->waits || n->side.acked != s->acked) {
+		if (s->said)
+			ipsp_say(n, IPSP_LOG_NOTICE, "the peer acknowledges again, up to item %llu",
+				 (unsigned long long)n->side.acked);
+		*s = (struct ipsp_stall){n->side.acked, s->applied, n->now,
+					 s->applied_at, waits,	    false};
+	} else if (!s->said && n->now - s->since >= ipsp_loss_ms(n)) {
+		s->said = true;
+		n->stats.stalls++;
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "the peer is heard, but acknowledges nothing since item %llu of %llu: is "
+			 "its "
+			 "disk slow, or full?",
+			 (unsigned long long)n->side.acked, (unsigned long long)n->side.sent);
+	}
+}
+
 static void end_turn(struct ipsp_node *n)
 {
 	ipsp_lease_tick(n);
@@ -180,6 +211,7 @@ static void end_turn(struct ipsp_node *n)
 	tell_role(n);
 	ipsp_peer_situation(n);
 	watch_waiting(n);
+	watch_stream(n);
 	ipsp_tx(n);
 	if (n->state_changed) {
 		n->state_changed = false;

@@ -299,7 +299,8 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	char peer_version[16];
 	uint32_t peer_used; /* sessions on the other side, as last said */
 	uint32_t dead_interval_ms;
-	uint64_t sent, applied, acked; /* numbers of the two streams */
+	uint64_t sent, applied, acked;	/* numbers of the two streams */
+	ipsp_ms applied_ms, unacked_ms; /* since the peer's last was applied; since ours waits */
 	uint32_t open_requests, duplicates_open;
 	bool drained; /* draining, used is 0, nothing on its way, and the peer knows */
 };

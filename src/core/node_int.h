@@ -246,6 +246,11 @@ struct ipsp_node {
 	enum ipsp_peer_state peer_state;
 	ipsp_ms waiting_since;
 	enum ipsp_waiting waiting;
+	struct ipsp_stall { /* of our stream, and what was last seen of the peer's */
+		uint64_t acked, applied;
+		ipsp_ms since, applied_at; /* applied_at IPSP_NEVER: nothing since the start */
+		bool waits, said;
+	} stall;
 	bool refused_enable; /* still-used: enabling as secondary with sessions */
 
 	bool hook_asked, vetoed;

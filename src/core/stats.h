@@ -35,6 +35,7 @@
 	X(exchanges, "exchanges", "agreed role changes")                                           \
 	X(heals, "heals", "healings begun")                                                        \
 	X(state_losses, "state-losses", "times that a side was found to have lost its state")      \
+	X(stalls, "stalls", "times that a peer that is heard stopped acknowledging")               \
 	X(peer_losses, "peer-losses", "times that the peer was lost")                              \
 	X(traps, "traps", "traps handed to the sender")                                            \
 	X(drop_short, "drop-short", "datagrams dropped: too short")                                \

@@ -118,6 +118,10 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->sent = n->side.sent;
 	s->applied = n->side.applied;
 	s->acked = n->side.acked;
+	s->applied_ms = n->stall.applied_at == IPSP_NEVER || now < n->stall.applied_at
+				? IPSP_NEVER
+				: now - n->stall.applied_at;
+	s->unacked_ms = n->stall.waits && now >= n->stall.since ? now - n->stall.since : IPSP_NEVER;
 	s->open_requests = n->xacts.n_open;
 	for (uint32_t p = 0; p < n->conf.n_pools; p++)
 		s->duplicates_open += ipsp_pool_counts(n->pools[p])->dup;

@@ -204,6 +204,11 @@ static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	put(m, counters, "duplicates-open", json_integer(status.duplicates_open));
 	put(m, counters, "requests-open", json_integer(status.open_requests));
+	put(m, counters, "last-sent", json_integer((json_int_t)status.sent));
+	put(m, counters, "last-acknowledged", json_integer((json_int_t)status.acked));
+	put(m, counters, "last-applied", json_integer((json_int_t)status.applied));
+	put(m, counters, "last-applied-ms", ms_or_null(status.applied_ms));
+	put(m, counters, "unacknowledged-ms", ms_or_null(status.unacked_ms));
 	put(m, object, "counters", counters);
 }
 
