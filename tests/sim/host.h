@@ -66,6 +66,8 @@ struct host {
 	uint64_t notes_shown;
 	uint64_t command_id;
 	int command_err; /* of the last command that was done */
+	bool deaf_hook;	 /* its arbiter can't be reached: every takeover is vetoed */
+	unsigned n_traps[IPSP_TRAPS], n_hooks[IPSP_HOOKS]; /* told so far, by all its processes */
 };
 
 void host_init(struct host *h, struct world *w, unsigned side);

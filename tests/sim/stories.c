@@ -8,5 +8,9 @@ int main(void)
 	failed += stories_failures();
 	failed += stories_healing();
 	failed += stories_commands();
+	failed += stories_rules();
+	failed += stories_scenarios();
+	failed += stories_transfers();
+	failed += stories_apart();
 	return failed;
 }

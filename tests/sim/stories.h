@@ -9,5 +9,9 @@ int stories_sessions(void);
 int stories_failures(void);
 int stories_healing(void);
 int stories_commands(void);
+int stories_rules(void);
+int stories_scenarios(void);
+int stories_transfers(void);
+int stories_apart(void);
 
 #endif

@@ -235,3 +235,29 @@ unsigned story_until_primary(struct world *w, unsigned side, unsigned limit_ms)
 	}
 	return limit_ms;
 }
+
+struct ipsp_status story_status(struct world *w, unsigned side)
+{
+	struct ipsp_status st;
+
+	ipsp_node_status(w->hosts[side].node, host_ms(&w->hosts[side]), &st);
+	return st;
+}
+
+const struct ipsp_stats *story_stats(struct world *w, unsigned side)
+{
+	return ipsp_node_stats(w->hosts[side].node);
+}
+
+bool story_noted(struct world *w, unsigned side, const char *words)
+{
+	const struct ipsp_notes *notes = ipsp_node_notes(w->hosts[side].node);
+
+	for (uint64_t n = 1; n <= notes->last; n++) {
+		const struct ipsp_note *note = ipsp_note_get(notes, n);
+
+		if (note && strstr(note->text, words))
+			return true;
+	}
+	return false;
+}

@@ -44,6 +44,10 @@ void story_expect_side(struct world *w, unsigned side, const char *role, const c
 void story_expect_pool(struct world *w, unsigned side, uint32_t used, uint32_t free,
 		       uint32_t released);
 void story_expect_rest(struct world *w, unsigned within_ms); /* all is well in so much time */
+struct ipsp_status story_status(struct world *w, unsigned side);
+const struct ipsp_stats *story_stats(struct world *w, unsigned side);
+bool story_noted(struct world *w, unsigned side,
+		 const char *words); /* a line of its log has @words */
 /* Runs until @side serves as primary; returns the milliseconds that it took, at most @limit_ms. */
 const struct visits *story_visits(void); /* the cells that all stories so far have used */
 unsigned story_until_primary(struct world *w, unsigned side, unsigned limit_ms);

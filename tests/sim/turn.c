@@ -200,6 +200,7 @@ static void out_trap(struct host *h, enum ipsp_trap trap)
 		[IPSP_TRAP_DUPLICATE] = "duplicate",
 	};
 
+	h->n_traps[trap]++;
 	if (trap == IPSP_TRAP_ALL_ADDRS_FREE) {
 		world_hit(h->w, FAULT_SAW_ZERO);
 		h->w->all_free_at = h->w->now;
@@ -209,8 +210,9 @@ static void out_trap(struct host *h, enum ipsp_trap trap)
 
 static void out_hook(struct host *h, enum ipsp_hook hook)
 {
-	bool yes = h->w->hook_yes && !rand_chance(&h->rand, h->w->veto);
+	bool yes = h->w->hook_yes && !h->deaf_hook && !rand_chance(&h->rand, h->w->veto);
 
+	h->n_hooks[hook]++;
 	if (hook != IPSP_HOOK_TAKEOVER_CHECK)
 		return;
 	if (!yes)
