@@ -21,6 +21,7 @@ class Host:
         self.config = Config(socket=self.socket, state=os.path.join(self.folder, "state"))
         self.starts = 0
         self.environment = None  # of the daemon; None: the test's own
+        self.build = None  # another build's folder, for its ipspd and ipspctl
         self._prefix = list(prefix)
         self._daemon = None
 
@@ -34,7 +35,7 @@ class Host:
         """Starts ipspd without waiting for it."""
         with open(self.log_file, "ab") as log:
             self._daemon = process.spawn(
-                [*self._prefix, process.program("ipspd"), "-f", "-c", self.file],
+                [*self._prefix, process.program("ipspd", self.build), "-f", "-c", self.file],
                 stdout=log, stderr=log, env=self.environment,
             )
         self.starts += 1
@@ -97,7 +98,7 @@ class Host:
     # ---------------------------------------------------------------- ipspctl
 
     def ctl(self, *words, timeout=60):
-        return process.run([process.program("ipspctl"), "-s", self.socket, *words], timeout=timeout)
+        return process.run([process.program("ipspctl", self.build), "-s", self.socket, *words], timeout=timeout)
 
     def do(self, *words):
         """A command that must succeed; returns what it printed."""

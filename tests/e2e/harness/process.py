@@ -22,8 +22,8 @@ def packaged_folder():
     return os.environ.get("IPSPD_PACKAGED") or build_folder()
 
 
-def program(name):
-    path = os.path.join(build_folder(), "src", name)
+def program(name, build=None):
+    path = os.path.join(build or build_folder(), "src", name)
     if not os.access(path, os.X_OK):
         raise RuntimeError(f"{path} is missing: build first, or set IPSPD_BUILD to the build folder")
     return path

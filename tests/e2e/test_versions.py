@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""This build against the first version, whose commit is in tests/e2e/first-version and which is built from
+git: both orders on one wire, an upgrade of one side in the middle of a drain, the old store read by the new
+build. And a store that is newer than the build is refused, with words.
+
+The first version is built once, beside the build that is tested. Without the repository (a tree from an
+archive) there is nothing to build it from, and the tests are skipped.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+
+from harness import process
+from harness.host import total
+from harness.pair import Case, main
+
+SESSIONS = 300
+PIPELINE = 60  # sessions that move at a time, so that an upgrade can come in between
+
+
+def first_version():
+    """The folder of its build; None where it can't be made."""
+    with open(os.path.join(process.TOP, "tests", "e2e", "first-version"), encoding="ascii") as file:
+        commit = file.read().strip()
+    folder = os.path.join(os.path.dirname(process.build_folder()), f"version-{commit[:12]}")
+    git = ["git", "-c", f"safe.directory={process.TOP}", "-C", process.TOP]
+    if process.run([*git, "cat-file", "-e", f"{commit}^{{commit}}"]).returncode != 0:
+        return None
+    with open(folder + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several of these tests may run at once
+        if not os.access(os.path.join(folder, "src", "ipspctl"), os.X_OK):
+            build(git, commit, folder)
+    return folder
+
+
+def build(git, commit, folder):
+    launcher = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+    with tempfile.TemporaryDirectory(prefix="ipspd-first.") as source:
+        for command in (
+            ["sh", "-c", '"$@" | tar -x -C "$0"', source, *git, "archive", commit],
+            ["cmake", "-S", source, "-B", folder, "-DIPSPD_TESTS=OFF", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+             *launcher],
+            ["cmake", "--build", folder, "-j", "2"],
+        ):
+            done = process.run(command, timeout=900)
+            if done.returncode != 0:
+                raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+class Versions(Case):
+    def setUp(self):
+        super().setUp()
+        self.first_build = first_version()
+        if self.first_build is None:
+            self.skipTest("the commit of the first version is not here")
+
+    def pair_of(self, old):
+        """A pair that shares, whose host @old runs the first version; sessions on the primary."""
+        pair = self.pair()
+        pair.hosts[old].build = self.first_build
+        pair.start()
+        for number in (0, 1):
+            pair.gateway(number)
+        for number in range(SESSIONS):
+            pair.gateways[0].request(f"u{number}@isp", f"s{number}")
+        pair.work(60, "the sessions")
+        return pair
+
+    def hand_over(self, pair, part):
+        """Some of the primary's sessions move to the secondary, and new ones come up there."""
+        first, second = pair.gateways
+        moving = list(first.sessions().items())[:part]
+        for address, (subscriber, _) in moving:
+            second.request(subscriber, f"moved-{subscriber}", address)
+        second.request(f"new-{len(second.sessions())}@isp", "s")
+        pair.loop.until(lambda: second.idle() and first.idle(), 60, lambda: f"a handover\n{pair.story()}")
+        for address, (subscriber, _) in moving:
+            self.assertEqual(pair.ledger.holder(address)[:2], (second.name, subscriber))
+
+    def upgrade(self, pair, number):
+        """Host @number comes back as this build, with the store of the first version."""
+        host, gateway = pair.hosts[number], pair.gateways[number]
+        before = host.sessions()
+        self.assertEqual(host.stop(), 0)
+        host.build = None
+        host.start()
+        self.assertEqual(host.sessions(), before, "the old store was not read as it was")
+        pair.loop.until(lambda: not gateway.connected(), 20, "the gateway to notice")
+        gateway.attach()
+        pair.loop.until(lambda: gateway.attached, 20, "the gateway to attach")
+        pair.loop.until(lambda: self.together(pair), 30, lambda: f"the two versions\n{pair.story()}")
+
+    def together(self, pair):
+        """Both active, also where one drains."""
+        return all(status and status["state"] == "active" and status["peer"]["state"] == "up"
+                   for status in (host.status_or_none() for host in pair.hosts))
+
+    def in_the_middle_of_a_drain(self, old):
+        pair = self.pair_of(old)
+        versions = [host.status()["peer"]["version"] for host in pair.hosts]
+        self.assertTrue(all(versions), versions)
+        pair.hosts[0].do("drain")
+        while len(pair.gateways[0].sessions()) > SESSIONS // 2:
+            self.hand_over(pair, PIPELINE)
+        pair.settle()
+        self.upgrade(pair, old)
+        pair.wait_roles("primary", "secondary")  # lent while it was away, as any stop lends it
+        pair.hosts[0].do("drain")  # which ended with a clean stop, or goes on
+        while pair.gateways[0].sessions():
+            self.hand_over(pair, PIPELINE)
+        pair.wait_roles("secondary", "primary")
+        pair.loop.until(lambda: pair.traps(0, "starIPSPAllAddrsFree"), 30, "the trap")
+        self.assertEqual(total(pair.hosts[0].status(), "used"), 0)
+        pair.hosts[0].do("undrain")
+        pair.settle()
+        pair.check_ledger()
+
+    def test_old_primary_is_upgraded_in_the_middle_of_a_drain(self):
+        self.in_the_middle_of_a_drain(old=0)
+
+    def test_old_secondary_is_upgraded_in_the_middle_of_a_drain(self):
+        self.in_the_middle_of_a_drain(old=1)
+
+    def test_a_whole_way_with_each_as_it_is(self):
+        """There and back without an upgrade, in both orders."""
+        for old in (0, 1):
+            with self.subTest(old=old):
+                pair = self.pair_of(old)
+                self.hand_over(pair, SESSIONS)
+                pair.wait_roles("secondary", "primary")
+                pair.hosts[0].do("takeover")
+                pair.wait_roles("primary", "secondary")
+                pair.gateways[0].request("later@isp", "s")
+                pair.work(20, "a session")
+                pair.settle()
+                pair.check_ledger()
+
+    def test_found_again_after_a_takeover(self):
+        """Killed past the dead interval's end, and back: the two versions heal."""
+        for old in (0, 1):
+            with self.subTest(old=old):
+                pair = self.pair(trapd=False)
+                pair.hosts[old].build = self.first_build
+                pair.start(dead_interval_ms=3000, hello_interval_ms=100, request_timeout_ms=1500,
+                           release_timeout_ms=500)
+                for number in (0, 1):
+                    pair.gateway(number).request(f"u{number}@isp", "s")
+                pair.work(20, "the sessions")
+                pair.settle()
+                pair.hosts[0].kill9()
+                address = next(iter(pair.gateways[0].sessions()))
+                pair.loop.until(lambda p=pair: p.hosts[1].status()["state"] == "peer-down", 20, "a takeover")
+                pair.ledger.drop(address, pair.gateways[0].name)  # the gateway's host went with it
+                pair.gateways[1].request("u0@isp", "moved", address)
+                pair.loop.until(pair.gateways[1].idle, 20, "the session")
+                pair.hosts[0].launch()
+                pair.hosts[0].wait_ready()
+                pair.gateways[0].attach()
+                pair.loop.until(lambda p=pair: p.gateways[0].attached, 20, "the gateway to attach")
+                pair.wait_sharing(60)
+                pair.wait_roles("secondary", "primary")
+                pair.work(20, "the gateways")
+                pair.settle()
+                pair.check_ledger()
+
+
+class Store(Case):
+    def test_a_newer_one_is_refused(self):
+        host = self.host()
+        host.start()
+        host.do("request", "u1@isp")
+        self.assertEqual(host.stop(), 0)
+        log = os.path.join(host.config.state, "store")
+        with open(log, "r+b") as file:
+            header = bytearray(file.read(32))
+            self.assertEqual(crc32c(header[:28]), int.from_bytes(header[28:], "big"))
+            header[9] += 1  # its version
+            header[28:] = crc32c(header[:28]).to_bytes(4, "big")
+            file.seek(0)
+            file.write(header)
+        before = os.stat(log).st_mtime_ns
+        done = process.run([process.program("ipspd"), "-f", "-c", host.file], timeout=20)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("newer", done.stderr)
+        self.assertIn(log, done.stderr)
+        self.assertEqual(os.stat(log).st_mtime_ns, before, "it was written to")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
