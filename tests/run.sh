@@ -142,6 +142,7 @@ unit() {
 		echo 'FAILED  ctest ran no test'
 		add 0 1 0
 	fi
+	step 'bulk work, optimised: no turn takes 100 ms' 120 "$plain/tests/test_bulk"
 }
 
 sim() {
@@ -181,7 +182,9 @@ lint() {
 	step 'clang-tidy' 1200 sh "$lint/tidy.sh" "$clang"
 	step 'cppcheck' 600 sh "$lint/cppcheck.sh"
 	step 'layers' 120 sh "$lint/layers.sh" "$plain"
+	step 'clocks' 60 sh "$lint/clocks.sh"
 	step 'names' 60 sh "$lint/names.sh"
+	step 'requirements' 60 python3 "$lint/trace.py"
 	step 'scripts' 120 sh "$lint/scripts.sh"
 }
 
