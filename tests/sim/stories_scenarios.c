@@ -468,6 +468,28 @@ static void test_a_role_is_told_once(void **state)
 	story_end(w);
 }
 
+/* ... also to those that had missed it: killed after the record, before the telling. */
+static void test_a_role_is_told_after_a_crash(void **state)
+{
+	struct world *w = story_begin();
+	struct host *h = &w->hosts[S];
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	memset(h->n_traps, 0, sizeof(h->n_traps));
+	memset(h->n_hooks, 0, sizeof(h->n_hooks));
+	h->armed = KILL_POINT_IN_FLUSH; /* of the record of its new role */
+	host_command(h, IPSP_CMD_TAKEOVER, false, IPSP_MODE_ACTIVE);
+	story_run(w, 5000);
+	assert_null(h->node);
+	story_start(w, S);
+	story_expect_rest(w, 10000);
+	story_expect_side(w, S, "primary", "active", true);
+	assert_int_equal(h->n_traps[IPSP_TRAP_ROLE_CHANGE], 1);
+	assert_int_equal(h->n_hooks[IPSP_HOOK_ROLE_CHANGE], 1);
+	story_end(w);
+}
+
 int stories_scenarios(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +509,7 @@ int stories_scenarios(void)
 		cmocka_unit_test(test_takeover_with_the_peer_gone),
 		cmocka_unit_test(test_stop_without_a_peer),
 		cmocka_unit_test(test_a_role_is_told_once),
+		cmocka_unit_test(test_a_role_is_told_after_a_crash),
 	};
 
 	return cmocka_run_group_tests_name("scenarios", tests, NULL, NULL);
