@@ -190,9 +190,9 @@ static bool slot_fill(struct slot *slot, const struct ipsp_bind *bind)
 {
 	const size_t n_subscriber = bind->ident.n_subscriber, n_session = bind->ident.n_session;
 	const bool is_far = n_subscriber + n_session > INLINE_TEXT;
-	char *text = slot->near;
+	char *block = is_far ? (char *)malloc(n_subscriber + n_session) : NULL;
 
-	if (is_far && !(text = (char *)malloc(n_subscriber + n_session)))
+	if (is_far && !block)
 		return false;
 	*slot = (struct slot){.at = (bind->at < AT_NEVER ? bind->at : AT_NEVER) & AT_NEVER,
 			      .ha = bind->ha,
@@ -204,9 +204,10 @@ static bool slot_fill(struct slot *slot, const struct ipsp_bind *bind)
 			      .n_subscriber = bind->ident.n_subscriber,
 			      .n_session = bind->ident.n_session};
 	if (is_far) {
-		slot->far.text = text;
+		slot->far.text = block;
 		slot->far.prev = slot->far.next = IPSP_NO_BIND;
 	}
+	char *text = is_far ? slot->far.text : slot->near;
 	if (n_subscriber)
 		memcpy(text, bind->ident.subscriber, n_subscriber);
 	if (n_session)

@@ -197,7 +197,7 @@ int ipsp_conf_decode_pools(const void *bytes, size_t n, struct ipsp_context_conf
 		if (!pools)
 			return IPSP_ERR_NOMEM;
 	}
-	for (uint32_t i = 0; i < n_pools; i++) {
+	for (uint32_t i = 0; pools && i < n_pools; i++) {
 		/* the order gives both sides the same numbers, and no name comes twice */
 		if (!decode_pool(&rd, &pools[i]) ||
 		    (i > 0 && strcmp(pools[i - 1].name, pools[i].name) >= 0)) {
