@@ -208,7 +208,8 @@ static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx
 	put(m, counters, "last-acknowledged", json_integer((json_int_t)status.acked));
 	put(m, counters, "last-applied", json_integer((json_int_t)status.applied));
 	put(m, counters, "last-applied-ms", ms_or_null(status.applied_ms));
-	put(m, counters, "unacknowledged-ms", ms_or_null(status.unacked_ms));
+	put(m, counters, "unacknowledged-ms",
+	    json_integer(status.unacked_ms == IPSP_NEVER ? 0 : (json_int_t)status.unacked_ms));
 	put(m, object, "counters", counters);
 }
 
