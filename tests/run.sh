@@ -147,6 +147,10 @@ unit() {
 
 sim() {
 	say "Simulator: a swarm of $seeds seeds (the stories are among the unit tests)"
+	step 'explorer: all that may happen in a tiny world' 900 "$plain/tests/sim/explore" --states 50000 \
+		--audit 64 --jobs "$jobs" && tail -n 1 "$log" | sed 's/^/        /'
+	step 'explorer: simpler rules fail' 600 sh "$top/tests/sim/variants.sh" "$top" &&
+		sed 's/^/        /' "$log"
 	step "simulator, $seeds seeds" 7200 "$plain/tests/sim/sim" --swarm "$seeds" --jobs "$jobs" &&
 		tail -n 5 "$log" | sed 's/^/        /'
 }
