@@ -1,6 +1,6 @@
 /*
- * stats - counters. One list gives the struct, the JSON names and the metrics. They only grow, and
- * start at 0 with the process.
+ * stats - counters. One list gives the struct, the JSON names and the metrics. They only grow (a
+ * maximum, too), and start at 0 with the process.
  */
 #ifndef IPSP_CORE_STATS_H
 #define IPSP_CORE_STATS_H
@@ -25,6 +25,7 @@
 	X(duplicates_found, "duplicates-found", "addresses found used on both sides, as owner")    \
 	X(duplicates_resolved, "duplicates-resolved", "sessions dropped here as duplicates")       \
 	X(hellos_sent, "hellos-sent", "hellos sent")                                               \
+	X(hello_late_max_ms, "hello-late-max-ms", "the longest that a hello was late, in ms")      \
 	X(hellos_received, "hellos-received", "hellos received")                                   \
 	X(items_repeated, "items-repeated", "items sent again for want of an acknowledgement")     \
 	X(items_stale, "items-stale", "items received that were applied before")                   \

@@ -56,6 +56,9 @@ static void pack_hello(struct packer *p)
 
 	if (n->now < n->hello_at && !(n->hello_soon && n->now >= n->hello_min_at))
 		return;
+	/* what a peer that hears this side had to wait: work that holds a turn up shows here */
+	if (n->peer.known && n->now > n->hello_at + n->stats.hello_late_max_ms)
+		n->stats.hello_late_max_ms = n->now - n->hello_at;
 	ipsp_hello_build(n, &msg.u.hello);
 	pack(p, &msg);
 	n->hello_soon = false;

@@ -11,6 +11,7 @@ from control import Control
 from measure import HERE, options, program, run_lines
 
 from harness import net, process
+from harness.config import Context, Ipsp
 from harness.pair import Pair
 
 BASE = "10.16.0.0"
@@ -22,15 +23,16 @@ SERVER = 1
 class Ipspd:
     """Two daemons on a cable; the first one's main thread has the core SERVER to itself."""
 
-    def __init__(self, folder, size, durability="crash", hold_s=0, key=True, network=None):
+    def __init__(self, folder, size, durability="crash", hold_s=0, contexts=1):
         self.size = size
+        self.contexts = contexts
         self.folder = tempfile.mkdtemp(dir=folder)
-        self.net = network or net.VethNet()
+        self.net = net.VethNet()
         self.pair = Pair(self.folder, self.net, trapd=False)
         self.hosts = self.pair.hosts
         self.durability = durability
         self.next_session = 0
-        self.anchors = [None, None]
+        self.anchors = [[], []]
         pool = {"name": "pool-a", "network": NETWORKS[size], "include-nw-bcast": True}
         if hold_s:
             pool["address-hold-timer"] = hold_s
@@ -38,10 +40,25 @@ class Ipspd:
             host.config.pools = [pool]
 
     def start(self):
+        for number in range(1, self.contexts):
+            self.further_context(number)
         self.pair.start(dead_interval=3600, hello_interval_ms=1000, durability=self.durability)
         self.place()
         self.anchor(0)
         return self
+
+    def further_context(self, number):
+        """isp2 and on: pools of their own, the addresses of the first, ports of their own."""
+        for i, host in enumerate(self.hosts):
+            pool = dict(host.config.pools[0], network=f"10.{16 + number}.0.0/16")
+            host.config.others.append(Context(
+                context=f"isp{number + 1}", pools=[pool],
+                ipsp=Ipsp(role=("primary", "secondary")[i], address=self.net.addresses[i],
+                          peer=self.net.addresses[1 - i], prefix_length=self.net.prefix_length,
+                          port=self.net.port + number, interface=f"lan-{number}",
+                          key_file=self.pair.key_file,
+                          options={"dead-interval": 3600, "hello-interval-ms": 1000,
+                                   "durability": self.durability})))
 
     def place(self, second=FAR):
         measure.pin(self.hosts[0].pid, SERVER)
@@ -49,10 +66,13 @@ class Ipspd:
             measure.pin(self.hosts[1].pid, second)
 
     def anchor(self, number):
-        """One session that stays: a side whose last session ends yields its role."""
-        control = Control(self.hosts[number].socket, "anchor")
-        process.until(lambda: control.request("anchor", str(number)) == 0, 20, "the first session")
-        self.anchors[number] = control
+        """One session in each context that stays: a side whose last session ends yields its role."""
+        for context in range(self.contexts):
+            control = Control(self.hosts[number].socket, "anchor",
+                              f"isp{context + 1}" if self.contexts > 1 else "")
+            process.until(lambda c=control: c.request("anchor", str(number)) == 0, 20,
+                          "the first session")
+            self.anchors[number].append(control)
 
     def load(self, number=0, first=None, **given):
         """One run of sessions that never were before; what it printed."""
@@ -77,9 +97,8 @@ class Ipspd:
         self.load(depth=1024, count=self.size - 1, release=True)
 
     def stop(self):
-        for control in self.anchors:
-            if control:
-                control.close()
+        for control in self.anchors[0] + self.anchors[1]:
+            control.close()
         bad = self.pair.close()
         if bad:
             raise RuntimeError("; ".join(bad))

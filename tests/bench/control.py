@@ -20,7 +20,7 @@ def text(word):
 
 
 class Control:
-    def __init__(self, path, name=None):
+    def __init__(self, path, name=None, context=""):
         self.socket = socket.socket(socket.AF_UNIX)
         self.buffer = b""
         self.next_id = 0
@@ -29,7 +29,7 @@ class Control:
             self._send(HELLO, struct.pack(">IHH", MAGIC, 1, 1) + text("bench"))
             self._receive()
             if name is not None:
-                self._call(ATTACH, text("") + text(name))
+                self._call(ATTACH, text(context) + text(name))
         except OSError as err:
             self.socket.close()
             raise Refused(str(err)) from err
@@ -51,8 +51,11 @@ class Control:
 
     def status(self):
         """show ip ipsp, of the one context."""
+        return self.show("ipsp")
+
+    def show(self, what):
         self.next_id += 1
-        self._send(SHOW, struct.pack(">QI", self.next_id, 0) + text("") + text("ipsp") + text("")
+        self._send(SHOW, struct.pack(">QI", self.next_id, 0) + text("") + text(what) + text("")
                    + text(""))
         slices = []
         while True:

@@ -162,6 +162,25 @@ def moves():
     return checks
 
 
+def bulk():
+    """A turn is never held up by bulk work: hellos go out within 100 ms of their time, a local request
+    is answered within 5 ms."""
+    checks = []
+    for number, who in enumerate(("the giver", "the taker")):
+        checks.append(Check("BULK", f"D1 p99 while all kept move, {who}, us",
+                            f"G11 ipspd moving {number} p99 us", most=5000))
+    checks += [
+        Check("BULK", "D64 p99 while the log is compacted, us", "BULK compaction p99 us", most=5000),
+        Check("BULK", "D64, the longest, while the log is compacted, us", "BULK compaction most us"),
+    ]
+    for what, words in (("move", "all kept move"), ("resync", "the peer comes back"),
+                        ("compaction", "the log is compacted")):
+        for number in (0, 1):
+            checks.append(Check("BULK", f"the latest hello while {words}, host {number + 1}, ms late",
+                                f"BULK {what} hello late {number} ms", most=100))
+    return checks
+
+
 def state():
     return [
         Check("G14", "RSS an address, bound, B", "G14 ipspd bound B", most=64),
@@ -175,6 +194,11 @@ def state():
               "G15 ipspd small p99 us", most=2),
         Check("G15", "the ceiling's large pool against small, rate", "G15 skeleton large /s",
               "G15 skeleton small /s"),
+        Check("G15", "middle pool against small, D256, rate", "G15 ipspd middle /s", "G15 ipspd small /s"),
+        Check("G15", "8 contexts against 1, 64 connections, 4 in flight each, rate",
+              "G15 ipspd 8 contexts /s", "G15 ipspd 1 contexts /s"),
+        Check("G15", "64 contexts against 1, the same, rate", "G15 ipspd 64 contexts /s",
+              "G15 ipspd 1 contexts /s"),
         Check("G16", "99.9 % taken against 50 %, rate", "G16 ipspd full /s", "G16 ipspd half /s",
               least=0.9),
         Check("G17", "instructions a grant, D64", "G17 ipspd D64 a grant", most=1000),
@@ -186,3 +210,4 @@ def state():
 
 CHECKS = local_rates() + power_rates() + one_in_flight() + asked() + moves() + state()
 CHECKS.sort(key=lambda check: int(check.goal[1:]))
+CHECKS += bulk()

@@ -7,6 +7,7 @@
  * by their fixed places: what is measured is the daemon, not this program. Every session is new.
  *
  *   load SOCKET --depth D [--connections C] --count N [--seconds S] [--first K] [--cpu N]
+ *        [--contexts N]           connection i speaks to the context isp<1 + i modulo N>
  *        [--at BASE --size S]     each request names an address of that range, scattered
  *        [--release]              ends the sessions afterwards, in scattered order: two lines
  *        [--end]                  only ends, by their addresses, what runs with --at had taken
@@ -59,7 +60,7 @@ struct load {
 	uint32_t base; /* of --at; 0: any address will do */
 	double seconds;
 	int cpu;
-	uint32_t cycles;
+	uint32_t cycles, contexts; /* contexts 0: the only one */
 	bool release, end, attend;
 
 	struct connection *connections;
@@ -148,18 +149,23 @@ static uint32_t get_u32(const uint8_t *p)
 
 /* ---------------------------------------------------------------- connections */
 
-static void greet(struct connection *c, const char *path, uint32_t number)
+static void greet(struct connection *c, const char *path, uint32_t number, uint32_t contexts)
 {
 	struct ipsp_ctl_msg hello = {.type = IPSP_CTL_HELLO,
 				     .magic = IPSP_CTL_MAGIC,
 				     .min = IPSP_CTL_VERSION_MIN,
 				     .max = IPSP_CTL_VERSION,
 				     .program = ipsp_ctl_str("load")};
-	char name[24];
+	char name[24], context[24] = "";
 	struct ipsp_buf out = {0};
 
 	snprintf(name, sizeof(name), "load-%u", number);
-	struct ipsp_ctl_msg attach = {.type = IPSP_CTL_ATTACH, .id = 1, .name = ipsp_ctl_str(name)};
+	if (contexts > 0)
+		snprintf(context, sizeof(context), "isp%u", 1 + number % contexts);
+	struct ipsp_ctl_msg attach = {.type = IPSP_CTL_ATTACH,
+				      .id = 1,
+				      .context = ipsp_ctl_str(context),
+				      .name = ipsp_ctl_str(name)};
 	c->fd = connect_unix(path);
 	c->in = take_memory(IN_BYTES);
 	if (ipsp_ctl_put(&out, &hello) != 0 || ipsp_ctl_put(&out, &attach) != 0)
@@ -433,13 +439,11 @@ static uint32_t v4(const char *text)
 static void read_options(struct load *l, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"depth", 1, NULL, 'd'},   {"connections", 1, NULL, 'c'},
-		{"count", 1, NULL, 'n'},   {"first", 1, NULL, 'f'},
-		{"seconds", 1, NULL, 's'}, {"cpu", 1, NULL, 'p'},
-		{"at", 1, NULL, 'a'},	   {"size", 1, NULL, 'z'},
-		{"release", 0, NULL, 'r'}, {"end", 0, NULL, 'e'},
-		{"warm", 1, NULL, 'w'},	   {"cycles", 1, NULL, 'y'},
-		{"attend", 0, NULL, 't'},  {NULL, 0, NULL, 0}};
+		{"depth", 1, NULL, 'd'},  {"connections", 1, NULL, 'c'}, {"count", 1, NULL, 'n'},
+		{"first", 1, NULL, 'f'},  {"seconds", 1, NULL, 's'},	 {"cpu", 1, NULL, 'p'},
+		{"at", 1, NULL, 'a'},	  {"size", 1, NULL, 'z'},	 {"release", 0, NULL, 'r'},
+		{"end", 0, NULL, 'e'},	  {"warm", 1, NULL, 'w'},	 {"cycles", 1, NULL, 'y'},
+		{"attend", 0, NULL, 't'}, {"contexts", 1, NULL, 'x'},	 {NULL, 0, NULL, 0}};
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -480,6 +484,9 @@ static void read_options(struct load *l, int argc, char **argv)
 		case 'y':
 			l->cycles = whole(optarg);
 			break;
+		case 'x':
+			l->contexts = whole(optarg);
+			break;
 		case 't':
 			l->attend = true;
 			break;
@@ -512,7 +519,7 @@ int main(int argc, char **argv)
 	if (!l.connections)
 		die("no memory");
 	for (uint32_t i = 0; i < l.n_connections; i++)
-		greet(&l.connections[i], l.path, i);
+		greet(&l.connections[i], l.path, i, l.contexts);
 	errno = 0;
 	if (l.end) {
 		for (uint32_t i = 0; i < l.count; i++)

@@ -89,7 +89,7 @@ def power(bench):
 
 
 def growth(bench):
-    """G15: a large pool against a small one, 256 in flight, two cores."""
+    """G15: a large pool against a small one, 256 in flight, two cores; and many contexts."""
     small, large = 1 << 16, 1 << 20 if bench.quick else 1 << 24
     measures = []
 
@@ -100,12 +100,24 @@ def growth(bench):
             return {f"G15 {who} {name} /s": line["rate"], f"G15 {who} {name} p99 us": line["p99-us"]}
         measures.append(("G15", sample))
 
-    for name, size in (("small", small), ("large", large)):
+    sizes = [("small", small), ("large", large)]
+    if not bench.quick:
+        sizes.insert(1, ("middle", 1 << 20))
+    for name, size in sizes:
         ipspd = bench.open(Ipspd(bench.folder, size).start())
         ipspd.age()
         rate("ipspd", name, ipspd)
         rate("skeleton", name, bench.open(Skeleton(bench.folder, size, "cache").start()))
     bench.results.note(f"G15: {large} against {small} addresses")
+    for number in (1, 8) if bench.quick else (1, 8, 64):
+        ipspd = bench.open(Ipspd(bench.folder, small, contexts=number).start())
+
+        def spread(number=number, ipspd=ipspd):
+            line = ipspd.load(depth=4, connections=64, contexts=number, cpu=FAR, cycles=2, release=True,
+                              seconds=bench.seconds, count=small - 1024)[0]
+            return {f"G15 ipspd {number} contexts /s": line["rate"],
+                    f"G15 ipspd {number} contexts p99 us": line["p99-us"]}
+        measures.append(("G15", spread))
     bench.rounds_of(measures)
 
 

@@ -10,6 +10,7 @@ import measure
 from contenders import BASE, FAR, Ipspd, Redis, Replica, SkeletonPair
 from control import Control, Refused
 from measure import options, program, run_lines
+from rows_state import add_hello_late
 
 from harness import net, process
 
@@ -173,6 +174,7 @@ def moves(bench):
     network = net.VethNet()
     bench.defer(network.close)
     wants = bench.wants
+    moved = None
     if wants("G9") or wants("G11"):
         for durability in ("crash", "power"):
             free = bench.open(Moves(bench, False, durability).start())
@@ -189,6 +191,7 @@ def moves(bench):
                         f"G9 skeleton-{durability} s": skeleton.move()}
             measures.append(("G9", sample))
             if durability == "power":
+                moved = held
                 def latency(held=held):
                     taken = {}
                     for host in (0, 1):
@@ -199,6 +202,8 @@ def moves(bench):
     if wants("G10"):
         measures.append(("G10", lambda: handoff(bench)))
     bench.rounds_of(measures)
+    if moved:
+        add_hello_late(bench.results, "move", moved.ipspd)
     if bench.rivals and wants("G9"):
         redis_sync(bench)
 
@@ -272,6 +277,7 @@ def back(bench):
 
     bench.rounds_of([("G13", lambda: {"G13 ipspd rejoin s": comes_back(False)}),
                      ("G13", lambda: {"G13 ipspd wiped s": comes_back(True)})])
+    add_hello_late(bench.results, "resync", ipspd)
 
 
 def wait_active(host, here, owned, seconds=60):

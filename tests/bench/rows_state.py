@@ -1,4 +1,4 @@
-"""G12, G14, G17: restart, memory, instructions."""
+"""G12, G14, G17: restart, memory, instructions; and what a compaction holds up."""
 
 import collections
 import os
@@ -7,8 +7,8 @@ import signal
 import subprocess
 import time
 
-from contenders import BASE, SERVER, Ipspd, Redis, Skeleton
-from control import wait_for
+from contenders import BASE, FAR, SERVER, Ipspd, Redis, Skeleton
+from control import Control, wait_for
 from measure import program, rss_bytes, run_lines
 
 from harness import process
@@ -33,9 +33,8 @@ def restart(bench):
         host.launch()
         wait_for(host.socket, "after", f"after-{n}")
         took = time.monotonic() - began
-        if ipspd.anchors[0]:  # it went with the daemon
-            ipspd.anchors[0].close()
-            ipspd.anchors[0] = None
+        while ipspd.anchors[0]:  # they went with the daemon
+            ipspd.anchors[0].pop().close()
         return {"G12 ipspd s": took}
 
     def skeleton():
@@ -57,6 +56,37 @@ def restart(bench):
             return {"G12 redis s": time.monotonic() - began}
         measures.append(("G12", redis_again))
     bench.rounds_of(measures)
+
+
+def compaction(bench):
+    """One request in flight while the log of nearly a full pool is written anew, beside many others'."""
+    size = bench.size
+    ipspd = bench.open(Ipspd(bench.folder, size).start())
+    ipspd.load(depth=1024, count=size - size // 8)
+    host = ipspd.hosts[0]
+    store = os.path.join(host.config.state, "store")
+    few = size // 8 - 64
+
+    def sample():
+        """Takes and ends until the log has been replaced; the file is another one then."""
+        for _ in range(20):
+            before = os.stat(store).st_ino
+            late = ipspd.load(depth=64, cpu=FAR, count=few, cycles=2, release=True)[0]
+            if os.stat(store).st_ino != before:
+                return {"BULK compaction p99 us": late["p99-us"],
+                        "BULK compaction most us": late["max-us"]}
+        raise RuntimeError("the log was not compacted")
+    bench.rounds_of([("BULK", sample)])
+    add_hello_late(bench.results, "compaction", ipspd)
+
+
+def add_hello_late(results, while_what, ipspd):
+    """How late a hello was at most since the daemons began, on each host."""
+    for number, host in enumerate(ipspd.hosts):
+        control = Control(host.socket)
+        late = control.show("counters")["counters"]["hello-late-max-ms"]
+        control.close()
+        results.add(f"BULK {while_what} hello late {number} ms", late)
 
 
 def memory(bench):
@@ -203,4 +233,4 @@ def skeleton_counted(bench, folder, count):
 
 
 SCENES = {"restart": (("G12",), restart), "memory": (("G14",), memory),
-          "instructions": (("G17",), instructions)}
+          "compaction": (("BULK",), compaction), "instructions": (("G17",), instructions)}

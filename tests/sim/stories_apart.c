@@ -135,11 +135,13 @@ static void test_clocks(void **state)
 	story_run(w, 3600 * 1000); /* two hours: 7 s apart by now */
 	story_run(w, 3600 * 1000);
 	assert_int_equal(story_stats(w, P)->peer_losses + story_stats(w, S)->peer_losses, 0);
+	assert_true(story_stats(w, P)->hello_late_max_ms < 10); /* nothing has held a turn up */
 	for (unsigned side = P; side <= S; side++) {
 		host_stop(&w->hosts[side]); /* for less than the dead interval */
 		story_run(w, (DEAD_S - 2) * 1000);
 		host_cont(&w->hosts[side]);
 		story_expect_rest(w, 5000);
+		assert_true(story_stats(w, side)->hello_late_max_ms > (DEAD_S - 4) * 1000);
 		assert_int_equal(story_stats(w, P)->takeovers + story_stats(w, S)->takeovers, 0);
 		story_expect_side(w, P, "primary", "active", true);
 	}
