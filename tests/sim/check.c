@@ -1,4 +1,5 @@
 #include "check.h"
+#include "kept.h"
 #include "world.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,12 +173,15 @@ static struct check_cell cell_of(const struct host *h, uint32_t g, uint16_t pool
 	ipsp_node_address(h->node, pool, index, &view);
 	cell.own = (uint8_t)view.own;
 	cell.use = (uint8_t)view.use;
+	cell.flags = view.flags;
 	if (view.bind.kind != IPSP_BIND_NONE)
 		check_ident(&view.bind.ident, &cell.sub, &cell.sess);
+	if (view.bind.kind == IPSP_BIND_KEPT)
+		cell.end = view.bind.at;
 	return cell;
 }
 
-static void sweep(struct host *h)
+static void sweep(struct host *h, bool restarted)
 {
 	struct world *w = h->w;
 	struct check_cell *cells = w->check.side[h->side].cells;
@@ -187,6 +191,9 @@ static void sweep(struct host *h)
 		for (uint32_t i = 0; g < w->pool_start[p + 1]; i++, g++) {
 			struct check_cell cell = cell_of(h, g, w->pool_of[p], i), old = cells[g];
 
+			kept_judge(h, g, w->pool_of[p], &old, &cell, restarted);
+			cells[g].end = cell.end;
+			cells[g].flags = cell.flags;
 			if (cell.own == old.own && cell.use == old.use && cell.sub == old.sub &&
 			    cell.sess == old.sess)
 				continue;
@@ -238,7 +245,7 @@ void check_turn(struct host *h)
 {
 	struct world *w = h->w;
 
-	sweep(h);
+	sweep(h, false);
 	check_books(w);
 	check_lease(h);
 	check_regained(w);
@@ -290,7 +297,7 @@ void check_started(struct host *h, bool same_boot)
 			   h->letter, (unsigned long long)h->disk.durable_epoch,
 			   (unsigned long long)epoch);
 	cs->up_once = true;
-	sweep(h);
+	sweep(h, true);
 	for (uint32_t g = 0; g < w->n_addrs; g++) {
 		if (!same_boot)
 			check_survived(h, g);
@@ -307,6 +314,7 @@ void check_died(struct host *h, bool power)
 	if (!power)
 		return;
 	cs->boot_at = h->w->now;
+	h->w->check.rebooted = true;
 	for (uint32_t g = 0; g < h->w->n_addrs; g++)
 		cs->holds[g].unsure = true;
 }
@@ -545,6 +553,12 @@ static const char *rest_of_address(const struct world *w, uint32_t g)
 			return "an address is used by the side that doesn't own it";
 		if ((cell->use == IPSP_USE_USED) != (hold->ha != NULL))
 			return "a node and its HA don't agree on a session";
+		if (cell->flags & IPSP_ADDR_DUP)
+			return "an address is kept back for a duplicate that is over";
+		if (cell->flags & IPSP_ADDR_OWED)
+			return "an address is owed to the peer and stays";
+		if (cell->flags & IPSP_ADDR_MOVE && cell->use != IPSP_USE_USED)
+			return "an address is to move to the primary and stays";
 	}
 	return NULL;
 }

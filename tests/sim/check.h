@@ -14,9 +14,10 @@ struct ha;
 struct ha_session;
 
 struct check_cell { /* what one node says of one address, after its last turn */
-	uint8_t own, use;
+	uint8_t own, use, flags;
 	bool licensed;	    /* it came to be used under a licence */
 	uint32_t sub, sess; /* of its session; NO_ADDR: none */
+	ipsp_ms end;	    /* held, or in quarantine: until then, by its host's clock */
 };
 
 struct check_hold {	     /* the ledger: one address that an HA of one side really has in use */
@@ -46,6 +47,7 @@ struct check {
 	bool books_lost; /* a side was wiped or rolled back, and the books have not been made whole
 			    since */
 	bool forced;	 /* takeover --force: until both are at rest again */
+	bool rebooted;	 /* a host was, in this run */
 	unsigned sample; /* one in so many turns is looked at with the expensive checks */
 	uint64_t n_replays;
 };

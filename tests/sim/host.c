@@ -293,6 +293,7 @@ void host_start(struct host *h)
 	world_trace(h->w, TRACE_FAULT, "%c starts", h->letter);
 	h->node = disk_replay(h, &h->disk.log, &h->rand);
 	ipsp_actions_clear(&h->act);
+	h->ended_at = start.now;
 	ipsp_node_start(h->node, &start, &h->act);
 	if (h->disk_full)
 		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK, .full = true});

@@ -56,6 +56,7 @@ struct host {
 	enum turn_phase { TURN_NONE, TURN_STEPPED, TURN_WRITTEN } phase; /* of the turn that runs */
 	uint32_t life, boot, turn_gen;
 	sim_us turn_at, died_at, stopped_at, last_turn_at;
+	ipsp_ms ended_at; /* its clock at the last step of a turn, or at its start */
 	unsigned spins;
 	enum kill_point armed;
 	unsigned slow_turns; /* per mille */

@@ -420,6 +420,7 @@ void turn_end(struct host *h)
 {
 	const struct ipsp_event end = {.type = IPSP_EV_END};
 
+	h->ended_at = host_ms(h);
 	step(h, &end);
 	if (h->act.failed)
 		world_fail(h->w, "%c: memory ran out", h->letter);
