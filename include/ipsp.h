@@ -169,7 +169,7 @@ void ipsp_conn_wrote(struct ipsp_conn *conn, size_t n);
 /*
  * First of all: for which context (NULL: the only one) and under which name, 1 to 31 bytes; NULL:
  * as an operator, whose sessions belong to nobody and are ended without asking. DONE: 0,
- * unknown-context, invalid.
+ * unknown-context, invalid, overloaded (too many names have sessions).
  */
 int ipsp_conn_attach(struct ipsp_conn *conn, uint64_t id, const char *context, const char *name);
 

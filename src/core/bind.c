@@ -572,6 +572,13 @@ void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha)
 		slot->ha = ha;
 }
 
+uint16_t ipsp_binds_ha(const struct ipsp_binds *binds, uint32_t bind)
+{
+	const struct slot *slot = slot_used(binds, bind);
+
+	return slot ? slot->ha : 0;
+}
+
 /* ---------------------------------------------------------------- looking */
 
 bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_bind *out)

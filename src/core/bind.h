@@ -54,6 +54,7 @@ void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind);
 bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind,
 		    struct ipsp_bind *out); /* false: no such number */
 void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags);
+uint16_t ipsp_binds_ha(const struct ipsp_binds *binds, uint32_t bind); /* 0: no such number */
 void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
 
 /*

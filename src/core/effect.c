@@ -27,6 +27,8 @@ void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
 		    b.flags & IPSP_BIND_DUPLICATE)
 			n->n_duplicate--;
 	}
+	if (use == IPSP_USE_USED)
+		ipsp_name_dropped(n, ipsp_binds_ha(n->binds, ipsp_pool_bind(pool, at.index)));
 	ipsp_binds_del(n->binds, ipsp_pool_bind(pool, at.index));
 	ipsp_pool_drop(pool, at.index);
 }
@@ -60,6 +62,7 @@ uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha
 	ipsp_pool_take(n->pools[at.pool], at.index, bind);
 	if (!ipsp_is_static(n, at.pool))
 		n->used++;
+	ipsp_name_took(n, ha);
 	return bind;
 }
 
@@ -105,8 +108,11 @@ void ipsp_effect_must_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_
 void ipsp_effect_ha(struct ipsp_node *n, struct ipsp_place at, uint16_t ha)
 {
 	struct ipsp_bind b;
-	if (ipsp_place_used(n, at, &b))
-		ipsp_binds_set_ha(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), ha);
+	if (!ipsp_place_used(n, at, &b))
+		return;
+	ipsp_binds_set_ha(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), ha);
+	ipsp_name_took(n, ha);
+	ipsp_name_dropped(n, b.ha);
 }
 
 void ipsp_effect_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on)
@@ -131,31 +137,6 @@ void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at)
 		n->n_duplicate++;
 	ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index),
 			     b.flags | IPSP_BIND_DUPLICATE);
-}
-
-/* --------------------------------------------------------------- names of HAs */
-
-bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name)
-{
-	struct ipsp_has *h = &n->has;
-	if (ha >= h->cap) {
-		uint32_t cap = h->cap ? h->cap : 8;
-		while (cap <= ha)
-			cap *= 2;
-		struct ipsp_ha *has = realloc(h->has, cap * sizeof *has);
-		if (!has)
-			return false;
-		memset(has + h->cap, 0, (cap - h->cap) * sizeof *has);
-		h->has = has;
-		h->cap = cap;
-	}
-	size_t len = strlen(name);
-	if (len >= IPSP_NAME_MAX)
-		return false;
-	memcpy(h->has[ha].name, name, len + 1);
-	if (ha >= h->n)
-		h->n = (uint32_t)ha + 1;
-	return true;
 }
 
 /* --------------------------------------------------------------- the side */

@@ -28,15 +28,7 @@ void ipsp_ha_fini(struct ipsp_node *n)
 		next = a->next;
 		free(a);
 	}
-	free(n->has.has);
-}
-
-uint16_t ipsp_ha_of_token(const struct ipsp_node *n, uint64_t token)
-{
-	for (uint32_t i = 1; token != 0 && i < n->has.n; i++)
-		if (n->has.has[i].token == token)
-			return (uint16_t)i;
-	return 0;
+	ipsp_names_fini(n);
 }
 
 /* --------------------------------------------------------------- events that are not answered */
@@ -169,7 +161,7 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 		ipsp_ha_end(n, at, peer_id == 0);
 		return 1;
 	}
-	uint64_t token = n->has.has[b.ha].token;
+	uint64_t token = n->has.has[b.ha].token; /* each that a session says has a place */
 	if (token == 0 && deadline != IPSP_NEVER)
 		return IPSP_ERR_TIMEOUT;
 	struct ipsp_asked *a = asked_open(n, at);
@@ -444,18 +436,13 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 
 void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev)
 {
-	uint16_t ha = 0;
+	uint64_t before = ipsp_token_of_name(n, ev->ha_name);
 
-	for (uint32_t i = 1; i < n->has.n; i++)
-		if (strcmp(n->has.has[i].name, ev->ha_name) == 0)
-			ha = (uint16_t)i;
-	if (ha == 0 && n->has.n < UINT16_MAX)
-		ha = ipsp_rec_name(n, ev->ha_name);
+	if (before != 0)
+		ipsp_ha_detach(n, before);
+	uint16_t ha = ipsp_name_attach(n, ev->ha_name, ev->token);
 	if (ha == 0)
 		return;
-	if (n->has.has[ha].token != 0)
-		ipsp_ha_detach(n, n->has.has[ha].token);
-	n->has.has[ha].token = ev->token;
 	ipsp_serve_attached(n);
 	ipsp_out_state(n, ev->token);
 	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
@@ -477,7 +464,6 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 	ipsp_xact_drop_token(n, token);
 	if (ha == 0)
 		return;
-	n->has.has[ha].token = 0;
 	for (struct ipsp_asked *a = n->has.first, *next; a; a = next) {
 		next = a->next;
 		if (a->ha != ha)
@@ -496,6 +482,7 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 		}
 		asked_del(n, a);
 	}
+	ipsp_name_detach(n, ha);
 }
 
 void ipsp_ha_forget(struct ipsp_node *n)
@@ -516,6 +503,7 @@ void ipsp_ha_forget(struct ipsp_node *n)
 /* After a restart: sessions that have to be released, whoever was asked before. */
 void ipsp_ha_start(struct ipsp_node *n)
 {
+	ipsp_names_settle(n);
 	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
 	     i = ipsp_binds_next(n->binds, i + 1)) {
 		struct ipsp_bind b;

@@ -244,6 +244,14 @@ bool ipsp_node_snapshot(const struct ipsp_node *node, uint64_t *cursor, size_t m
 int ipsp_node_may_conf(const struct ipsp_node *node, const struct ipsp_context_conf *conf,
 		       char why[128]);
 
+/*
+ * May an HA attach under this name? At most IPSP_HAS_MAX names are known at once, each of an HA
+ * that is attached or has sessions. To be asked before IPSP_EV_ATTACH, which up to 1,024 may be on
+ * their way of.
+ */
+#define IPSP_HAS_MAX 64000
+bool ipsp_node_may_attach(const struct ipsp_node *node, const char *name);
+
 /* ---------------------------------------------------------------- looking */
 
 enum ipsp_state {

@@ -10,6 +10,7 @@
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
+ *   names.c   the names of HAs
  *   flow.c    where unused addresses go             role.c    how the role changes hands
  *   command.c what operators command                psp.c     IPSP switched on and off
  *   tx.c      what goes into datagrams              view.c    what is shown
@@ -148,8 +149,12 @@ struct ipsp_xacts {
 #define IPSP_BLOCK_MAX	   256
 #define IPSP_REFUSE_CANCEL 0 /* in the queue of refusals: a cancel of ours */
 
-struct ipsp_ha { /* the number is the place; 0 is nobody */
-	char name[IPSP_NAME_MAX];
+struct ipsp_ha {		  /* the number is the place; 0 is nobody */
+	char name[IPSP_NAME_MAX]; /* "": the number is free */
+	bool recorded;		  /* its name is in the log, as sessions there say its number */
+	uint16_t next_name;	  /* the chain of the same hash; of the free ones */
+	uint16_t next_token;
+	uint32_t sessions;
 	uint64_t token; /* 0: not attached */
 };
 
@@ -170,8 +175,12 @@ struct ipsp_asked { /* a release event that its HA has not answered */
 };
 
 struct ipsp_has {
-	struct ipsp_ha *has;
+	struct ipsp_ha *has; /* owned; numbers below n, room for cap, a power of two */
 	uint32_t n, cap;
+	uint16_t *by_name, *by_token; /* owned, cap chains each */
+	uint16_t free_head;
+	uint32_t n_names, n_attached;
+	bool counted; /* .sessions are right: not yet while the log is replayed */
 	struct ipsp_asked *buckets[1024], *first, *last;
 	uint32_t n_asked, n_held;
 	ipsp_ms soonest; /* no deadline is before */
@@ -333,7 +342,6 @@ void ipsp_rec_drop(struct ipsp_node *n, struct ipsp_place at);
 void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
 		   const char *subscriber, size_t len);
 void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha);
-uint16_t ipsp_rec_name(struct ipsp_node *n, const char *name);
 void ipsp_rec_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
 uint64_t ipsp_rec_out(
 	struct ipsp_node *n,
@@ -456,10 +464,22 @@ void ipsp_serve_attached(struct ipsp_node *n);
 void ipsp_serve_tick(struct ipsp_node *n);
 ipsp_ms ipsp_serve_due(const struct ipsp_node *n);
 
+/* names.c */
+void ipsp_names_fini(struct ipsp_node *n);
+void ipsp_names_settle(struct ipsp_node *n);
+void ipsp_names_check(const struct ipsp_node *n);
+uint16_t ipsp_ha_of_token(const struct ipsp_node *n, uint64_t token); /* 0: nobody's */
+const char *ipsp_name_of_ha(const struct ipsp_node *n, uint16_t ha);
+uint64_t ipsp_token_of_name(const struct ipsp_node *n, const char *name); /* 0: not attached */
+uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name,
+			  uint64_t token); /* the number; 0: there is none left */
+void ipsp_name_detach(struct ipsp_node *n, uint16_t ha);
+void ipsp_name_took(struct ipsp_node *n, uint16_t ha); /* a session more, a session less */
+void ipsp_name_dropped(struct ipsp_node *n, uint16_t ha);
+
 /* ha.c */
 int ipsp_ha_init(struct ipsp_node *n);
 void ipsp_ha_fini(struct ipsp_node *n);
-uint16_t ipsp_ha_of_token(const struct ipsp_node *n, uint64_t token);
 void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev);
 void ipsp_ha_detach(struct ipsp_node *n, uint64_t token);
 void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev);

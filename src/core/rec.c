@@ -80,6 +80,25 @@ static void put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
 	b->len += 2 + len;
 }
 
+/* Before the first record that says the number of this HA: its name. */
+static void put_name(struct ipsp_node *n, uint16_t ha)
+{
+	size_t start;
+	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_NAME, &start);
+
+	n->has.has[ha].recorded = true;
+	if (b) {
+		ipsp_buf_put_u16(b, ha);
+		ipsp_buf_put_str8(b, n->has.has[ha].name, strlen(n->has.has[ha].name));
+		ipsp_rec_made(n, start);
+	}
+}
+
+static bool unnamed(const struct ipsp_node *n, uint16_t ha)
+{
+	return ha != 0 && !n->has.has[ha].recorded;
+}
+
 uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 		       const struct ipsp_ident *ident)
 {
@@ -89,6 +108,8 @@ uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 		if (n->act)
 			n->act->failed = true;
 	} else if (!n->replaying) {
+		if (unnamed(n, ha))
+			put_name(n, ha);
 		put_take(&n->act->recs, at, ha, ident);
 		n->act->rec_seq = ++n->seq;
 	}
@@ -131,6 +152,8 @@ void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha)
 	if (!ipsp_binds_get(n->binds, bind, &b))
 		return;
 	struct ipsp_place at = {b.pool, b.index};
+	if (unnamed(n, ha))
+		put_name(n, ha);
 	struct ipsp_buf *r = ipsp_rec_live(n, IPSP_REC_HA, &start);
 	ipsp_effect_ha(n, at, ha);
 	if (r) {
@@ -138,24 +161,6 @@ void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha)
 		ipsp_buf_put_u16(r, ha);
 		ipsp_rec_made(n, start);
 	}
-}
-
-uint16_t ipsp_rec_name(struct ipsp_node *n, const char *name)
-{
-	uint16_t ha = (uint16_t)(n->has.n ? n->has.n : 1);
-	size_t start;
-
-	if (!ipsp_effect_name(n, ha, name)) {
-		n->act->failed = true;
-		return 0;
-	}
-	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_NAME, &start);
-	if (b) {
-		ipsp_buf_put_u16(b, ha);
-		ipsp_buf_put_str8(b, name, strlen(name));
-		ipsp_rec_made(n, start);
-	}
-	return ha;
 }
 
 void ipsp_rec_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on)

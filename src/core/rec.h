@@ -5,7 +5,7 @@
  *   CONF   u8 own | pools as conf.c encodes them      all addresses become FREE with that own
  *   SIDE   u64 books peer_books epoch agreed_epoch sent acked applied report | u32 flags dead_ms |
  *          u8 p6 conf_mine conf_peer
- *   NAME   u16 ha | str8 name
+ *   NAME   u16 ha | str8 name                        from here on the number means this name
  *   TAKE   u16 pool | u32 index | u16 ha | str8 subscriber | str8 session
  *   DROP   u16 pool | u32 index
  *   KEEP   u16 pool | u32 index | u8 use | u32 seconds left | str8 subscriber

@@ -60,6 +60,8 @@ int ipsp_repool(struct ipsp_node *n, uint32_t *lost)
 	int err = buf.failed ? IPSP_ERR_NOMEM : ipsp_node_build_pools(n);
 	if (err == 0)
 		*lost = carry_in(n, &buf);
+	if (err == 0 && n->has.counted)
+		ipsp_names_settle(n);
 	ipsp_buf_fini(&buf);
 	return err;
 }

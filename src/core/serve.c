@@ -61,13 +61,9 @@ static bool group_differs(const struct ipsp_node *n, uint16_t a, uint16_t b)
 
 void ipsp_serve_given_anew(struct ipsp_node *n)
 {
-	bool attached = false;
-
 	if (!n->side.anew)
 		return;
-	for (uint32_t i = 1; i < n->has.n; i++)
-		attached = attached || n->has.has[i].token != 0;
-	n->anew_until = n->now + (attached ? ANEW_HA_MS : ANEW_MS);
+	n->anew_until = n->now + (n->has.n_attached > 0 ? ANEW_HA_MS : ANEW_MS);
 	ipsp_say(n, IPSP_LOG_NOTICE,
 		 "its state was lost: until the HAs have asked for the sessions that they have, "
 		 "addresses are given by number only");

@@ -22,6 +22,8 @@ static void snap_head(const struct ipsp_node *n, struct ipsp_buf *recs)
 	ipsp_rec_put_side(ipsp_rec_begin(recs, IPSP_REC_SIDE), &n->side);
 	ipsp_rec_end(recs, at);
 	for (uint32_t i = 1; i < n->has.n; i++) {
+		if (!n->has.has[i].recorded)
+			continue; /* a free number, or one that no record has said yet */
 		at = recs->len;
 		ipsp_buf_put_u16(ipsp_rec_begin(recs, IPSP_REC_NAME), (uint16_t)i);
 		ipsp_buf_put_str8(recs, n->has.has[i].name, strlen(n->has.has[i].name));
@@ -154,8 +156,8 @@ static uint64_t mix_address(const struct ipsp_node *n, uint64_t h, uint16_t p, u
 			uint8_t duplicate = b.flags & IPSP_BIND_DUPLICATE;
 			h = mix(h, &duplicate, 1);
 			h = mix(h, b.ident.session, b.ident.n_session);
-			if (b.ha < n->has.n)
-				h = mix(h, n->has.has[b.ha].name, IPSP_NAME_MAX);
+			const char *name = ipsp_name_of_ha(n, b.ha);
+			h = mix(h, name, strlen(name));
 		}
 	}
 	return h;

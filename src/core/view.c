@@ -161,7 +161,7 @@ bool ipsp_node_session(const struct ipsp_node *n, uint32_t *cursor, struct ipsp_
 			continue;
 		*cursor = i + 1;
 		v->addr = ipsp_pool_addr(&n->conf.pools[v->bind.pool], v->bind.index);
-		v->ha = v->bind.ha < n->has.n ? n->has.has[v->bind.ha].name : "";
+		v->ha = ipsp_name_of_ha(n, v->bind.ha);
 		v->state = v->bind.flags & IPSP_BIND_DUPLICATE	 ? "duplicate"
 			   : v->bind.flags & IPSP_BIND_RELEASING ? "releasing"
 								 : "used";
@@ -226,6 +226,8 @@ void ipsp_node_check(const struct ipsp_node *n)
 	assert(used == n->used);
 	assert(owed == n->owed);
 	assert(bound == ipsp_binds_count(n->binds));
+	if (n->has.counted)
+		ipsp_names_check(n);
 	assert(n->side.acked <= n->side.sent);
 	assert(n->side.sent - n->side.acked == n->stream.n);
 	for (uint32_t i = 0; i < n->stream.n; i++)

@@ -120,6 +120,7 @@ static void cut_off_namesake(struct ipspd_client *client, const struct ipspd_ctx
 static void serve_attach(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	struct ipspd_ctx *ctx = context_of(client, &msg->context);
+	char name[256];
 
 	if (client->ctx) {
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID,
@@ -135,11 +136,16 @@ static void serve_attach(struct ipspd_client *client, const struct ipsp_ctl_msg 
 				  "the name of an HA is 1 to 31 bytes without control characters");
 		return;
 	}
+	ipspd_ctl_copy(name, &msg->name);
+	if (msg->name.n > 0 && !ipsp_node_may_attach(ctx->node, name)) {
+		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED,
+				  "sessions belong to as many names of HAs as can be kept: attach "
+				  "under one of those, or release the sessions of some");
+		return;
+	}
 	ipspd_client_done(client, msg->id, 0, "");
 	if (msg->name.n > 0) {
-		char name[256];
-
-		cut_off_namesake(client, ctx, ipspd_ctl_copy(name, &msg->name));
+		cut_off_namesake(client, ctx, name);
 		memcpy(client->ha, name, msg->name.n + 1);
 		ipspd_post(ctx, &(struct ipsp_event){.type = IPSP_EV_ATTACH,
 						     .token = client->token,
