@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct ipsp_buf { /* owned by whoever declared it; {0} is an empty one */
 	uint8_t *data;
@@ -57,6 +58,28 @@ static inline void ipsp_store_u64(uint8_t *p, uint64_t v)
 {
 	ipsp_store_u32(p, (uint32_t)(v >> 32));
 	ipsp_store_u32(p + 4, (uint32_t)v);
+}
+
+/* Copies a text. Names have a dozen bytes: for these a call of memcpy takes longer than the copy.
+ */
+static inline void ipsp_copy_text(void *to, const void *from, size_t n)
+{
+	uint8_t *t = (uint8_t *)to;
+	const uint8_t *f = (const uint8_t *)from;
+
+	if (n > 16) {
+		memcpy(t, f, n);
+	} else if (n >= 8) { /* two that overlap */
+		memcpy(t, f, 8);
+		memcpy(t + n - 8, f + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(t, f, 4);
+		memcpy(t + n - 4, f + n - 4, 4);
+	} else if (n > 0) {
+		t[0] = f[0];
+		t[n / 2] = f[n / 2];
+		t[n - 1] = f[n - 1];
+	}
 }
 
 static inline void ipsp_buf_put_u8(struct ipsp_buf *buf, uint8_t v)

@@ -16,8 +16,9 @@
  * a subscriber with many would be one long run from one home, and slow for all around it.
  */
 #include "core/bind.h"
+#include "base/bytes.h"
+#include "base/siphash.h"
 #include "core/pool.h"
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,8 +66,8 @@ struct table {
 };
 
 struct ipsp_binds {
-	uint8_t hash_key[crypto_shorthash_KEYBYTES];
-	struct slot **chunks; /* owned, each owned */
+	struct ipsp_sip keyed; /* where each hash begins */
+	struct slot **chunks;  /* owned, each owned */
 	uint32_t n_chunks, cap_chunks;
 	uint32_t n_slots; /* used at least once: those below have a kind */
 	uint32_t unused;  /* the first slot below that is not in use */
@@ -154,7 +155,7 @@ static bool chunk_add(struct ipsp_binds *binds)
 	return true;
 }
 
-/* The number of a slot not in use, which stays so until slot_take; IPSP_NO_BIND: no memory. */
+/* The number of a slot not in use, which stays so until slot_fill; IPSP_NO_BIND: no memory. */
 static uint32_t slot_find(struct ipsp_binds *binds)
 {
 	if (binds->unused != IPSP_NO_BIND)
@@ -164,14 +165,6 @@ static uint32_t slot_find(struct ipsp_binds *binds)
 	if (binds->n_slots == binds->n_chunks * CHUNK_SLOTS && !chunk_add(binds))
 		return IPSP_NO_BIND;
 	return binds->n_slots;
-}
-
-static void slot_take(struct ipsp_binds *binds, uint32_t number)
-{
-	if (number == binds->n_slots)
-		binds->n_slots++;
-	else
-		binds->unused = slot_at(binds, number)->far.next;
 }
 
 static void slot_give(struct ipsp_binds *binds, uint32_t number)
@@ -185,60 +178,67 @@ static void slot_give(struct ipsp_binds *binds, uint32_t number)
 	binds->unused = number;
 }
 
-/* Fills @slot from @bind, texts copied; false: no memory, and @slot is as it was. */
-static bool slot_fill(struct slot *slot, const struct ipsp_bind *bind)
+/*
+ * Takes the slot that slot_find has found, for @bind, texts copied; @far: with a block for them,
+ * however short they are. False: no memory, and it is as it was.
+ */
+static bool slot_fill(struct ipsp_binds *binds, uint32_t number, const struct ipsp_bind *bind,
+		      bool far)
 {
-	const size_t n_subscriber = bind->ident.n_subscriber, n_session = bind->ident.n_session;
-	const bool is_far = n_subscriber + n_session > INLINE_TEXT;
-	char *block = is_far ? (char *)malloc(n_subscriber + n_session) : NULL;
+	const struct ipsp_ident *ident = &bind->ident;
+	const size_t n = (size_t)ident->n_subscriber + ident->n_session;
+	struct slot *slot = slot_at(binds, number);
+	char *text = slot->near;
 
-	if (is_far && !block)
+	far = far || n > INLINE_TEXT;
+	if (far && !(text = (char *)malloc(n ? n : 1)))
 		return false;
+	if (number == binds->n_slots)
+		binds->n_slots++;
+	else
+		binds->unused = slot->far.next;
 	*slot = (struct slot){.at = (bind->at < AT_NEVER ? bind->at : AT_NEVER) & AT_NEVER,
 			      .ha = bind->ha,
 			      .index = bind->index & 0x3ffffffu,
 			      .pool = bind->pool & 0x3ffu,
 			      .kind = (unsigned)bind->kind & 3,
 			      .flags = bind->flags & 7u,
-			      .is_far = is_far,
-			      .n_subscriber = bind->ident.n_subscriber,
-			      .n_session = bind->ident.n_session};
-	if (is_far) {
-		slot->far.text = block;
+			      .is_far = far,
+			      .n_subscriber = ident->n_subscriber,
+			      .n_session = ident->n_session};
+	if (far) {
+		slot->far.text = text;
 		slot->far.prev = slot->far.next = IPSP_NO_BIND;
 	}
-	char *text = is_far ? slot->far.text : slot->near;
-	if (n_subscriber)
-		memcpy(text, bind->ident.subscriber, n_subscriber);
-	if (n_session)
-		memcpy(text + n_subscriber, bind->ident.session, n_session);
+	ipsp_copy_text(text, ident->subscriber, ident->n_subscriber);
+	ipsp_copy_text(text + ident->n_subscriber, ident->session, ident->n_session);
 	return true;
 }
 
 /* ---------------------------------------------------------------- the index: one table */
 
-/* Keyed, so that nobody outside can choose names that collide. */
+/*
+ * Keyed, so that nobody outside can choose names that collide. The last word has both lengths:
+ * "ab","c" is not "a","bc".
+ */
+static uint64_t hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			 const struct ipsp_ident *ident)
+{
+	const size_t n_session = kind == IPSP_BIND_SESSION ? ident->n_session : 0;
+	struct ipsp_sip sip = binds->keyed;
+
+	ipsp_sip_text(&sip, ident->subscriber, ident->n_subscriber);
+	ipsp_sip_text(&sip, ident->session, n_session);
+	return ipsp_sip_end(&sip, (uint64_t)kind | (uint64_t)ident->n_subscriber << 8 |
+					  (uint64_t)n_session << 16);
+}
+
 static uint64_t hash_of(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
 			const struct ipsp_ident *ident)
 {
-	uint8_t text[2 + 2 * 255], digest[crypto_shorthash_BYTES];
-	size_t n = 0;
-	uint64_t hash;
-
 	if (kind == IPSP_BIND_SESSION && ident->hash != 0)
 		return ident->hash;
-	text[n++] = (uint8_t)kind;
-	text[n++] = ident->n_subscriber; /* "ab","c" is not "a","bc" */
-	if (ident->n_subscriber)
-		memcpy(text + n, ident->subscriber, ident->n_subscriber);
-	n += ident->n_subscriber;
-	if (kind == IPSP_BIND_SESSION && ident->n_session) {
-		memcpy(text + n, ident->session, ident->n_session);
-		n += ident->n_session;
-	}
-	crypto_shorthash(digest, text, n, binds->hash_key);
-	memcpy(&hash, digest, sizeof(hash));
-	return hash;
+	return hash_new(binds, kind, ident);
 }
 
 static uint64_t hash_of_slot(const struct ipsp_binds *binds, uint32_t number)
@@ -406,7 +406,8 @@ static void index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
 {
 	table_insert(binds, &binds->now, hash, number);
 	binds->n_entries++;
-	index_move(binds, MOVE_STEPS);
+	if (binds->old.entries)
+		index_move(binds, MOVE_STEPS);
 }
 
 static void index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
@@ -422,7 +423,8 @@ static void index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
 		return;
 	table_delete(binds, table, (uint32_t)(entry - table->entries));
 	binds->n_entries--;
-	index_move(binds, MOVE_STEPS);
+	if (binds->old.entries)
+		index_move(binds, MOVE_STEPS);
 }
 
 /* ---------------------------------------------------------------- chains of KEPT ones */
@@ -478,7 +480,7 @@ struct ipsp_binds *ipsp_binds_new(const uint8_t hash_key[16])
 
 	if (!binds)
 		return NULL;
-	memcpy(binds->hash_key, hash_key, sizeof(binds->hash_key));
+	binds->keyed = ipsp_sip_begin(hash_key);
 	binds->unused = IPSP_NO_BIND;
 	binds->now.size = SIZE_MIN;
 	binds->now.entries = (uint32_t *)calloc(SIZE_MIN, sizeof(uint32_t));
@@ -516,23 +518,21 @@ uint32_t ipsp_binds_count(const struct ipsp_binds *binds)
 
 uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind)
 {
-	uint64_t hash = hash_of(binds, bind->kind, &bind->ident);
-	uint32_t number = slot_find(binds), *head = NULL;
+	const uint64_t hash = hash_of(binds, bind->kind, &bind->ident);
+	const uint32_t number = slot_find(binds);
+	uint32_t *head = NULL;
 
 	if (number == IPSP_NO_BIND || !index_reserve(binds))
 		return IPSP_NO_BIND;
-	struct slot *slot = slot_at(binds, number), filled;
-	if (!slot_fill(&filled, bind))
-		return IPSP_NO_BIND;
 	if (bind->kind == IPSP_BIND_KEPT && binds->n_kept > 0)
 		head = index_find(binds, hash, IPSP_NO_BIND, IPSP_BIND_KEPT, &bind->ident);
-	if (head && (!slot_make_far(&filled) || !slot_make_far(slot_at(binds, number_of(*head))))) {
-		if (filled.is_far)
-			free(filled.far.text);
+	if (!slot_fill(binds, number, bind, head != NULL))
+		return IPSP_NO_BIND;
+	/* only now: the texts may be those of the head, which move */
+	if (head && !slot_make_far(slot_at(binds, number_of(*head)))) {
+		slot_give(binds, number);
 		return IPSP_NO_BIND;
 	}
-	slot_take(binds, number);
-	*slot = filled;
 	if (head)
 		chain_add(binds, number_of(*head), number);
 	else

@@ -6,8 +6,7 @@
  * since when or until when. A slab of fixed slots, numbered from 0; a number is valid until
  * _del. Found by (subscriber, session) among the SESSION kind, by subscriber alone among the KEPT
  * kind (hold and quarantine; several may have one subscriber). The index is open addressing over
- * 32-bit slots with a keyed hash (SipHash-2-4, RFC-less; libsodium crypto_shorthash), so that
- * nobody outside can choose collisions.
+ * 32-bit slots with a keyed hash (base/siphash.h), so that nobody outside can choose collisions.
  *
  * Memory: at most 42 bytes a binding with its index slot, 47 while the index grows; where
  * subscriber and session have more than 16 bytes together, a block for them. At most 2^26 - 2

@@ -72,11 +72,10 @@ static void put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
 	ipsp_store_u32(p + 5, at.index);
 	ipsp_store_u16(p + 9, ha);
 	p[11] = ident->n_subscriber;
-	memcpy(p + 12, ident->subscriber, ident->n_subscriber);
+	ipsp_copy_text(p + 12, ident->subscriber, ident->n_subscriber);
 	p += 12 + ident->n_subscriber;
 	*p = ident->n_session;
-	if (ident->n_session > 0)
-		memcpy(p + 1, ident->session, ident->n_session);
+	ipsp_copy_text(p + 1, ident->session, ident->n_session);
 	b->len += 2 + len;
 }
 

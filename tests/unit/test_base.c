@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/ident.h"
+#include "base/siphash.h"
 #include <cmocka.h>
 
 /* ---------------------------------------------------------------- err */
@@ -345,15 +346,91 @@ static void test_text(void **state)
 	assert_false(ipsp_text_ok(text, 254));
 }
 
+/* ---------------------------------------------------------------- texts */
+
+static void test_copy_text(void **state)
+{
+	char from[40], to[42];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(from); i++)
+		from[i] = (char)(i + 1);
+	ipsp_copy_text(to, NULL, 0);
+	for (size_t n = 0; n <= sizeof(from); n++) {
+		memset(to, 0, sizeof(to));
+		ipsp_copy_text(to + 1, from, n);
+		assert_int_equal(to[0], 0);
+		assert_memory_equal(to + 1, from, n);
+		assert_int_equal(to[1 + n], 0);
+	}
+}
+
+/* ---------------------------------------------------------------- SipHash */
+
+/* Of bytes, as it is defined: whole words, then the rest with the length in the highest byte. */
+static uint64_t siphash(const uint8_t key[16], const uint8_t *bytes, size_t n)
+{
+	struct ipsp_sip sip = ipsp_sip_begin(key);
+	const size_t whole = n / 8 * 8;
+	uint64_t last = (uint64_t)n << 56;
+
+	ipsp_sip_text(&sip, (const char *)bytes, whole);
+	for (size_t i = whole; i < n; i++)
+		last |= (uint64_t)bytes[i] << 8 * (i - whole);
+	return ipsp_sip_end(&sip, last);
+}
+
+/* Of Python 3.11, whose hash() of bytes it is; Rust tests with the same. */
+static void test_siphash(void **state)
+{
+	static const struct {
+		size_t n;
+		uint64_t hash;
+	} known[] = {
+		{0, UINT64_C(0xabac0158050fc4dc)},  {1, UINT64_C(0xc9f49bf37d57ca93)},
+		{7, UINT64_C(0xd3927d989bb11140)},  {8, UINT64_C(0x369095118d299a8e)},
+		{15, UINT64_C(0xd320d86d2a519956)}, {16, UINT64_C(0xcc4fdd1a7d908b66)},
+		{17, UINT64_C(0x9cf2689063dbd80c)}, {63, UINT64_C(0x9d199062b7bbb3a8)},
+	};
+	uint8_t bytes[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		assert_true(siphash(bytes, bytes, known[i].n) == known[i].hash);
+}
+
+/* A text is its bytes with zeros behind them, however long the last word's part is. */
+static void test_siphash_text(void **state)
+{
+	static const uint8_t key[16] = "any sixteen....";
+	char text[40], padded[40];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(200 + i);
+	for (size_t n = 0; n < sizeof(text); n++) {
+		struct ipsp_sip a = ipsp_sip_begin(key), b = a;
+
+		memset(padded, 0, sizeof(padded));
+		memcpy(padded, text, n);
+		ipsp_sip_text(&a, text, n);
+		ipsp_sip_text(&b, padded, (n + 7) / 8 * 8);
+		assert_true(ipsp_sip_end(&a, n) == ipsp_sip_end(&b, n));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_err),	    cmocka_unit_test(test_addr_text),
-		cmocka_unit_test(test_addr_prefix), cmocka_unit_test(test_addr_sums),
-		cmocka_unit_test(test_addr_net),    cmocka_unit_test(test_buf),
-		cmocka_unit_test(test_buf_grows),   cmocka_unit_test(test_buf_fails),
-		cmocka_unit_test(test_rd_fails),    cmocka_unit_test(test_crc32c),
-		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_err),	     cmocka_unit_test(test_addr_text),
+		cmocka_unit_test(test_addr_prefix),  cmocka_unit_test(test_addr_sums),
+		cmocka_unit_test(test_addr_net),     cmocka_unit_test(test_buf),
+		cmocka_unit_test(test_buf_grows),    cmocka_unit_test(test_buf_fails),
+		cmocka_unit_test(test_rd_fails),     cmocka_unit_test(test_crc32c),
+		cmocka_unit_test(test_text),	     cmocka_unit_test(test_siphash),
+		cmocka_unit_test(test_siphash_text), cmocka_unit_test(test_copy_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
