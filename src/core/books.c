@@ -45,8 +45,8 @@ void ipsp_effect_resupply(struct ipsp_node *n, uint64_t peer_books)
 				size_t len = ipsp_item_end(&w);
 				ipsp_sync_append(n, w.bytes, len, number);
 			}
-			ipsp_item_begin(&w, ++number, IPSP_ITEM_GIVE,
-					IPSP_GIVE_FIRST | IPSP_GIVE_LAST_USED, 0, p, IPSP_SET_BITS);
+			ipsp_item_begin(&w, ++number, IPSP_ITEM_GIVE, IPSP_GIVE_FIRST, 0, p,
+					IPSP_SET_BITS);
 			ipsp_item_add_bit(&w, i);
 			open = true;
 		}

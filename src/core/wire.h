@@ -123,10 +123,7 @@ enum ipsp_item_type {
 	IPSP_ITEM_DROP = 3,
 	IPSP_ITEM_DROPPED = 4
 };
-enum {
-	IPSP_GIVE_FIRST = 1,
-	/* the first assignment (S1) */ IPSP_GIVE_LAST_USED = 2 /* to be used last there */
-};
+enum { IPSP_GIVE_FIRST = 1 /* the first assignment (S1) */ };
 enum { IPSP_REPORT_END = 1 /* nothing more of this licence follows */ };
 enum ipsp_set_form {
 	IPSP_SET_RUNS = 1, /* n x (u32 start, u32 count) */
