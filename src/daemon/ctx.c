@@ -1,5 +1,4 @@
 #include "daemon/ctx.h"
-#include "daemon/udp.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -65,11 +64,31 @@ struct ipspd_ctx *ipspd_ctx_new(struct ipspd *daemon, const struct ipsp_context_
 	return NULL;
 }
 
+struct ipspd_udp_stats ipspd_ctx_udp_stats(const struct ipspd_ctx *ctx)
+{
+	struct ipspd_udp_stats sum = ctx->closed_udp_stats;
+
+	if (ctx->udp) {
+		const struct ipspd_udp_stats *open = ipspd_udp_stats(ctx->udp);
+#define ADD(field, name, text) sum.field += open->field;
+		IPSPD_UDP_STATS(ADD)
+#undef ADD
+	}
+	return sum;
+}
+
+void ipspd_ctx_close_udp(struct ipspd_ctx *ctx)
+{
+	ctx->closed_udp_stats = ipspd_ctx_udp_stats(ctx); /* counters only grow */
+	ipspd_udp_free(ctx->udp);
+	ctx->udp = NULL;
+}
+
 void ipspd_ctx_free(struct ipspd_ctx *ctx)
 {
 	if (!ctx)
 		return;
-	ipspd_udp_free(ctx->udp);
+	ipspd_ctx_close_udp(ctx);
 	if (ctx->node)
 		ipsp_node_free(ctx->node);
 	if (ctx->lease_fd >= 0)

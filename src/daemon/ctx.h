@@ -12,6 +12,7 @@
 
 #include "core/node.h"
 #include "daemon/log.h"
+#include "daemon/udp.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +23,6 @@ struct ipspd_ctl;    /* ctl.h */
 struct ipspd_snmp;   /* snmp.h */
 struct ipspd_http;   /* http.h */
 struct ipspd_store;  /* store.h */
-struct ipspd_udp;    /* udp.h */
 struct ipspd_hooks;  /* hook.h */
 struct ipspd_notify; /* notify.h */
 struct ipspd_loop;   /* loop.h */
@@ -61,6 +61,7 @@ struct ipspd_ctx {
 	struct ipspd_inbox inbox; /* for the next turn */
 	struct ipspd_inbox work;  /* of the present turn */
 	struct ipsp_actions act;
+	struct ipspd_udp_stats closed_udp_stats;
 	struct ipspd_udp *udp; /* NULL while the mode opens no socket */
 	int lease_fd;	       /* -1: not open */
 	uint64_t told_seq;     /* the last IPSP_EV_FLUSHED */
@@ -75,6 +76,8 @@ struct ipspd_ctx {
 /* NULL: no memory. Made from @conf (copied), with a node that has nothing replayed yet. */
 struct ipspd_ctx *ipspd_ctx_new(struct ipspd *daemon, const struct ipsp_context_conf *conf);
 void ipspd_ctx_free(struct ipspd_ctx *ctx);
+void ipspd_ctx_close_udp(struct ipspd_ctx *ctx);
+struct ipspd_udp_stats ipspd_ctx_udp_stats(const struct ipspd_ctx *ctx); /* of all its sockets */
 int ipspd_ctx_renew_node(struct ipspd_ctx *ctx); /* drops what was replayed; 0, or IPSP_ERR_NOMEM */
 bool ipspd_ctx_add(struct ipspd *daemon,
 		   struct ipspd_ctx *ctx); /* to the daemon's list; false: no memory */

@@ -127,10 +127,8 @@ static void open_socket(struct ipspd_ctx *ctx)
 
 	if (!ctx->look || !wants_socket(ctx, &conf))
 		return;
-	if (ctx->udp && !ipspd_udp_is(ctx->udp, &conf)) {
-		ipspd_udp_free(ctx->udp);
-		ctx->udp = NULL;
-	}
+	if (ctx->udp && !ipspd_udp_is(ctx->udp, &conf))
+		ipspd_ctx_close_udp(ctx);
 	if (!ctx->udp)
 		ctx->udp = ipspd_udp_new(ctx->daemon->base, &conf, on_datagram, ctx);
 	if (!ctx->udp)
@@ -142,10 +140,8 @@ static void close_socket(struct ipspd_ctx *ctx)
 {
 	struct ipspd_udp_conf conf;
 
-	if (ctx->look && ctx->udp && !wants_socket(ctx, &conf)) {
-		ipspd_udp_free(ctx->udp);
-		ctx->udp = NULL;
-	}
+	if (ctx->look && ctx->udp && !wants_socket(ctx, &conf))
+		ipspd_ctx_close_udp(ctx);
 	ctx->look = false;
 }
 
@@ -575,8 +571,7 @@ void ipspd_loop_remove(struct ipspd *daemon, struct ipspd_ctx *ctx)
 		if (daemon->ctxs[i] == ctx)
 			memmove(&daemon->ctxs[i], &daemon->ctxs[i + 1],
 				(--daemon->n_ctxs - i) * sizeof(*daemon->ctxs));
-	ipspd_udp_free(ctx->udp); /* its callback must not come any more */
-	ctx->udp = NULL;
+	ipspd_ctx_close_udp(ctx); /* its callback must not come any more */
 }
 
 static bool add_signal(struct ipspd_loop *loop, struct event **ev, int sig, event_callback_fn fn)

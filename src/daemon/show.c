@@ -187,6 +187,16 @@ bool ipspd_show_has_pool(const struct ipspd_ctx *ctx, const char *name)
 
 /* ---------------------------------------------------------------- counters */
 
+/* What doesn't reach the protocol is counted where it is dropped. */
+static void put_udp_counters(struct maker *m, json_t *counters, const struct ipspd_ctx *ctx)
+{
+	const struct ipspd_udp_stats stats = ipspd_ctx_udp_stats(ctx);
+
+#define PUT(field, name, text) put(m, counters, name, json_integer((json_int_t)stats.field));
+	IPSPD_UDP_STATS(PUT)
+#undef PUT
+}
+
 static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx *ctx,
 			 const void *arg)
 {
@@ -210,6 +220,7 @@ static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx
 	put(m, counters, "last-applied-ms", ms_or_null(status.applied_ms));
 	put(m, counters, "unacknowledged-ms",
 	    json_integer(status.unacked_ms == IPSP_NEVER ? 0 : (json_int_t)status.unacked_ms));
+	put_udp_counters(m, counters, ctx);
 	put(m, object, "counters", counters);
 }
 

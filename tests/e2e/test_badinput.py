@@ -271,5 +271,28 @@ class ControlSocket(Case):
         self.assert_serves()
 
 
+class Datagrams(Case):
+    def test_of_others_are_counted(self):
+        """Of another port than the peer's: counted, and shown as text and as JSON, beside what else is dropped."""
+        pair = self.pair(trapd=False)
+        pair.start()
+        port = pair.net.port
+        before = pair.hosts[1].counters()
+        send = ("import socket, sys\n"
+                "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                "s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)\n"
+                "s.bind((sys.argv[1], 0))\n"
+                "for i in range(7): s.sendto(b'nonsense' * 4, (sys.argv[2], int(sys.argv[3])))\n")
+        done = process.run([*pair.net.prefix(0), sys.executable, "-c", send, *pair.net.addresses, str(port)])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        process.until(lambda: pair.hosts[1].counters()["drop-source"] == before["drop-source"] + 7, 10,
+                      "the seven to be counted")
+        text = pair.hosts[1].do("show", "counters")
+        self.assertRegex(text, rf"drop-source +{before['drop-source'] + 7}\b")
+        for name in ("drop-ttl", "drop-long", "send-errors"):
+            self.assertIn(name, text)
+        self.assertGreater(pair.hosts[1].counters()["datagrams-received"], 0)
+
+
 if __name__ == "__main__":
     sys.exit(main())
