@@ -60,6 +60,16 @@ static inline void ipsp_store_u64(uint8_t *p, uint64_t v)
 	ipsp_store_u32(p + 4, (uint32_t)v);
 }
 
+static inline uint32_t ipsp_load_le32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t ipsp_load_le64(const uint8_t *p)
+{
+	return ipsp_load_le32(p) | (uint64_t)ipsp_load_le32(p + 4) << 32;
+}
+
 /* Copies a text. Names have a dozen bytes: for these a call of memcpy takes longer than the copy.
  */
 static inline void ipsp_copy_text(void *to, const void *from, size_t n)
@@ -120,6 +130,21 @@ static inline void ipsp_buf_put_u64(struct ipsp_buf *buf, uint64_t v)
 		return;
 	ipsp_store_u64(p, v);
 	buf->len += sizeof(v);
+}
+
+/* The @n < 8 bytes at @p as one number, the first the lowest, zeros above; no byte beside is read.
+ */
+static inline uint64_t ipsp_load_rest(const uint8_t *p, size_t n)
+{
+	uint32_t low, high;
+
+	if (n < 4)
+		return n == 0 ? 0
+			      : (uint64_t)p[0] | (uint64_t)p[n / 2] << 8 * (n / 2) |
+					(uint64_t)p[n - 1] << 8 * (n - 1);
+	low = ipsp_load_le32(p);
+	high = ipsp_load_le32(p + n - 4); /* the two overlap, and agree where they do */
+	return low | (uint64_t)high << 8 * (n - 4);
 }
 
 struct ipsp_rd { /* borrows the bytes */

@@ -31,15 +31,10 @@ static const uint32_t crc_table[8][256] = {
 	{ROW256(BIT4)}, {ROW256(BIT5)}, {ROW256(BIT6)}, {ROW256(BIT7)},
 };
 
-static uint32_t get_le32(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 static uint32_t by_tables(uint32_t crc, const uint8_t *b, size_t n)
 {
 	for (; n >= 8; n -= 8, b += 8) {
-		uint32_t lo = crc ^ get_le32(b), hi = get_le32(b + 4);
+		uint32_t lo = crc ^ ipsp_load_le32(b), hi = ipsp_load_le32(b + 4);
 
 		crc = crc_table[7][lo & 0xff] ^ crc_table[6][lo >> 8 & 0xff] ^
 		      crc_table[5][lo >> 16 & 0xff] ^ crc_table[4][lo >> 24] ^

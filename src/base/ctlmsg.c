@@ -24,34 +24,75 @@
 	FRAME(STATE, STR8(context) STR8(role) STR8(state))                                         \
 	FRAME(BYE, I32(err) STR16(text))
 
-#define STR8S_MAX 4 /* in one frame */
-
 struct ipsp_ctl_str ipsp_ctl_str(const char *s)
 {
 	return s ? (struct ipsp_ctl_str){s, strlen(s)} : (struct ipsp_ctl_str){"", 0};
 }
 
-static bool has_nul(const struct ipsp_ctl_str *s)
+/* A byte of @eight is 0; a borrow reaches the byte above only from one that is. */
+static inline bool has_zero(uint64_t eight)
 {
-	return s->n > 0 && memchr(s->p, '\0', s->n);
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+
+	return ((eight - ones) & ~eight & ones * 0x80) != 0;
+}
+
+static inline bool has_nul(const struct ipsp_ctl_str *s)
+{
+	const uint8_t *p = (const uint8_t *)s->p;
+	size_t n = s->n;
+
+	for (; n >= 8; n -= 8, p += 8)
+		if (has_zero(ipsp_load_le64(p)))
+			return true;
+	return n > 0 && has_zero(ipsp_load_rest(p, n) | UINT64_MAX << 8 * n);
 }
 
 /* ---------------------------------------------------------------- writing */
 
-/* Of any frame, but for its texts. */
-#define FIXED_MAX 64
+#define NO_SIZE ((size_t)IPSP_CTL_FRAME_MAX + 1) /* of what can't be written */
 
-static inline uint8_t *put_text(uint8_t *to, const struct ipsp_ctl_str *s)
+static inline size_t str8_size(const struct ipsp_ctl_str *s)
 {
-	if (s->n > 0)
-		memcpy(to, s->p, s->n);
-	return to + s->n;
+	return s->n <= UINT8_MAX && !has_nul(s) ? 1 + s->n : NO_SIZE;
 }
 
-static inline bool str8_ok(const struct ipsp_ctl_str *s)
+static inline size_t str16_size(const struct ipsp_ctl_str *s)
 {
-	return s->n <= UINT8_MAX && !has_nul(s);
+	return s->n <= IPSP_CTL_TEXT_MAX ? 2 + s->n : NO_SIZE;
 }
+
+#define U8(member)    +1
+#define U16(member)   +2
+#define U32(member)   +4
+#define I32(member)   +4
+#define U64(member)   +8
+#define ADDR(member)  +16
+#define STR8(member)  +str8_size(&msg->member)
+#define STR16(member) +str16_size(&msg->member)
+#define FRAME(name, fields)                                                                        \
+	case IPSP_CTL_##name:                                                                      \
+		return 0 fields; /* NOLINT(bugprone-macro-parentheses): a sum */
+
+/* Of the body of @msg. */
+static inline size_t body_size(const struct ipsp_ctl_msg *msg)
+{
+	switch (msg->type) {
+		FRAMES(FRAME)
+	default:
+		return NO_SIZE;
+	}
+}
+
+#undef U8
+#undef U16
+#undef U32
+#undef I32
+#undef U64
+#undef ADDR
+#undef STR8
+#undef STR16
+#undef FRAME
 
 #define U8(member)  *p++ = msg->member;
 #define U16(member) ipsp_store_u16(p, msg->member), p += 2;
@@ -61,24 +102,22 @@ static inline bool str8_ok(const struct ipsp_ctl_str *s)
 #define ADDR(member)                                                                               \
 	ipsp_store_u64(p, msg->member.hi), ipsp_store_u64(p + 8, msg->member.lo), p += 16;
 #define STR8(member)                                                                               \
-	if (!str8_ok(&msg->member))                                                                \
-		return NULL;                                                                       \
 	*p++ = (uint8_t)msg->member.n;                                                             \
-	p = put_text(p, &msg->member);
+	ipsp_copy_text(p, msg->member.p, msg->member.n), p += msg->member.n;
 #define STR16(member)                                                                              \
 	ipsp_store_u16(p, (uint16_t)msg->member.n), p += 2;                                        \
-	p = put_text(p, &msg->member); /* how long it may be was looked at before */
+	ipsp_copy_text(p, msg->member.p, msg->member.n), p += msg->member.n;
 #define FRAME(name, fields)                                                                        \
 	case IPSP_CTL_##name:                                                                      \
 		fields break; /* NOLINT(bugprone-macro-parentheses): statements */
 
-/* The body of @msg; its end, or NULL: there is a text that can't be written, or no such type. */
+/* The end of the body of @msg, which has a size. */
 static inline uint8_t *put_body(uint8_t *p, const struct ipsp_ctl_msg *msg)
 {
 	switch (msg->type) {
 		FRAMES(FRAME)
 	default:
-		return NULL;
+		break;
 	}
 	return p;
 }
@@ -94,21 +133,20 @@ static inline uint8_t *put_body(uint8_t *p, const struct ipsp_ctl_msg *msg)
 
 int ipsp_ctl_put(struct ipsp_buf *buf, const struct ipsp_ctl_msg *msg)
 {
-	uint8_t *frame, *p;
+	const size_t size = 1 + body_size(msg); /* the type and the body */
+	uint8_t *frame;
 
-	if (msg->text.n > IPSP_CTL_TEXT_MAX)
+	if (size > IPSP_CTL_FRAME_MAX)
 		return IPSP_ERR_INVALID;
-	frame = ipsp_buf_room(buf, FIXED_MAX + STR8S_MAX * UINT8_MAX + msg->text.n);
+	frame = ipsp_buf_room(buf, IPSP_CTL_HEAD + size);
 	if (!frame) {
 		buf->failed = false; /* what was in it before is whole */
 		return IPSP_ERR_NOMEM;
 	}
+	ipsp_store_u32(frame, (uint32_t)size);
 	frame[IPSP_CTL_HEAD] = (uint8_t)msg->type;
-	p = put_body(frame + IPSP_CTL_HEAD + 1, msg);
-	if (!p)
-		return IPSP_ERR_INVALID;
-	ipsp_store_u32(frame, (uint32_t)(p - frame - IPSP_CTL_HEAD));
-	buf->len += (size_t)(p - frame);
+	put_body(frame + IPSP_CTL_HEAD + 1, msg);
+	buf->len += IPSP_CTL_HEAD + size;
 	return 0;
 }
 
@@ -174,7 +212,7 @@ static int get_frame(const uint8_t *p, const uint8_t *end, struct ipsp_ctl_msg *
 
 	if (!is_known(type))
 		return 0;
-	*msg = (struct ipsp_ctl_msg){.type = (enum ipsp_ctl_type)type};
+	msg->type = (enum ipsp_ctl_type)type;
 	return get_body(p, end, msg) ? 1 : IPSP_ERR_FORMAT;
 }
 

@@ -71,7 +71,8 @@ struct ipsp_ctl_str { /* borrowed; no NUL at its end */
 	size_t n;
 };
 
-struct ipsp_ctl_msg { /* every field that any frame has; one that its frame has not is 0 */
+/* Every field that any frame has. Those that its frame has not are neither written nor read. */
+struct ipsp_ctl_msg {
 	enum ipsp_ctl_type type;
 	uint64_t id;
 	struct ipsp_addr addr;

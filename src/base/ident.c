@@ -1,5 +1,5 @@
 #include "base/ident.h"
-#include <string.h>
+#include "base/bytes.h"
 
 static bool is_tail(unsigned char c)
 {
@@ -44,25 +44,27 @@ static size_t utf8_len(const unsigned char *s, size_t n)
 	return len;
 }
 
-/* How many characters at @p, of @n, are plain ASCII: most names are nothing else. */
-static size_t plain(const unsigned char *p, size_t n)
+/*
+ * One of eight bytes is no plain ASCII: its top bit is set, it is below 0x20, or it is DEL. Where a
+ * subtraction borrows from the byte above, the byte below has shown itself already.
+ */
+static bool is_special(uint64_t eight)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
-	size_t at = 0;
+	const uint64_t del = eight ^ ones * 0x7f; /* a byte that is DEL is 0 there */
 
-	for (; n - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-		uint64_t eight, del;
+	return ((eight | (eight - ones * 0x20) | (del - ones)) & tops) != 0;
+}
 
-		memcpy(&eight, p + at, sizeof(eight));
-		del = eight ^ ones * 0x7f; /* a byte that is DEL is 0 there */
-		/* a top bit stays where a byte has it, is below 0x20, or is DEL; where a lower byte
-		 * borrows, that one has stayed already */
-		if ((eight | (eight - ones * 0x20) | (del - ones)) & tops)
-			break;
-	}
-	while (at < n && p[at] >= 0x20 && p[at] < 0x7f)
-		at++;
-	return at;
+/* Most names are. */
+static bool is_plain(const unsigned char *p, size_t n)
+{
+	const uint64_t spaces = UINT64_C(0x2020202020202020);
+
+	for (; n >= 8; n -= 8, p += 8)
+		if (is_special(ipsp_load_le64(p)))
+			return false;
+	return !is_special(ipsp_load_rest(p, n) | spaces << 8 * n);
 }
 
 bool ipsp_text_ok(const char *s, size_t n)
@@ -71,9 +73,8 @@ bool ipsp_text_ok(const char *s, size_t n)
 
 	if (n > IPSP_NAME_BYTES)
 		return false;
-	const size_t first = plain(p, n);
-	p += first;
-	n -= first;
+	if (is_plain(p, n))
+		return true;
 	for (size_t len; n > 0; p += len, n -= len) {
 		if (p[0] < 0x20 || p[0] == 0x7f)
 			return false;

@@ -10,22 +10,15 @@
 #ifndef IPSP_BASE_SIPHASH_H
 #define IPSP_BASE_SIPHASH_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/bytes.h"
 
 struct ipsp_sip {
 	uint64_t v0, v1, v2, v3;
 };
 
-static inline uint64_t ipsp_sip_u32(const uint8_t *p) /* the first byte is the lowest */
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 static inline struct ipsp_sip ipsp_sip_begin(const uint8_t key[16])
 {
-	const uint64_t k0 = ipsp_sip_u32(key) | ipsp_sip_u32(key + 4) << 32;
-	const uint64_t k1 = ipsp_sip_u32(key + 8) | ipsp_sip_u32(key + 12) << 32;
+	const uint64_t k0 = ipsp_load_le64(key), k1 = ipsp_load_le64(key + 8);
 
 	return (struct ipsp_sip){
 		k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
@@ -66,17 +59,11 @@ __attribute__((always_inline)) static inline void ipsp_sip_text(struct ipsp_sip 
 								const char *text, size_t n)
 {
 	const uint8_t *p = (const uint8_t *)text;
-	uint64_t tail;
 
 	for (; n >= 8; n -= 8, p += 8)
-		ipsp_sip_word(s, ipsp_sip_u32(p) | ipsp_sip_u32(p + 4) << 32);
-	if (n >= 4) /* the two overlap, and agree where they do */
-		tail = ipsp_sip_u32(p) | ipsp_sip_u32(p + n - 4) << 8 * (n - 4);
-	else if (n > 0)
-		tail = p[0] | (uint64_t)p[n / 2] << 8 * (n / 2) | (uint64_t)p[n - 1] << 8 * (n - 1);
-	else
-		return;
-	ipsp_sip_word(s, tail);
+		ipsp_sip_word(s, ipsp_load_le64(p));
+	if (n > 0)
+		ipsp_sip_word(s, ipsp_load_rest(p, n));
 }
 
 /* The last word of a message says how long it was: after it comes the hash. */

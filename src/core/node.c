@@ -249,8 +249,10 @@ void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms no
 	n->act = act;
 	if (now > n->now)
 		n->now = now;
-	ipsp_lease_gap(n);
-	ipsp_out_undo_late(n);
+	if (n->now != n->last_step)
+		ipsp_lease_gap(n);
+	if (n->n_late > 0)
+		ipsp_out_undo_late(n);
 	switch (ev->type) {
 	case IPSP_EV_TICK:
 		break;

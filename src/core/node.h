@@ -73,18 +73,26 @@ enum ipsp_command {
  */
 struct ipsp_event {
 	enum ipsp_event_type type;
-	uint64_t seq;
-	const uint8_t *bytes; /* borrowed for the step */
-	size_t n_bytes;
+	bool force, yes, full; /* COMMAND, HOOK, DISK */
 	uint64_t token, id;
-	const char *ha_name;	  /* ATTACH: 1..31 characters */
-	struct ipsp_ident ident;  /* REQUEST: borrowed for the step */
-	const char *pool, *group; /* REQUEST: NULL when not given */
-	struct ipsp_addr addr;	  /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
-	enum ipsp_command command;
-	bool force, yes, full;
-	enum ipsp_mode mode;
-	const struct ipsp_context_conf *conf; /* CONF: copied */
+	struct ipsp_addr addr; /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
+	union {		       /* of one type each; what it points to is borrowed for the step */
+		struct {       /* REQUEST */
+			struct ipsp_ident ident;
+			const char *pool, *group; /* NULL when not given */
+		};
+		struct { /* DATAGRAM */
+			const uint8_t *bytes;
+			size_t n_bytes;
+		};
+		struct { /* COMMAND */
+			enum ipsp_command command;
+			enum ipsp_mode mode;
+		};
+		uint64_t seq;			      /* FLUSHED */
+		const char *ha_name;		      /* ATTACH: 1..31 characters */
+		const struct ipsp_context_conf *conf; /* CONF: copied */
+	};
 };
 
 /* ---------------------------------------------------------------- actions */
@@ -133,20 +141,24 @@ enum ipsp_hook {
 
 struct ipsp_out {
 	enum ipsp_out_type type;
-	uint64_t token, id;
 	int err;
+	uint64_t token, id;
 	struct ipsp_addr addr;
 	uint16_t pool;
 	uint8_t plen;
 	bool fresh; /* ANSWER: a new assignment; with .index and .seq the node's own */
 	uint32_t index;
 	uint64_t seq;
-	enum ipsp_reason reason;
-	enum ipsp_trap trap;
-	enum ipsp_hook hook;
-	size_t off, len;   /* DATAGRAM; RELEASE: the subscriber */
-	size_t off2, len2; /* RELEASE: the session */
-	const char *text;  /* DONE: static, or NULL */
+	union {				   /* of one type each */
+		const char *text;	   /* DONE: static, or NULL */
+		enum ipsp_trap trap;	   /* TRAP */
+		enum ipsp_hook hook;	   /* HOOK */
+		struct {		   /* places in act->bytes */
+			size_t off, len;   /* DATAGRAM; RELEASE: the subscriber */
+			size_t off2, len2; /* RELEASE: the session */
+			enum ipsp_reason reason;
+		};
+	};
 };
 
 /* What is kept of the lease in a small file, valid on one boot of the host only. */

@@ -317,7 +317,20 @@ void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
 struct ipsp_out *ipsp_out_defer(struct ipsp_node *n, enum ipsp_out_type type);
 void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at);
-struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type);
+bool ipsp_out_grow(struct ipsp_actions *act); /* room for more outs; false: no memory */
+
+/* One more of this turn; NULL: no memory. */
+static inline struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type)
+{
+	struct ipsp_actions *act = n->act;
+
+	if (act->n_outs == act->cap_outs && !ipsp_out_grow(act))
+		return NULL;
+	struct ipsp_out *out = &act->outs[act->n_outs++];
+	*out = (struct ipsp_out){.type = type, .pool = IPSP_NO_POOL};
+	return out;
+}
+
 void ipsp_out_done(struct ipsp_node *n, uint64_t token, uint64_t id, int err, const char *text);
 void ipsp_out_trap(struct ipsp_node *n, enum ipsp_trap trap, struct ipsp_addr addr);
 void ipsp_out_hook(struct ipsp_node *n, enum ipsp_hook hook, struct ipsp_addr addr);

@@ -34,23 +34,18 @@ void ipsp_actions_clear(struct ipsp_actions *act)
 	act->valid_until = IPSP_NEVER;
 }
 
-struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type)
+bool ipsp_out_grow(struct ipsp_actions *act)
 {
-	struct ipsp_actions *act = n->act;
+	size_t cap = act->cap_outs ? act->cap_outs * 2 : 64;
+	struct ipsp_out *outs = realloc(act->outs, cap * sizeof *outs);
 
-	if (act->n_outs == act->cap_outs) {
-		size_t cap = act->cap_outs ? act->cap_outs * 2 : 64;
-		struct ipsp_out *outs = realloc(act->outs, cap * sizeof *outs);
-		if (!outs) {
-			act->failed = true;
-			return NULL;
-		}
-		act->outs = outs;
-		act->cap_outs = cap;
+	if (!outs) {
+		act->failed = true;
+		return false;
 	}
-	struct ipsp_out *out = &act->outs[act->n_outs++];
-	*out = (struct ipsp_out){.type = type, .pool = IPSP_NO_POOL};
-	return out;
+	act->outs = outs;
+	act->cap_outs = cap;
+	return true;
 }
 
 void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out)

@@ -12,58 +12,45 @@
 
 /* -------------------------------------------------------------- which list, which count */
 
+/* By own and use: the list that an address is on, if it isn't barred from it, and its count. */
+static const struct place {
+	uint8_t list;  /* enum list_id */
+	uint8_t count; /* where in struct ipsp_pool_counts */
+} places[OWN_USES] = {
+#define PLACE(own, use, list, count)                                                               \
+	[(int)IPSP_OWN_##own | (int)IPSP_USE_##use <<                                              \
+		USE_SHIFT] = {LIST_##list, offsetof(struct ipsp_pool_counts, count)}
+	PLACE(OURS, FREE, FREE, free),
+	PLACE(OURS, USED, NONE, used),
+	PLACE(OURS, HOLD, NONE, hold),
+	PLACE(OURS, QUARANTINE, NONE, quarantine),
+	PLACE(PEER, FREE, AWAY, peer_idle),
+	PLACE(PEER, USED, NONE, peer_used),
+	PLACE(TRANSIT, FREE, AWAY, transit_idle),
+	PLACE(TRANSIT, USED, NONE, transit_used),
+#undef PLACE
+};
+
 static enum list_id list_of(uint8_t state)
 {
-	switch (use_of(state)) {
-	case IPSP_USE_FREE:
-		if (own_of(state) != IPSP_OWN_OURS)
-			return LIST_AWAY;
-		return flags_of(state) & IPSP_ADDR_BARRED ? LIST_NONE : LIST_FREE;
-	case IPSP_USE_USED:
-	case IPSP_USE_HOLD:
-	case IPSP_USE_QUARANTINE:
-		break;
-	}
-	return LIST_NONE;
+	if (flags_of(state) & IPSP_ADDR_BARRED) /* of what is ours, as all flags */
+		return LIST_NONE;
+	return (enum list_id)places[own_use_of(state)].list;
 }
 
 static uint32_t *count_of(struct ipsp_pool_counts *counts, uint8_t state)
 {
-	bool used = use_of(state) == IPSP_USE_USED;
-
-	switch (own_of(state)) {
-	case IPSP_OWN_OURS:
-		break;
-	case IPSP_OWN_PEER:
-		return used ? &counts->peer_used : &counts->peer_idle;
-	case IPSP_OWN_TRANSIT:
-		return used ? &counts->transit_used : &counts->transit_idle;
-	}
-	switch (use_of(state)) {
-	case IPSP_USE_FREE:
-		return &counts->free;
-	case IPSP_USE_USED:
-		return &counts->used;
-	case IPSP_USE_HOLD:
-		return &counts->hold;
-	case IPSP_USE_QUARANTINE:
-		return &counts->quarantine;
-	}
-	return &counts->free;
+	return (uint32_t *)((char *)counts + places[own_use_of(state)].count);
 }
 
-static void count_in(struct ipsp_pool_counts *counts, uint8_t state)
+/* @by is 1, or UINT32_MAX for one less. */
+static void count(struct ipsp_pool_counts *counts, uint8_t state, uint32_t by)
 {
-	++*count_of(counts, state);
-	counts->dup += has_dup(state);
-	counts->move_idle += is_move_idle(state);
-}
-
-static void count_out(struct ipsp_pool_counts *counts, uint8_t state)
-{
-	--*count_of(counts, state);
-	counts->dup -= has_dup(state);
-	counts->move_idle -= is_move_idle(state);
+	*count_of(counts, state) += by;
+	if (flags_of(state) == 0)
+		return;
+	counts->dup += has_dup(state) ? by : 0;
+	counts->move_idle += is_move_idle(state) ? by : 0;
 }
 
 /* -------------------------------------------------------------- lists */
@@ -137,17 +124,19 @@ static void list_prepend(struct ipsp_pool *pool, struct list *list, uint32_t ind
  */
 static void change(struct ipsp_pool *pool, uint32_t index, uint8_t to)
 {
-	uint8_t from = pool->states[index];
-	enum list_id old_list = list_of(from), new_list = list_of(to);
+	const uint8_t from = pool->states[index];
+	const enum list_id old_list = list_of(from), new_list = list_of(to);
 
-	if (old_list != new_list && old_list != LIST_NONE)
-		list_unlink(pool, &pool->lists[old_list], index);
 	pool->states[index] = to;
-	count_out(&pool->counts, from);
-	count_in(&pool->counts, to);
+	count(&pool->counts, from, UINT32_MAX);
+	count(&pool->counts, to, 1);
 	if (is_movable(from) != is_movable(to))
 		ipsp_pool_moves_put(pool, index, is_movable(to));
-	if (old_list != new_list && new_list != LIST_NONE)
+	if (old_list == new_list)
+		return;
+	if (old_list != LIST_NONE)
+		list_unlink(pool, &pool->lists[old_list], index);
+	if (new_list != LIST_NONE)
 		list_append(pool, &pool->lists[new_list], index);
 }
 
@@ -421,7 +410,7 @@ void ipsp_pool_check(const struct ipsp_pool *pool)
 			assert(!is_kept(use_of(state)));
 			assert(flags_of(state) == 0);
 		}
-		count_in(&counts, state);
+		count(&counts, state, 1);
 		on_list[list_of(state)]++;
 	}
 	assert(memcmp(&counts, &pool->counts, sizeof(counts)) == 0);

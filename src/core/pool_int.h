@@ -67,9 +67,12 @@ struct ipsp_pool {			   /* invariant: what ipsp_pool_check walks */
 /* -------------------------------------------------------------- states */
 
 /* own in bits 0 and 1, use in 2 and 3, flags in 4 to 7 */
+#define USE_SHIFT 2
+#define OWN_USES  16
+
 static inline uint8_t state_of(enum ipsp_own own, enum ipsp_use use, uint8_t flags)
 {
-	return (uint8_t)((unsigned)own | (unsigned)use << 2 | (unsigned)flags << 4);
+	return (uint8_t)((unsigned)own | (unsigned)use << USE_SHIFT | (unsigned)flags << 4);
 }
 
 static inline enum ipsp_own own_of(uint8_t state)
@@ -79,7 +82,12 @@ static inline enum ipsp_own own_of(uint8_t state)
 
 static inline enum ipsp_use use_of(uint8_t state)
 {
-	return (enum ipsp_use)(state >> 2 & 3);
+	return (enum ipsp_use)(state >> USE_SHIFT & 3);
+}
+
+static inline unsigned own_use_of(uint8_t state)
+{
+	return state & (OWN_USES - 1u);
 }
 
 static inline uint8_t flags_of(uint8_t state)

@@ -38,7 +38,7 @@ void ipsp_rec_end(struct ipsp_buf *recs, size_t at)
 void ipsp_rec_made(struct ipsp_node *n, size_t at)
 {
 	ipsp_rec_end(&n->act->recs, at);
-	n->act->rec_seq = ++n->seq;
+	n->seq++;
 }
 
 struct ipsp_buf *ipsp_rec_live(struct ipsp_node *n, uint8_t type, size_t *at)
@@ -110,7 +110,7 @@ uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 		if (unnamed(n, ha))
 			put_name(n, ha);
 		put_take(&n->act->recs, at, ha, ident);
-		n->act->rec_seq = ++n->seq;
+		n->seq++;
 	}
 	return bind;
 }

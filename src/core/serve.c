@@ -124,7 +124,8 @@ static int take_static(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident
 	return ipsp_rec_take(n, at, ha, ident) == IPSP_NO_BIND ? IPSP_ERR_OVERLOADED : 0;
 }
 
-static void took(struct ipsp_node *n, struct ipsp_place at)
+/* A new session has an address that this side gave by itself. */
+static void took(struct ipsp_node *n)
 {
 	n->stats.requests_local++;
 	if (!n->side.primary && !n->side.s6 && n->side.shared) {
@@ -135,7 +136,17 @@ static void took(struct ipsp_node *n, struct ipsp_place at)
 	if (n->side.shared && !n->side.licence && ipsp_psp(n)->enabled &&
 	    n->lease.lease_end < n->act->valid_until)
 		n->act->valid_until = n->lease.lease_end;
-	(void)at;
+	if (n->side.anew && n->anew_until < n->now + ANEW_MORE_MS)
+		n->anew_until = n->now + ANEW_MORE_MS;
+}
+
+/* The address asked for has another session, which may be about to end. */
+static int in_use(const struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_bind b;
+
+	return ipsp_place_used(n, at, &b) && b.flags & IPSP_BIND_RELEASING ? IPSP_XW_RELEASE
+									   : IPSP_ERR_IN_USE;
 }
 
 /* Returns 0 with @at and @how, an error, or what to wait for. */
@@ -143,7 +154,6 @@ int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 	       const struct ipsp_ask *ask, struct ipsp_place *at, int *how)
 {
 	uint32_t bind = ipsp_binds_session(n->binds, ident);
-	struct ipsp_bind b;
 
 	*how = IPSP_SERVED_CONFIRMED;
 	if (bind != IPSP_NO_BIND)
@@ -160,19 +170,12 @@ int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 		return gate_peer(n, ask);
 	bool reclaim = n->side.licence && !n->licence_pending && !n->licence_resting;
 	err = ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim, at);
-	if (err == 0) {
-		if (ipsp_rec_take(n, *at, ha, ident) == IPSP_NO_BIND)
-			return IPSP_ERR_OVERLOADED;
-		took(n, *at);
-		if (n->side.anew && n->anew_until < n->now + ANEW_MORE_MS)
-			n->anew_until = n->now + ANEW_MORE_MS;
-		return 0;
-	}
-	if (err == IPSP_ERR_IN_USE) {
-		*at = (struct ipsp_place){ask->at_pool, ask->at_index};
-		return ipsp_place_used(n, *at, &b) && b.flags & IPSP_BIND_RELEASING
-			       ? IPSP_XW_RELEASE
-			       : err;
-	}
-	return gate_peer(n, ask);
+	if (err == IPSP_ERR_IN_USE)
+		return in_use(n, (struct ipsp_place){ask->at_pool, ask->at_index});
+	if (err)
+		return gate_peer(n, ask);
+	if (ipsp_rec_take(n, *at, ha, ident) == IPSP_NO_BIND)
+		return IPSP_ERR_OVERLOADED;
+	took(n);
+	return 0;
 }

@@ -95,11 +95,17 @@ struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
 				   .n_session = x->n_session};
 }
 
+/* With durability "power" an address is told after the flush of what gave it. */
+static bool waits_for_flush(const struct ipsp_node *n, struct ipsp_place at, bool fresh)
+{
+	return ipsp_psp(n)->enabled && ipsp_psp(n)->durability == IPSP_DURABLE_POWER &&
+	       (fresh || ipsp_out_deferred(n, at));
+}
+
 static void answer(struct ipsp_node *n, uint64_t token, uint64_t id, int err, struct ipsp_place at,
 		   bool fresh)
 {
-	bool power = ipsp_psp(n)->enabled && ipsp_psp(n)->durability == IPSP_DURABLE_POWER;
-	struct ipsp_out *o = !err && power && (fresh || ipsp_out_deferred(n, at))
+	struct ipsp_out *o = !err && waits_for_flush(n, at, fresh)
 				     ? ipsp_out_defer(n, IPSP_OUT_ANSWER)
 				     : ipsp_out_add(n, IPSP_OUT_ANSWER);
 

@@ -461,7 +461,7 @@ void ipspd_ctl_flush(struct ipspd_ctl *ctl)
 {
 	struct ipspd_client *now = ctl->due; /* those who become due meanwhile have the next turn */
 
-	ctl->conf_of = NULL; /* good for one turn */
+	ctl->named.ctx = NULL; /* good for one turn */
 	ctl->due = NULL;
 	if (now)
 		now->due_at = &now;

@@ -66,8 +66,13 @@ struct ipspd_ctl {
 	uint64_t n_tokens, n_keys; /* made so far */
 	struct ipspd_op ops[IPSPD_CTL_OPS];
 	size_t next_op;
-	const struct ipspd_ctx *conf_of; /* whose configuration is known in this turn */
-	const struct ipsp_context_conf *conf;
+	struct {
+		const struct ipspd_ctx *ctx; /* NULL: of no turn yet */
+		const struct ipsp_context_conf *conf;
+		uint16_t pool;
+		struct ipsp_ctl_str name;
+	} named;		    /* the pool of the last answer of this turn */
+	struct ipsp_ctl_msg answer; /* the last one: most fields of the next are the same */
 	char words[160];
 	uint8_t bytes[IPSPD_CTL_READ + IPSP_CTL_HEAD + IPSP_CTL_FRAME_MAX]; /* of one read */
 };
@@ -93,8 +98,9 @@ int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *m
 void ipspd_client_detach(struct ipspd_client *client); /* the node is told; jobs are dropped */
 
 /* ctl_job.c */
-void ipspd_job_queue(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
-		     enum ipspd_job_kind kind, const struct ipspd_ctx *ctx);
+/* A job without name, number and filters; NULL: too many are open, and the client was told so. */
+struct ipspd_job *ipspd_job_queue(struct ipspd_client *client, uint64_t id,
+				  enum ipspd_job_kind kind, const struct ipspd_ctx *ctx);
 /* Goes on with the client's jobs until about @max bytes wait to be written, or a slice was done. */
 void ipspd_jobs_work(struct ipspd_client *client, size_t max);
 void ipspd_jobs_drop(struct ipspd_client *client);

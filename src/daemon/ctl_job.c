@@ -11,27 +11,23 @@
 
 _Static_assert(WHY_BYTES <= IPSP_CTL_TEXT_MAX, "it goes into one frame");
 
-void ipspd_job_queue(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
-		     enum ipspd_job_kind kind, const struct ipspd_ctx *ctx)
+struct ipspd_job *ipspd_job_queue(struct ipspd_client *client, uint64_t id,
+				  enum ipspd_job_kind kind, const struct ipspd_ctx *ctx)
 {
 	struct ipspd_job *job = client->n_jobs < IPSPD_CTL_JOBS ? calloc(1, sizeof(*job)) : NULL;
 
 	if (!job) {
-		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED, "");
-		return;
+		ipspd_client_done(client, id, IPSP_ERR_OVERLOADED, "");
+		return NULL;
 	}
 	job->kind = kind;
-	job->id = msg->id;
+	job->id = id;
 	job->ctx = ctx;
-	job->n = msg->n;
-	if (msg->name.n > 0 && msg->name.n < sizeof(job->name)) /* no name here is longer */
-		memcpy(job->name, msg->name.p, msg->name.n);
-	ipspd_ctl_copy(job->sessions.pool, &msg->pool);
-	ipspd_ctl_copy(job->sessions.subscriber, &msg->subscriber);
 	*client->jobs_end = job;
 	client->jobs_end = &job->next;
 	client->n_jobs++;
 	ipspd_client_due(client);
+	return job;
 }
 
 #define VISITS 8192 /* sessions that one slice looks at: some milliseconds */

@@ -220,24 +220,27 @@ static void refuse_request(struct ipspd_client *client, uint64_t id, int err)
 
 static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
-	const struct ipsp_ident ident = {msg->subscriber.p, msg->session.p,
-					 (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n, 0};
+	struct ipsp_event ev = {.type = IPSP_EV_REQUEST,
+				.addr = msg->addr,
+				.ident = {msg->subscriber.p, msg->session.p,
+					  (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n, 0}};
 	char pool[256], group[256];
-	uint64_t token, id;
 
-	if (!client->ctx || ident.n_subscriber == 0 ||
-	    !ipsp_text_ok(ident.subscriber, ident.n_subscriber) ||
-	    !ipsp_text_ok(ident.session, ident.n_session)) {
+	if (!client->ctx || msg->subscriber.n == 0 ||
+	    !ipsp_text_ok(msg->subscriber.p, msg->subscriber.n) ||
+	    !ipsp_text_ok(msg->session.p, msg->session.n)) {
 		refuse_request(client, msg->id, IPSP_ERR_INVALID);
 		return;
 	}
-	if (!asker(client, msg->id, true, &token, &id)) {
+	if (!asker(client, msg->id, true, &ev.token, &ev.id)) {
 		refuse_request(client, msg->id, IPSP_ERR_OVERLOADED);
 		return;
 	}
-	ipspd_post_request(client->ctx, token, id, msg->addr, &ident,
-			   msg->pool.n > 0 ? ipspd_ctl_copy(pool, &msg->pool) : NULL,
-			   msg->group.n > 0 ? ipspd_ctl_copy(group, &msg->group) : NULL);
+	if (msg->pool.n > 0)
+		ev.pool = ipspd_ctl_copy(pool, &msg->pool);
+	if (msg->group.n > 0)
+		ev.group = ipspd_ctl_copy(group, &msg->group);
+	ipspd_post(client->ctx, &ev);
 }
 
 static void serve_release(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
@@ -327,9 +330,9 @@ static void serve_command(struct ipspd_client *client, const struct ipsp_ctl_msg
 				.force = (msg->flags & IPSP_CTL_FORCE) != 0};
 
 	if (is(&msg->name, "reload"))
-		ipspd_job_queue(client, msg, IPSPD_JOB_RELOAD, NULL);
+		ipspd_job_queue(client, msg->id, IPSPD_JOB_RELOAD, NULL);
 	else if (is(&msg->name, "save"))
-		ipspd_job_queue(client, msg, IPSPD_JOB_SAVE, NULL);
+		ipspd_job_queue(client, msg->id, IPSPD_JOB_SAVE, NULL);
 	else if (!find_command(&msg->name, &ev.command))
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "there is no such command");
 	else if (ev.command == IPSP_CMD_MODE && !find_mode(&msg->argument, &ev.mode))
@@ -344,22 +347,31 @@ static void serve_command(struct ipspd_client *client, const struct ipsp_ctl_msg
 static void serve_list(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	if (client->ctx)
-		ipspd_job_queue(client, msg, IPSPD_JOB_LIST, client->ctx);
+		ipspd_job_queue(client, msg->id, IPSPD_JOB_LIST, client->ctx);
 	else
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");
 }
 
 static void serve_show(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
-	struct ipspd_ctx *ctx = context_of(client, &msg->context);
-
 	/* without a context everything shows all of them, but for the sessions: these say no
 	 * context */
-	if (!ctx && (msg->context.n > 0 || is(&msg->name, "sessions")))
+	const bool of_one = msg->context.n > 0 || is(&msg->name, "sessions");
+	struct ipspd_ctx *ctx = of_one ? context_of(client, &msg->context) : NULL;
+	struct ipspd_job *job;
+
+	if (of_one && !ctx) {
 		unknown_context(client, msg->id, &msg->context);
-	else
-		ipspd_job_queue(client, msg, IPSPD_JOB_SHOW,
-				msg->context.n > 0 || is(&msg->name, "sessions") ? ctx : NULL);
+		return;
+	}
+	job = ipspd_job_queue(client, msg->id, IPSPD_JOB_SHOW, ctx);
+	if (!job)
+		return;
+	job->n = msg->n;
+	if (msg->name.n > 0 && msg->name.n < sizeof(job->name)) /* no name here is longer */
+		memcpy(job->name, msg->name.p, msg->name.n);
+	ipspd_ctl_copy(job->sessions.pool, &msg->pool);
+	ipspd_ctl_copy(job->sessions.subscriber, &msg->subscriber);
 }
 
 /* ---------------------------------------------------------------- frames in */
@@ -412,42 +424,48 @@ int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *m
 /* ---------------------------------------------------------------- outs */
 
 /* A status is made for people; the configuration in force is asked for once a turn. */
-static const char *pool_name(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx, uint16_t pool)
+static struct ipsp_ctl_str pool_name(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+				     uint16_t pool)
 {
 	struct ipsp_status status;
 
-	if (ctl->conf_of != ctx) {
+	if (ctl->named.ctx == ctx && ctl->named.pool == pool)
+		return ctl->named.name;
+	if (ctl->named.ctx != ctx) {
 		ipsp_node_status(ctx->node, ipspd_now(), &status);
-		ctl->conf_of = ctx;
-		ctl->conf = status.conf;
+		ctl->named.ctx = ctx;
+		ctl->named.conf = status.conf;
 	}
-	return pool < ctl->conf->n_pools ? ctl->conf->pools[pool].name : "";
+	ctl->named.pool = pool;
+	ctl->named.name = ipsp_ctl_str(
+		pool < ctl->named.conf->n_pools ? ctl->named.conf->pools[pool].name : "");
+	return ctl->named.name;
 }
 
 static void out_answer(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 		       const struct ipsp_out *out)
 {
-	struct ipsp_ctl_msg msg = {.type = IPSP_CTL_ANSWER,
-				   .id = out->id,
-				   .err = out->err,
-				   .addr = out->addr,
-				   .plen = out->plen};
+	struct ipsp_ctl_msg *msg = &ctl->answer;
 	struct ipspd_client *client;
 	struct ipspd_op *op;
 
-	if (out->err == 0)
-		msg.pool = ipsp_ctl_str(pool_name(ctl, ctx, out->pool));
+	msg->type = IPSP_CTL_ANSWER;
+	msg->id = out->id;
+	msg->err = out->err;
+	msg->addr = out->addr;
+	msg->plen = out->plen;
+	msg->pool = out->err == 0 ? pool_name(ctl, ctx, out->pool) : ipsp_ctl_str("");
 	if (out->token) {
 		client = ipspd_client_find(ctl, out->token);
 		if (client)
-			ipspd_client_put(client, &msg);
+			ipspd_client_put(client, msg);
 		return;
 	}
 	op = op_find(ctl, out->id);
 	if (!op)
 		return;
-	msg.id = op->id;
-	op_answer(ctl, op, &msg);
+	msg->id = op->id;
+	op_answer(ctl, op, msg);
 }
 
 static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx, const struct ipsp_out *out)

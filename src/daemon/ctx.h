@@ -33,17 +33,11 @@ struct ipspd_chunk;
 
 struct ipspd_inbox { /* events with everything that they borrow; memory is kept between turns */
 	struct ipsp_event *events;
-	size_t n_events, cap_events;
+	size_t n_events, cap_events, n_confs; /* events of IPSP_EV_CONF */
 	struct ipspd_chunk *first, *chunk; /* texts and bytes: a chain of chunks that never move */
 };
 
-/* inbox.c: a new event of that type, all else 0; NULL: no memory. What it borrows must be kept by
- * ipspd_inbox_keep. */
-struct ipsp_event *ipspd_inbox_add(struct ipspd_inbox *inbox, enum ipsp_event_type type);
-/* @n bytes to be filled, until the inbox is cleared; NULL: no memory. */
-void *ipspd_inbox_room(struct ipspd_inbox *inbox, size_t n);
-/* ... filled from @p, and a NUL behind them. */
-const void *ipspd_inbox_keep(struct ipspd_inbox *inbox, const void *p, size_t n);
+/* inbox.c */
 /* Copies @ev; false: no memory. Texts and bytes live until it is cleared. */
 bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev);
 void ipspd_inbox_clear(struct ipspd_inbox *inbox); /* most of the memory is kept */
@@ -116,9 +110,6 @@ struct ipspd_ctx *ipspd_ctx_find(struct ipspd *daemon, const char *name);
  * within a turn (then for the turn after it).
  */
 void ipspd_post(struct ipspd_ctx *ctx, const struct ipsp_event *ev);
-/* The same for a request, the one event of which there are very many: made in its place. */
-void ipspd_post_request(struct ipspd_ctx *ctx, uint64_t token, uint64_t id, struct ipsp_addr addr,
-			const struct ipsp_ident *ident, const char *pool, const char *group);
 
 /* Makes sure that a turn comes, and with it ipspd_ctl_flush(), though nothing was posted (a show
  * was asked for). */

@@ -26,7 +26,8 @@ static struct ipspd_chunk *next_chunk(struct ipspd_inbox *inbox, size_t n)
 	return inbox->chunk = chunk;
 }
 
-void *ipspd_inbox_room(struct ipspd_inbox *inbox, size_t n)
+/* @n bytes to be filled, until the inbox is cleared; NULL: no memory. */
+static void *room(struct ipspd_inbox *inbox, size_t n)
 {
 	struct ipspd_chunk *chunk = inbox->chunk;
 
@@ -37,9 +38,10 @@ void *ipspd_inbox_room(struct ipspd_inbox *inbox, size_t n)
 	return to;
 }
 
-const void *ipspd_inbox_keep(struct ipspd_inbox *inbox, const void *p, size_t n)
+/* ... filled from @p, and a NUL behind them. */
+static const void *keep(struct ipspd_inbox *inbox, const void *p, size_t n)
 {
-	uint8_t *to = ipspd_inbox_room(inbox, n + 1);
+	uint8_t *to = room(inbox, n + 1);
 
 	if (!to)
 		return NULL;
@@ -51,34 +53,62 @@ const void *ipspd_inbox_keep(struct ipspd_inbox *inbox, const void *p, size_t n)
 
 static bool keep_text(struct ipspd_inbox *inbox, const char **text)
 {
-	return !*text || (*text = ipspd_inbox_keep(inbox, *text, strlen(*text)));
+	return !*text || (*text = keep(inbox, *text, strlen(*text)));
 }
 
-static bool keep_conf(struct ipsp_event *ev)
+static bool keep_conf(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 {
-	if (!ev->conf)
-		return true;
 	struct ipsp_context_conf *conf = malloc(sizeof(*conf));
-	if (conf && ipsp_conf_copy(conf, ev->conf) == 0) {
-		ev->conf = conf;
-		return true;
+
+	if (!conf || ipsp_conf_copy(conf, ev->conf) != 0) {
+		free(conf);
+		return false;
 	}
-	free(conf);
-	return false;
+	ev->conf = conf;
+	inbox->n_confs++;
+	return true;
 }
 
+/* One piece has both texts of the session. */
+static bool keep_ident(struct ipspd_inbox *inbox, struct ipsp_ident *ident)
+{
+	char *text = room(inbox, (size_t)ident->n_subscriber + ident->n_session);
+
+	if (!text)
+		return false;
+	ipsp_copy_text(text, ident->subscriber, ident->n_subscriber);
+	ipsp_copy_text(text + ident->n_subscriber, ident->session, ident->n_session);
+	ident->subscriber = text;
+	ident->session = text + ident->n_subscriber;
+	return true;
+}
+
+/* What @ev borrows is copied. */
 static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 {
-	if (ev->bytes && !(ev->bytes = ipspd_inbox_keep(inbox, ev->bytes, ev->n_bytes)))
-		return false;
-	if (ev->ident.subscriber && !(ev->ident.subscriber = ipspd_inbox_keep(
-					      inbox, ev->ident.subscriber, ev->ident.n_subscriber)))
-		return false;
-	if (ev->ident.session &&
-	    !(ev->ident.session = ipspd_inbox_keep(inbox, ev->ident.session, ev->ident.n_session)))
-		return false;
-	return keep_text(inbox, &ev->ha_name) && keep_text(inbox, &ev->pool) &&
-	       keep_text(inbox, &ev->group) && keep_conf(ev);
+	switch (ev->type) {
+	case IPSP_EV_REQUEST:
+		return keep_ident(inbox, &ev->ident) && keep_text(inbox, &ev->pool) &&
+		       keep_text(inbox, &ev->group);
+	case IPSP_EV_DATAGRAM:
+		return (ev->bytes = keep(inbox, ev->bytes, ev->n_bytes));
+	case IPSP_EV_ATTACH:
+		return keep_text(inbox, &ev->ha_name);
+	case IPSP_EV_CONF:
+		return keep_conf(inbox, ev);
+	case IPSP_EV_TICK:
+	case IPSP_EV_END:
+	case IPSP_EV_FLUSHED:
+	case IPSP_EV_DETACH:
+	case IPSP_EV_RELEASE:
+	case IPSP_EV_RELEASED:
+	case IPSP_EV_COMMAND:
+	case IPSP_EV_HOOK:
+	case IPSP_EV_DISK:
+	case IPSP_EVENT_TYPES:
+		break;
+	}
+	return true;
 }
 
 static struct ipsp_event *next_event(struct ipspd_inbox *inbox)
@@ -92,17 +122,6 @@ static struct ipsp_event *next_event(struct ipspd_inbox *inbox)
 		inbox->cap_events = cap;
 	}
 	return &inbox->events[inbox->n_events];
-}
-
-struct ipsp_event *ipspd_inbox_add(struct ipspd_inbox *inbox, enum ipsp_event_type type)
-{
-	struct ipsp_event *to = next_event(inbox);
-
-	if (!to)
-		return NULL;
-	*to = (struct ipsp_event){.type = type};
-	inbox->n_events++;
-	return to;
 }
 
 bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
@@ -120,14 +139,15 @@ bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
 
 static void free_confs(struct ipspd_inbox *inbox)
 {
-	for (size_t i = 0; i < inbox->n_events; i++) {
+	for (size_t i = 0; i < inbox->n_events && inbox->n_confs > 0; i++) {
 		const struct ipsp_context_conf *borrowed = inbox->events[i].conf;
-		if (!borrowed)
+		if (inbox->events[i].type != IPSP_EV_CONF)
 			continue;
 		struct ipsp_context_conf *conf; /* keep_conf made it: it is ours to free */
 		memcpy(&conf, &borrowed, sizeof(conf));
 		ipsp_conf_fini(conf);
 		free(conf);
+		inbox->n_confs--;
 	}
 }
 

@@ -69,32 +69,6 @@ void ipspd_post(struct ipspd_ctx *ctx, const struct ipsp_event *ev)
 	ipspd_wake(ctx->daemon);
 }
 
-/* One piece of the inbox has both texts of the session. */
-void ipspd_post_request(struct ipspd_ctx *ctx, uint64_t token, uint64_t id, struct ipsp_addr addr,
-			const struct ipsp_ident *ident, const char *pool, const char *group)
-{
-	const size_t n = (size_t)ident->n_subscriber + ident->n_session;
-	struct ipsp_event *ev = ipspd_inbox_add(&ctx->inbox, IPSP_EV_REQUEST);
-	char *text = ev ? ipspd_inbox_room(&ctx->inbox, n) : NULL;
-
-	ipspd_wake(ctx->daemon);
-	if (!text) {
-		no_memory(ctx->daemon);
-		return;
-	}
-	memcpy(text, ident->subscriber, ident->n_subscriber);
-	if (ident->n_session > 0)
-		memcpy(text + ident->n_subscriber, ident->session, ident->n_session);
-	ev->token = token;
-	ev->id = id;
-	ev->addr = addr;
-	ev->ident = (struct ipsp_ident){text, text + ident->n_subscriber, ident->n_subscriber,
-					ident->n_session, 0};
-	if ((pool && !(ev->pool = ipspd_inbox_keep(&ctx->inbox, pool, strlen(pool)))) ||
-	    (group && !(ev->group = ipspd_inbox_keep(&ctx->inbox, group, strlen(group)))))
-		no_memory(ctx->daemon);
-}
-
 static void post_all(struct ipspd *daemon, const struct ipsp_event *ev)
 {
 	for (size_t i = 0; i < daemon->n_ctxs; i++)

@@ -221,7 +221,7 @@ static int check_order(struct ipsp_conn *conn, const struct ipsp_ctl_msg *in)
 
 int ipsp_conn_next(struct ipsp_conn *conn, struct ipsp_conn_msg *msg)
 {
-	struct ipsp_ctl_msg in;
+	struct ipsp_ctl_msg in = {0}; /* what its frame has not is nothing */
 	size_t used;
 	int got;
 

@@ -49,7 +49,7 @@ static struct ipsp_conn *ready_conn(void)
 /* What the connection wants to write is one frame: returned, borrowing from the connection. */
 static struct ipsp_ctl_msg asked(struct ipsp_conn *conn)
 {
-	struct ipsp_ctl_msg msg;
+	struct ipsp_ctl_msg msg = {0};
 	const void *bytes;
 	size_t used, n = ipsp_conn_output(conn, &bytes);
 

@@ -20,42 +20,51 @@ static int teardown(void **state)
 
 static void copies_everything(void **state)
 {
-	char name[] = "ha1", pool[] = "pool-a", group[] = "dyn", subscriber[] = "u1@isp";
+	char name[] = "ha1", pool[] = "pool-a", group[] = "dyn", texts[] = "u1@isp/s1";
 	uint8_t bytes[] = {1, 2, 3};
-	struct ipsp_event ev = {
-		.type = IPSP_EV_REQUEST,
-		.token = 7,
-		.id = 8,
-		.bytes = bytes,
-		.n_bytes = sizeof(bytes),
-		.ha_name = name,
-		.pool = pool,
-		.group = group,
-		.ident = {.subscriber = subscriber,
-			  .n_subscriber = 6,
-			  .session = subscriber,
-			  .n_session = 0},
-	};
 
 	(void)state;
-	assert_true(ipspd_inbox_put(&inbox, &ev));
+	assert_true(
+		ipspd_inbox_put(&inbox, &(struct ipsp_event){.type = IPSP_EV_REQUEST,
+							     .token = 7,
+							     .id = 8,
+							     .addr = ipsp_addr_v4(9),
+							     .ident = {texts, texts + 7, 6, 2, 0},
+							     .pool = pool,
+							     .group = group}));
+	assert_true(ipspd_inbox_put(&inbox, &(struct ipsp_event){.type = IPSP_EV_REQUEST,
+								 .ident = {texts, NULL, 2, 0, 0}}));
+	assert_true(ipspd_inbox_put(&inbox, &(struct ipsp_event){.type = IPSP_EV_DATAGRAM,
+								 .bytes = bytes,
+								 .n_bytes = sizeof(bytes)}));
+	assert_true(ipspd_inbox_put(
+		&inbox,
+		&(struct ipsp_event){.type = IPSP_EV_ATTACH, .token = 10, .ha_name = name}));
 	memset(name, 'x', 3);
 	memset(pool, 'x', 6);
 	memset(group, 'x', 3);
-	memset(subscriber, 'x', 6);
+	memset(texts, 'x', 9);
 	memset(bytes, 9, sizeof(bytes));
-	const struct ipsp_event *got = &inbox.events[0];
-	assert_int_equal(inbox.n_events, 1);
-	assert_int_equal(got->type, IPSP_EV_REQUEST);
-	assert_int_equal(got->token, 7);
-	assert_int_equal(got->id, 8);
-	assert_string_equal(got->ha_name, "ha1");
-	assert_string_equal(got->pool, "pool-a");
-	assert_string_equal(got->group, "dyn");
-	assert_memory_equal(got->ident.subscriber, "u1@isp", 6);
-	assert_non_null(got->ident.session);
-	assert_memory_equal(got->bytes, "\1\2\3", 3);
-	assert_null(got->conf);
+	const struct ipsp_event *got = inbox.events;
+	assert_int_equal(inbox.n_events, 4);
+	assert_int_equal(got[0].type, IPSP_EV_REQUEST);
+	assert_int_equal(got[0].token, 7);
+	assert_int_equal(got[0].id, 8);
+	assert_true(ipsp_addr_eq(got[0].addr, ipsp_addr_v4(9)));
+	assert_string_equal(got[0].pool, "pool-a");
+	assert_string_equal(got[0].group, "dyn");
+	assert_memory_equal(got[0].ident.subscriber, "u1@isp", 6);
+	assert_memory_equal(got[0].ident.session, "s1", 2);
+	assert_int_equal(got[0].ident.n_subscriber, 6);
+	assert_int_equal(got[0].ident.n_session, 2);
+	assert_null(got[1].pool);
+	assert_null(got[1].group);
+	assert_memory_equal(got[1].ident.subscriber, "u1", 2);
+	assert_non_null(got[1].ident.session);
+	assert_int_equal(got[2].n_bytes, 3);
+	assert_memory_equal(got[2].bytes, "\1\2\3", 3);
+	assert_int_equal(got[3].token, 10);
+	assert_string_equal(got[3].ha_name, "ha1");
 }
 
 static void copies_a_configuration(void **state)
