@@ -46,7 +46,7 @@ extern "C" {
 	X(IPSP_ERR_NOT_APPROVED, -3, "not-approved",                                               \
 	  "the primary has not made its first assignment yet")                                     \
 	X(IPSP_ERR_CONFIG_MISMATCH, -4, "config-mismatch",                                         \
-	  "the pools of the two sides are not identical")                                          \
+	  "the two sides do not have the same pools, or no version in common")                     \
 	X(IPSP_ERR_EXHAUSTED, -5, "exhausted", "no address is free on either side")                \
 	X(IPSP_ERR_IN_USE, -6, "in-use", "the address is used by, or kept for, somebody else")     \
 	X(IPSP_ERR_NOT_IN_POOL, -7, "not-in-pool",                                                 \

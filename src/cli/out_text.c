@@ -157,6 +157,30 @@ static void print_serving(const json_t *context)
 	putchar('\n');
 }
 
+/* The peer has been heard, and the two ranges have nothing in common. */
+static bool no_common_version(const json_t *context)
+{
+	const json_t *peer = json_object_get(context, "peer");
+
+	return cli_number(peer, "protocol-max") > 0 &&
+	       (cli_number(peer, "protocol-min") > cli_number(context, "protocol-max") ||
+		cli_number(peer, "protocol-max") < cli_number(context, "protocol-min"));
+}
+
+static void print_versions(const json_t *context)
+{
+	const json_t *peer = json_object_get(context, "peer");
+	json_int_t max = cli_number(context, "protocol-max"),
+		   peer_min = cli_number(peer, "protocol-min");
+
+	printf("  note         nothing is shared: no version of the protocol is common, this side "
+	       "speaks %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
+	       ", the peer %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
+	       ": upgrade ipspd on %s host\n",
+	       cli_number(context, "protocol-min"), max, peer_min, cli_number(peer, "protocol-max"),
+	       peer_min > max ? "this" : "the peer's");
+}
+
 /* What an operator would otherwise have to find out: why the roles are as they are, and the way
  * out. */
 static void print_hints(const json_t *context)
@@ -167,7 +191,9 @@ static void print_hints(const json_t *context)
 	const char *peer_state = cli_text(peer, "state"), *state = cli_text(context, "state");
 	bool peer_gone = strcmp(peer_state, "lost") == 0 || strcmp(peer_state, "down") == 0;
 
-	if (strcmp(state, "config-mismatch") == 0)
+	if (no_common_version(context))
+		print_versions(context);
+	else if (strcmp(state, "config-mismatch") == 0)
 		puts("  note         nothing is shared: the pools or the roles of the two sides do "
 		     "not "
 		     "fit; see \"check-config\" and \"show log\"");
@@ -189,6 +215,10 @@ static void print_hints(const json_t *context)
 	if (strcmp(role, "secondary") == 0 && peer_gone && !cli_true(context, "may-take-over"))
 		puts("  note         does not take over by itself: no session was given an address "
 		     "here yet; the way out is \"takeover --force\"");
+	if (cli_number(json_object_get(context, "counters"), "stands-at-item") > 0)
+		puts("  note         what the peer says is of a later version: upgrade ipspd on "
+		     "this "
+		     "host; see \"show log\"");
 	if (cli_true(context, "drained"))
 		puts("  note         drained: it is safe to stop");
 	else if (cli_true(context, "draining"))

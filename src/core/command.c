@@ -8,6 +8,10 @@
 #define TAKEOVER_RTO 250
 #define LEAVE_MS     5000
 
+static const char no_common_version[] = "no version of the protocol is common with the peer: "
+					"upgrade the older ipspd first; nothing "
+					"was changed";
+
 static void wait_for(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms deadline)
 {
 	for (int i = 0; i < IPSP_WAITERS; i++)
@@ -69,6 +73,8 @@ static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
 	else if (n->side.terminated)
 		done(n, ev, 0, "terminated already");
+	else if (ipsp_contact(n) && n->peer.speaks == 0)
+		done(n, ev, IPSP_ERR_CONFIG_MISMATCH, no_common_version);
 	else if (!ipsp_flow_settled(n))
 		done(n, ev, IPSP_ERR_NO_PEER,
 		     "the peer is not there to take over; nothing was changed");
@@ -104,6 +110,8 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 	} else if (!ipsp_contact(n)) {
 		done(n, ev, IPSP_ERR_NO_PEER,
 		     "the peer is not there to agree; where it is gone for good: takeover --force");
+	} else if (n->peer.speaks == 0) {
+		done(n, ev, IPSP_ERR_CONFIG_MISMATCH, no_common_version);
 	} else if (!n->side.shared) {
 		done(n, ev, IPSP_ERR_NOT_APPROVED, "nothing was shared with this side yet");
 	} else if (n->side.draining || n->side.terminated) {

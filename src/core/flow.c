@@ -62,9 +62,9 @@ bool ipsp_flow_settled(const struct ipsp_node *n)
 {
 	const struct ipsp_hello *h = &n->peer.hello;
 
-	return ipsp_contact(n) && n->mode == IPSP_MODE_ACTIVE && ipsp_psp(n)->enabled &&
-	       n->side.shared && h->flags & IPSP_HF_SHARED && !n->side.lost &&
-	       !(h->flags & IPSP_HF_LOST) && h->epoch == n->side.epoch &&
+	return ipsp_contact(n) && n->peer.speaks != 0 && n->mode == IPSP_MODE_ACTIVE &&
+	       ipsp_psp(n)->enabled && n->side.shared && h->flags & IPSP_HF_SHARED &&
+	       !n->side.lost && !(h->flags & IPSP_HF_LOST) && h->epoch == n->side.epoch &&
 	       !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary && !n->side.licence &&
 	       !(h->flags & IPSP_HF_LICENCE) && !ipsp_heal_pending(n) &&
 	       h->peer_books == n->side.books && h->books == n->side.peer_books &&

@@ -1,20 +1,16 @@
 /*
  * hello - what each side says of itself, and what the two make of it: whose books are whole, which
- * epoch holds and who is primary in it, whether the pools are identical.
+ * epoch holds and who is primary in it, which version of the protocol both speak.
  *
  * A hello carries facts, never authority: a higher epoch is learned because its primary recorded it
- * before saying it, not because the hello asks for it.
+ * before saying it, not because the hello asks for it. These facts are the same in all versions, so
+ * they are looked at whichever version the peer speaks: books, epoch and lease of two sides that
+ * have no version in common stay true, and only what they would say to each other is left unsaid.
  */
 #include "core/node_int.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define ASK_AGAIN_MS 200
-#define CONF_PART    1024
-#define CONF_MAX     (256u * 1024u)
-#define LINES_MAX    200
 
 /* --------------------------------------------------------------- saying */
 
@@ -55,6 +51,7 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->promised = ipsp_lease_promise(n);
 	h->version_min = IPSP_VERSION_MIN;
 	h->version_max = IPSP_VERSION;
+	h->capabilities = IPSP_CAPABILITIES;
 	snprintf(h->version, sizeof h->version, "%s", n->version);
 	h->flags = flags_of(n);
 	h->books = n->side.books;
@@ -88,6 +85,7 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 void ipsp_hello_session(struct ipsp_node *n)
 {
 	n->peer.known = false;
+	n->peer.speaks = 0;
 	n->peer.heard = n->peer.promised = 0;
 	n->peer.echoed = n->peer.number;
 	n->peer.echoed_sent_at = IPSP_NEVER;
@@ -381,6 +379,15 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 
 /* --------------------------------------------------------------- hearing */
 
+/* The highest version that is in both ranges; 0: there is none. */
+static uint8_t common_version(const struct ipsp_hello *h)
+{
+	uint8_t max = h->version_max < IPSP_VERSION ? h->version_max : IPSP_VERSION;
+	uint8_t min = h->version_min > IPSP_VERSION_MIN ? h->version_min : IPSP_VERSION_MIN;
+
+	return min <= max ? max : 0;
+}
+
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	bool first = !n->peer.known ||
@@ -395,6 +402,7 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 		return;
 	}
 	n->peer.known = true;
+	n->peer.speaks = common_version(h);
 	n->peer.hello = *h;
 	n->peer.hello.version[sizeof h->version - 1] = 0;
 	n->peer.heard = h->number;
@@ -426,163 +434,4 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	ipsp_compare_on_hello(n);
 	if (h->flags & IPSP_HF_GOODBYE)
 		n->peer.known = false; /* said, and gone: what follows is a new session */
-}
-
-/* --------------------------------------------------------------- P1: comparing the pools */
-
-void ipsp_compare_init(struct ipsp_node *n)
-{
-	struct ipsp_compare *c = &n->compare;
-
-	ipsp_buf_clear(&c->encoded);
-	ipsp_conf_encode_pools(n->pools_from_log ? &n->file : &n->conf, &c->encoded);
-	ipsp_conf_digest(c->encoded.data, c->encoded.len, c->digest);
-	c->known = c->same = c->asking = false;
-	memset(c->peer_digest, 0, sizeof c->peer_digest);
-}
-
-static void lines_clear(struct ipsp_compare *c)
-{
-	for (size_t i = 0; i < c->n_lines; i++)
-		free(c->lines[i]);
-	free(c->lines);
-	c->lines = NULL;
-	c->n_lines = 0;
-}
-
-void ipsp_compare_fini(struct ipsp_node *n)
-{
-	lines_clear(&n->compare);
-	ipsp_buf_fini(&n->compare.encoded);
-	ipsp_buf_fini(&n->compare.theirs);
-}
-
-static void add_line(void *arg, const char *item, const char *here, const char *peer)
-{
-	struct ipsp_compare *c = arg;
-	char text[512];
-
-	if (c->n_lines >= LINES_MAX)
-		return;
-	snprintf(text, sizeof text, "%s: here %s, peer %s", item, here, peer);
-	char **lines = realloc(c->lines, (c->n_lines + 1) * sizeof *lines);
-	char *copy = lines ? strdup(text) : NULL;
-	if (lines)
-		c->lines = lines;
-	if (copy)
-		c->lines[c->n_lines++] = copy;
-}
-
-static void compared(struct ipsp_node *n, bool same)
-{
-	struct ipsp_compare *c = &n->compare;
-
-	c->known = true;
-	c->same = same;
-	c->asking = false;
-	n->hello_soon = true;
-	memcpy(c->peer_digest, n->peer.hello.digest, sizeof c->peer_digest);
-	if (same)
-		return;
-	ipsp_say(n, IPSP_LOG_ERROR,
-		 "the pools of the two sides are not identical (%zu difference%s, see ipspctl "
-		 "check-config): nothing is shared until both files say the same",
-		 c->n_lines, c->n_lines == 1 ? "" : "s");
-	for (size_t i = 0; i < c->n_lines && i < 20; i++)
-		ipsp_say(n, IPSP_LOG_ERROR, "difference: %.180s", c->lines[i]);
-}
-
-static void compare_encoded(struct ipsp_node *n)
-{
-	struct ipsp_compare *c = &n->compare;
-	struct ipsp_context_conf theirs;
-	int differs = -1;
-
-	lines_clear(c);
-	ipsp_conf_init(&theirs, n->conf.name);
-	if (ipsp_conf_decode_pools(c->theirs.data, c->theirs.len, &theirs) == 0)
-		differs = ipsp_conf_diff(n->pools_from_log ? &n->file : &n->conf, &theirs, add_line,
-					 c);
-	else
-		add_line(c, "pools", "readable", "definitions that this version cannot read");
-	ipsp_conf_fini(&theirs);
-	compared(n, differs == 0);
-}
-
-void ipsp_compare_on_hello(struct ipsp_node *n)
-{
-	struct ipsp_compare *c = &n->compare;
-	const struct ipsp_hello *h = &n->peer.hello;
-
-	if (c->known && memcmp(c->peer_digest, h->digest, sizeof h->digest) == 0)
-		return;
-	if (memcmp(c->digest, h->digest, sizeof h->digest) == 0) {
-		lines_clear(c);
-		compared(n, true);
-		return;
-	}
-	if (!c->asking || c->known) {
-		c->known = false;
-		c->asking = true;
-		c->asked_at = IPSP_NEVER;
-		ipsp_buf_clear(&c->theirs);
-	}
-}
-
-/* The request for the next part, when it is due: true and its offset. */
-bool ipsp_compare_next(struct ipsp_node *n, uint32_t *offset)
-{
-	struct ipsp_compare *c = &n->compare;
-
-	if (!c->asking || !n->peer.known)
-		return false;
-	if (c->asked_at != IPSP_NEVER && n->now - c->asked_at < ASK_AGAIN_MS)
-		return false;
-	c->asked_at = n->now;
-	*offset = (uint32_t)c->theirs.len;
-	return true;
-}
-
-ipsp_ms ipsp_compare_due(const struct ipsp_node *n)
-{
-	if (!n->compare.asking || !n->peer.known || !ipsp_heard(n))
-		return IPSP_NEVER;
-	return n->compare.asked_at == IPSP_NEVER ? n->now : n->compare.asked_at + ASK_AGAIN_MS;
-}
-
-void ipsp_compare_on_ask(struct ipsp_node *n, uint32_t offset)
-{
-	if (offset >= n->compare.encoded.len)
-		return;
-	n->compare.part_due = true;
-	n->compare.part_offset = offset;
-}
-
-bool ipsp_compare_part(struct ipsp_node *n, struct ipsp_conf_part *part)
-{
-	struct ipsp_compare *c = &n->compare;
-
-	if (!c->part_due)
-		return false;
-	size_t left = c->encoded.len - c->part_offset;
-	c->part_due = false;
-	part->offset = c->part_offset;
-	part->total = (uint32_t)c->encoded.len;
-	part->bytes = c->encoded.data + c->part_offset;
-	part->n = (uint16_t)(left > CONF_PART ? CONF_PART : left);
-	return true;
-}
-
-void ipsp_compare_on_part(struct ipsp_node *n, const struct ipsp_conf_part *part)
-{
-	struct ipsp_compare *c = &n->compare;
-
-	if (!c->asking || part->offset != c->theirs.len || part->total > CONF_MAX || part->n == 0)
-		return;
-	ipsp_buf_put(&c->theirs, part->bytes, part->n);
-	c->asked_at = IPSP_NEVER;
-	if (c->theirs.failed)
-		n->act->failed = true;
-	else if (c->theirs.len >= part->total)
-		compare_encoded(n);
 }

@@ -337,13 +337,19 @@ ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 	return at;
 }
 
-/* Heard both ways: what the books give the peer is its own again; what is used of it is reported.
+/*
+ * Heard both ways: what the books give the peer is its own again; what is used of it is reported.
+ * To a peer with which no version is common nothing can be reported, and neither side could serve
+ * until it is: there the licence goes on, as long as the peer, which gets no promise, has none
+ * itself.
  */
 void ipsp_lease_end_licence(struct ipsp_node *n)
 {
 	struct ipsp_side s;
 
 	if (!n->side.licence || !ipsp_contact(n) || n->mode != IPSP_MODE_ACTIVE)
+		return;
+	if (n->peer.speaks == 0 && !ipsp_flag(n, IPSP_HF_LICENCE))
 		return;
 	n->stats.heals++;
 	ipsp_heal_report(n); /* before the side's record: see rec.c */

@@ -55,6 +55,8 @@ static void obey(struct ipsp_node *n, const uint8_t *plain, size_t len)
 			ipsp_peer_situation(n);
 		} else if (!n->peer.known) {
 			n->stats.drop_state++; /* first the hello: whose books does it speak of? */
+		} else if (n->peer.speaks == 0) {
+			n->stats.drop_version++; /* it means what we don't know */
 		} else {
 			ipsp_peer_message(n, &msg);
 		}
@@ -173,7 +175,7 @@ static void watch_stream(struct ipsp_node *n)
 		s->applied = n->side.applied;
 		s->applied_at = n->now;
 	}
-	bool waits = n->stream.n > 0 && ipsp_contact(n) && !n->side.licence;
+	bool waits = n->stream.n > 0 && ipsp_contact(n) && !n->side.licence && n->peer.speaks != 0;
 	if (!waits || !s->waits || n->side.acked != s->acked) {
 		if (s->said)
 			ipsp_say(n, IPSP_LOG_NOTICE, "the peer acknowledges again, up to item %llu",
@@ -186,7 +188,7 @@ static void watch_stream(struct ipsp_node *n)
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "the peer is heard, but acknowledges nothing since item %llu of %llu: is "
 			 "its "
-			 "disk slow, or full?",
+			 "disk slow, or full, or its ipspd older? Its log says",
 			 (unsigned long long)n->side.acked, (unsigned long long)n->side.sent);
 	}
 }

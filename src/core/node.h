@@ -317,6 +317,10 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	enum ipsp_waiting waiting;
 	ipsp_ms waiting_ms, last_heard_ms, dead_in_ms;
 	char peer_version[16];
+	uint8_t protocol; /* the version that both speak; 0: none is common */
+	uint8_t peer_protocol_min, peer_protocol_max; /* as last said; 0: never heard */
+	uint32_t peer_capabilities;		      /* enum ipsp_capability */
+	uint64_t stands_at; /* the peer's item that is of a later version and stops its stream; 0 */
 	uint32_t peer_used; /* sessions on the other side, as last said */
 	uint32_t dead_interval_ms;
 	uint64_t sent, applied, acked;	/* numbers of the two streams */

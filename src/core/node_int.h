@@ -7,6 +7,7 @@
  *   replay.c  from the record to its effect         snap.c    snapshot, digest
  *   books.c   lost, given anew, begun anew          repool.c  other pools under sessions
  *   hello.c   facts about both sides, agreement     lease.c   heard, promised, lease, takeover
+ *   compare.c versions and pools, before all else
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
@@ -62,6 +63,7 @@ struct ipsp_side {
 
 struct ipsp_peer_facts {	 /* volatile; of the present session but for the last three */
 	bool known;		 /* a hello of this session was taken in: items may be looked at */
+	uint8_t speaks;		 /* the version that both speak; 0: none, only hellos are obeyed */
 	struct ipsp_hello hello; /* the newest */
 	uint32_t heard;		 /* its number; 0: none in this session */
 	uint32_t promised;	 /* the newest of its numbers that we promised on */
@@ -95,8 +97,9 @@ struct ipsp_stream {
 		uint64_t number;
 		uint16_t n;
 		uint8_t *bytes;
-	} * ahead;	  /* IPSP_WINDOW, or NULL */
-	uint64_t ack_due; /* the newest number that may be acknowledged now */
+	} * ahead;	    /* IPSP_WINDOW, or NULL */
+	uint64_t stands_at; /* the peer's item that this version can't apply; 0: none was met */
+	uint64_t ack_due;   /* the newest number that may be acknowledged now */
 	bool ack_now;
 	struct ipsp_ack_wait {
 		uint64_t seq, number;
@@ -188,10 +191,12 @@ struct ipsp_has {
 
 struct ipsp_compare { /* P1 */
 	bool known, same;
-	uint8_t digest[32];	 /* ours */
-	uint8_t peer_digest[32]; /* what was compared last */
-	struct ipsp_buf encoded; /* ours */
-	struct ipsp_buf theirs;	 /* as far as it has come */
+	bool no_version; /* not the same, as no version is common: the ranges are the difference */
+	uint8_t peer_min, peer_max; /* ... this one of the peer's */
+	uint8_t digest[32];	    /* ours */
+	uint8_t peer_digest[32];    /* what was compared last */
+	struct ipsp_buf encoded;    /* ours */
+	struct ipsp_buf theirs;	    /* as far as it has come */
 	uint32_t total;
 	bool asking, part_due;
 	uint32_t part_offset; /* asked for by the peer */
@@ -437,6 +442,8 @@ ipsp_ms ipsp_lease_due(const struct ipsp_node *n);
 void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h);
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h);
 void ipsp_hello_session(struct ipsp_node *n);
+
+/* compare.c */
 void ipsp_compare_init(struct ipsp_node *n);
 void ipsp_compare_fini(struct ipsp_node *n);
 void ipsp_compare_on_hello(struct ipsp_node *n);

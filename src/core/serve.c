@@ -43,7 +43,7 @@ static int gate_peer(const struct ipsp_node *n, const struct ipsp_ask *ask)
 	if (!ipsp_contact(n))
 		return IPSP_ERR_NO_PRIMARY;
 	if (n->conf_role_conflict || (n->compare.known && !n->compare.same))
-		if (ask->at_pool == IPSP_NO_POOL)
+		if (ask->at_pool == IPSP_NO_POOL || n->peer.speaks == 0)
 			return IPSP_ERR_CONFIG_MISMATCH;
 	return IPSP_XW_PEER;
 }

@@ -30,6 +30,10 @@
 	X(items_repeated, "items-repeated", "items sent again for want of an acknowledgement")     \
 	X(items_stale, "items-stale", "items received that were applied before")                   \
 	X(items_ahead, "items-ahead", "items received before their turn, dropped")                 \
+	X(items_skipped, "items-skipped",                                                          \
+	  "items of a later version that may be skipped, and were")                                \
+	X(items_unknown, "items-unknown",                                                          \
+	  "items of a later version, which stop the peer's stream")                                \
 	X(requests_repeated, "requests-repeated", "requests sent to the peer again")               \
 	X(stale_epoch, "stale-epoch", "requests or answers of another epoch, not obeyed")          \
 	X(takeovers, "takeovers", "takeovers after a dead interval or by force")                   \
@@ -41,7 +45,8 @@
 	X(traps, "traps", "traps handed to the sender")                                            \
 	X(drop_short, "drop-short", "datagrams dropped: too short")                                \
 	X(drop_format, "drop-format", "datagrams dropped: malformed")                              \
-	X(drop_version, "drop-version", "datagrams dropped: another version")                      \
+	X(drop_version, "drop-version",                                                            \
+	  "datagrams or messages dropped: of a version that is not spoken here")                   \
 	X(drop_seal, "drop-seal", "datagrams dropped: not sealed with our key")                    \
 	X(drop_session, "drop-session", "datagrams dropped: of a session of keys not in use")      \
 	X(drop_replay, "drop-replay", "datagrams dropped: seen before")                            \

@@ -41,6 +41,7 @@ void ipsp_sync_clear(struct ipsp_node *n)
 	s->n_waits = 0;
 	s->ack_due = 0;
 	s->ack_now = false;
+	s->stands_at = 0;
 	ahead_clear(s);
 }
 
@@ -215,11 +216,40 @@ static void on_give(struct ipsp_node *n, const struct ipsp_item *item)
 				came_back(n, item->pool, i);
 }
 
+/* Of a later version, and may be skipped: applied as nothing. */
+static void skip(struct ipsp_node *n, uint64_t number)
+{
+	struct ipsp_side s = n->side;
+
+	s.applied = number;
+	ipsp_rec_side(n, &s, false);
+	n->act->want_flush = true; /* it is acknowledged like any other */
+	note_applied(n);
+	n->stats.items_skipped++;
+}
+
+/* Of a later version, and may not be skipped: nothing behind it can be applied. Said once. */
+static void stands_still(struct ipsp_node *n, uint64_t number, unsigned type)
+{
+	n->stats.items_unknown++;
+	if (n->stream.stands_at == number)
+		return;
+	n->stream.stands_at = number;
+	ipsp_say(n, IPSP_LOG_ERROR,
+		 "item %llu of the peer, of type %u, is of a later version: nothing behind it is "
+		 "applied here until ipspd on this host is upgraded",
+		 (unsigned long long)number, type);
+}
+
 static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
 		  size_t len)
 {
 	bool was_shared = n->side.shared;
 
+	if (item->type == IPSP_ITEM_SKIPPED) {
+		skip(n, item->number);
+		return;
+	}
 	if (item->type == IPSP_ITEM_REPORT)
 		ipsp_heal_on_report(n, item);
 	else if (item->type == IPSP_ITEM_DROP)
@@ -273,7 +303,13 @@ void ipsp_sync_on_item(struct ipsp_node *n, const uint8_t *bytes, size_t len)
 	struct ipsp_stream *s = &n->stream;
 	struct ipsp_item item;
 
-	if (ipsp_item_parse(bytes, len, &item) != 0) {
+	int err = ipsp_item_parse(bytes, len, &item);
+	if (err == IPSP_ERR_VERSION && item.number > n->side.applied) {
+		if (item.number == n->side.applied + 1)
+			stands_still(n, item.number, bytes[IPSP_ITEM_AT_TYPE]);
+		return;
+	}
+	if (err != 0 && err != IPSP_ERR_VERSION) {
 		n->stats.drop_format++;
 		return;
 	}

@@ -163,10 +163,11 @@ static void shake(struct ipsp_node *n)
 	ipsp_tx_dgram(n, dgram, ipsp_seal_candidate(&n->seal, dgram));
 }
 
-/* Items and acknowledgements make sense once both know whose books they speak of. */
+/* Items and acknowledgements make sense once both know whose books they speak of, in a version that
+ * both speak. */
 static bool streams_open(const struct ipsp_node *n)
 {
-	return n->peer.known && n->side.peer_books != 0 &&
+	return n->peer.known && n->peer.speaks != 0 && n->side.peer_books != 0 &&
 	       n->peer.hello.books == n->side.peer_books &&
 	       n->peer.hello.peer_books == n->side.books && !n->side.licence &&
 	       n->mode == IPSP_MODE_ACTIVE;

@@ -113,6 +113,12 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 				   : now - n->peer.opened_at;
 	s->dead_in_ms = dead_in(n, now);
 	memcpy(s->peer_version, n->peer.hello.version, sizeof s->peer_version);
+	s->protocol = n->peer.speaks;
+	s->peer_protocol_min = n->peer.hello.version_min;
+	s->peer_protocol_max = n->peer.hello.version_max;
+	s->peer_capabilities = n->peer.hello.capabilities & IPSP_CAPABILITIES;
+	if (n->stream.stands_at == n->side.applied + 1)
+		s->stands_at = n->stream.stands_at;
 	s->peer_used = n->peer.hello.used;
 	s->dead_interval_ms = ipsp_psp(n)->dead_interval_ms;
 	s->sent = n->side.sent;

@@ -31,7 +31,9 @@
  *  4 WHO        n times  u32 index | str8 subscriber
  *
  * A set of no bytes is empty in every form, and only then the pool may be 65535 (none). GIVE takes
- * RUNS, BITS and KEPT; REPORT, DROP and DROPPED take WHO.
+ * RUNS, BITS and KEPT; REPORT, DROP and DROPPED take WHO. Types: 1 GIVE, 2 REPORT, 3 DROP,
+ * 4 DROPPED; 5 to 127 can't be skipped, 128 to 255 can. Head and length of the set are the same in
+ * all of them; what is in the set of an unknown one is its own.
  */
 #include "core/wire.h"
 #include "base/err.h"
@@ -495,17 +497,20 @@ size_t ipsp_item_end(struct ipsp_item_writer *w)
 
 /* ---------------------------------------------------------------- items: reading */
 
-static bool form_fits(unsigned type, unsigned form)
+/* What may be made of the set of this type: 0, or why nothing can. */
+static int form_fits(unsigned type, unsigned form)
 {
+	bool who = form == IPSP_SET_WHO, known = form >= IPSP_SET_RUNS && form <= IPSP_SET_WHO;
+
 	switch (type) {
 	case IPSP_ITEM_GIVE:
-		return form == IPSP_SET_RUNS || form == IPSP_SET_BITS || form == IPSP_SET_KEPT;
+		return !known ? IPSP_ERR_VERSION : who ? IPSP_ERR_FORMAT : 0;
 	case IPSP_ITEM_REPORT:
 	case IPSP_ITEM_DROP:
 	case IPSP_ITEM_DROPPED:
-		return form == IPSP_SET_WHO;
+		return !known ? IPSP_ERR_VERSION : who ? 0 : IPSP_ERR_FORMAT;
 	default:
-		return false;
+		return IPSP_ERR_VERSION;
 	}
 }
 
@@ -593,6 +598,7 @@ int ipsp_item_parse(const uint8_t *bytes, size_t n, struct ipsp_item *item)
 	struct ipsp_set_iter it;
 	struct ipsp_set_entry entry;
 	unsigned type, form;
+	int err;
 
 	found.number = ipsp_rd_u64(&rd);
 	type = ipsp_rd_u8(&rd);
@@ -602,8 +608,21 @@ int ipsp_item_parse(const uint8_t *bytes, size_t n, struct ipsp_item *item)
 	form = ipsp_rd_u8(&rd);
 	found.n_set = ipsp_rd_u16(&rd);
 	found.set = ipsp_rd_take(&rd, found.n_set);
-	if (rd.failed || ipsp_rd_left(&rd) > 0 || n > IPSP_ITEM_MAX || !form_fits(type, form))
+	if (rd.failed || ipsp_rd_left(&rd) > 0 || n > IPSP_ITEM_MAX)
 		return IPSP_ERR_FORMAT;
+	if (type & IPSP_ITEM_MAY_SKIP) {
+		*item = (struct ipsp_item){.number = found.number,
+					   .type = IPSP_ITEM_SKIPPED,
+					   .pool = IPSP_NO_POOL,
+					   .form = IPSP_SET_RUNS,
+					   .set = found.set};
+		return 0;
+	}
+	err = form_fits(type, form);
+	if (err == IPSP_ERR_VERSION)
+		*item = (struct ipsp_item){.number = found.number};
+	if (err)
+		return err;
 	if (found.n_set > 0 && found.pool == IPSP_NO_POOL)
 		return IPSP_ERR_FORMAT;
 	found.type = (enum ipsp_item_type)type;

@@ -8,6 +8,11 @@
  * A type that is not known is skipped; a body that is longer than known is read as far as known
  * (a later version put something behind); one that is shorter than the first version's is
  * malformed, and the whole datagram is then dropped: all messages are walked before any is obeyed.
+ *
+ * Versions. The hello is the same in all of them: fields are only put behind it. It says the range
+ * of versions that its sender speaks, and both sides speak the highest one that is in both ranges;
+ * without one only hellos are obeyed. A capability is a bit in the hello: what it stands for is not
+ * used towards a side that doesn't say it, and a bit that is not known is nothing.
  */
 #ifndef IPSP_CORE_WIRE_H
 #define IPSP_CORE_WIRE_H
@@ -24,8 +29,13 @@
 #define IPSP_PLAIN_MAX (IPSP_DGRAM_MAX - IPSP_HDR_LEN - IPSP_TAG_LEN)
 #define IPSP_ITEM_MAX                                                                              \
 	1100 /* a numbered item with its head always fits one datagram and one record */
-#define IPSP_VERSION	 1
+#define IPSP_VERSION	 1 /* the range that this build speaks */
 #define IPSP_VERSION_MIN 1
+
+enum ipsp_capability {
+	IPSP_CAP_SKIPS = 1 << 0, /* skips items of types that it doesn't know and that may be */
+};
+#define IPSP_CAPABILITIES IPSP_CAP_SKIPS /* those of this build */
 
 enum ipsp_msg_type {
 	IPSP_MSG_HELLO = 1,    /* facts about the sender; see below */
@@ -116,8 +126,14 @@ struct ipsp_conf_part { /* CONF_PART; CONF_ASK uses .offset alone */
 /*
  * Items: the numbered stream of one direction, applied in order, each exactly once. An encoded
  * item is   u64 number | u8 type | body   and is the same bytes in the datagram and in the log.
+ *
+ * Of a later version: a type of 128 or more may be skipped by whoever doesn't know it, which is to
+ * apply it as nothing. Any other that is not known stops the stream.
  */
+#define IPSP_ITEM_MAY_SKIP 0x80
+#define IPSP_ITEM_AT_TYPE  8 /* where an encoded one has its type */
 enum ipsp_item_type {
+	IPSP_ITEM_SKIPPED = 0, /* as parsed: not known here, and nothing to be done for it */
 	IPSP_ITEM_GIVE = 1,
 	IPSP_ITEM_REPORT = 2,
 	IPSP_ITEM_DROP = 3,
@@ -171,6 +187,10 @@ size_t ipsp_item_end(struct ipsp_item_writer *w);
  * otherwise, and @item is left alone. Well-formed: an empty set; in a GIVE the forms RUNS, BITS and
  * KEPT (use HOLD or QUARANTINE); in the others WHO, also where it is empty. Not looked at: whether
  * pool and indices exist, and whether an address is named twice.
+ *
+ * Of a type that is not known only head and length are looked at. One that may be skipped comes out
+ * as IPSP_ITEM_SKIPPED, with its number and an empty set. Any other, and a set of a form that is
+ * not known: IPSP_ERR_VERSION, and @item has .number alone.
  */
 int ipsp_item_parse(const uint8_t *bytes, size_t n, struct ipsp_item *item);
 

@@ -218,6 +218,7 @@ static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx
 	put(m, counters, "last-acknowledged", json_integer((json_int_t)status.acked));
 	put(m, counters, "last-applied", json_integer((json_int_t)status.applied));
 	put(m, counters, "last-applied-ms", ms_or_null(status.applied_ms));
+	put(m, counters, "stands-at-item", json_integer((json_int_t)status.stands_at));
 	put(m, counters, "unacknowledged-ms",
 	    json_integer(status.unacked_ms == IPSP_NEVER ? 0 : (json_int_t)status.unacked_ms));
 	put_udp_counters(m, counters, ctx);
@@ -231,6 +232,12 @@ char *ipspd_show_counters(struct ipspd *daemon, const struct ipspd_ctx *only)
 
 /* ---------------------------------------------------------------- show ip ipsp */
 
+/* null where there is none, or the peer was never heard */
+static json_t *version_or_null(unsigned version)
+{
+	return version == 0 ? json_null() : json_integer(version);
+}
+
 static void put_side(struct maker *m, json_t *object, const struct ipsp_status *s)
 {
 	put(m, object, "interface", text_or_null(s->conf->psp.interface));
@@ -238,6 +245,9 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, object, "configured-role", json_string(ipsp_role_word(s->configured_role)));
 	put(m, object, "role", json_string(ipsp_role_word(s->role)));
 	put(m, object, "state", json_string(ipsp_state_word(s->state)));
+	put(m, object, "protocol", version_or_null(s->protocol));
+	put(m, object, "protocol-min", json_integer(IPSP_VERSION_MIN));
+	put(m, object, "protocol-max", json_integer(IPSP_VERSION));
 	put(m, object, "epoch", json_integer((json_int_t)s->epoch));
 	put(m, object, "draining", json_boolean(s->draining));
 	put(m, object, "drained", json_boolean(s->drained));
@@ -248,6 +258,15 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	    s->waiting == IPSP_WAIT_NONE ? json_null() : ms_or_null(s->waiting_ms));
 	put(m, object, "may-take-over", json_boolean(s->may_take_over));
 	put(m, object, "role-on-loan", json_boolean(s->role_on_loan));
+}
+
+static json_t *capabilities(struct maker *m, uint32_t bits)
+{
+	json_t *words = json_array();
+
+	if (bits & IPSP_CAP_SKIPS)
+		append(m, words, json_string("skips-items"));
+	return words;
 }
 
 static void put_peer(struct maker *m, json_t *object, const struct ipsp_status *s)
@@ -261,6 +280,9 @@ static void put_peer(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, peer, "dead-in-ms",
 	    s->peer_state == IPSP_PEER_LOST ? ms_or_null(s->dead_in_ms) : json_null());
 	put(m, peer, "version", text_or_null(s->peer_version));
+	put(m, peer, "protocol-min", version_or_null(s->peer_protocol_min));
+	put(m, peer, "protocol-max", version_or_null(s->peer_protocol_max));
+	put(m, peer, "capabilities", capabilities(m, s->peer_capabilities));
 	put(m, peer, "used", json_integer(s->peer_used));
 	put(m, object, "peer", peer);
 }

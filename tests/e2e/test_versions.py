@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """This build against the first version, whose commit is in tests/e2e/first-version and which is built from
 git: both orders on one wire, an upgrade of one side in the middle of a drain, the old store read by the new
-build. And a store that is newer than the build is refused, with words.
+build. Against a later one that speaks other versions of the protocol: this build, told so in its source. And a
+store that is newer than the build is refused, with words.
 
-The first version is built once, beside the build that is tested. Without the repository (a tree from an
-archive) there is nothing to build it from, and the tests are skipped.
+Each is built once, beside the build that is tested. Without the repository (a tree from an archive) there is
+nothing to build the first version from, and its tests are skipped.
 """
 
 import fcntl
+import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
+import time
 
 from harness import process
 from harness.host import total
@@ -37,17 +41,70 @@ def first_version():
 
 
 def build(git, commit, folder):
-    launcher = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
     with tempfile.TemporaryDirectory(prefix="ipspd-first.") as source:
-        for command in (
-            ["sh", "-c", '"$@" | tar -x -C "$0"', source, *git, "archive", commit],
-            ["cmake", "-S", source, "-B", folder, "-DIPSPD_TESTS=OFF", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-             *launcher],
-            ["cmake", "--build", folder, "-j", "2"],
-        ):
-            done = process.run(command, timeout=900)
-            if done.returncode != 0:
-                raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+        must("sh", "-c", '"$@" | tar -x -C "$0"', source, *git, "archive", commit)
+        configure_and_build(source, folder)
+
+
+def configure_and_build(source, folder):
+    launcher = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+    must("cmake", "-S", source, "-B", folder, "-DIPSPD_TESTS=OFF", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", *launcher)
+    must("cmake", "--build", folder, "-j", "2")
+
+
+def must(*command):
+    done = process.run(command, timeout=900)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+
+
+SOURCES = ("CMakeLists.txt", "src", "include", "conf", "mibs", "docs", "LICENSE", "README.md")
+
+
+def later_version():
+    """The folder of a build of these sources that speaks versions 2 to 3 of the protocol, and no other."""
+    folder = os.path.join(os.path.dirname(process.build_folder()), "version-later")
+    stamp = digest_of_sources()
+    with open(folder + ".lock", "a+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if lock.read() == stamp and os.access(os.path.join(folder, "src", "ipspctl"), os.X_OK):
+            return folder
+        with tempfile.TemporaryDirectory(prefix="ipspd-later.") as source:
+            for name in SOURCES:
+                path = os.path.join(process.TOP, name)
+                if os.path.isdir(path):
+                    shutil.copytree(path, os.path.join(source, name))
+                elif os.path.exists(path):
+                    shutil.copy2(path, source)
+            speak_two_to_three(os.path.join(source, "src", "core", "wire.h"))
+            shutil.rmtree(folder, ignore_errors=True)
+            configure_and_build(source, folder)
+        lock.truncate(0)
+        lock.write(stamp)
+    return folder
+
+
+def digest_of_sources():
+    sums = hashlib.sha256()
+    for top in SOURCES:
+        path = os.path.join(process.TOP, top)
+        files = [path] if os.path.isfile(path) else sorted(
+            os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+        for name in files:
+            with open(name, "rb") as file:
+                sums.update(name.encode() + b"\0" + file.read())
+    return sums.hexdigest()
+
+
+def speak_two_to_three(header):
+    with open(header, encoding="utf-8") as file:
+        text = file.read()
+    text, n = re.subn(r"(#define IPSP_VERSION(_MIN)?)\s+1\b", lambda m: f"{m[1]} {2 if m[2] else 3}", text)
+    if n != 2:
+        raise RuntimeError(f"{header}: the versions that are spoken were not found")
+    with open(header, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def crc32c(data):
@@ -172,6 +229,95 @@ class Versions(Case):
                 pair.wait_sharing(60)
                 pair.wait_roles("secondary", "primary")
                 pair.work(20, "the gateways")
+                pair.settle()
+                pair.check_ledger()
+
+
+class Later(Case):
+    """One host has a build with which no version is common."""
+
+    SHORT = {"dead_interval_ms": 3000, "hello_interval_ms": 100, "request_timeout_ms": 1500,
+             "release_timeout_ms": 500}
+
+    def setUp(self):
+        super().setUp()
+        self.later_build = later_version()
+
+    def assert_said(self, pair, later):
+        """On both sides, in the log, the show and check-config: both ranges, and which host to upgrade."""
+        for number, host in enumerate(pair.hosts):
+            remedy = "the peer's" if number == later else "this"
+            mine, its = ("2 to 3", "1") if number == later else ("1", "2 to 3")
+            log = host.do("show", "log")
+            self.assertIn(f"speaks {mine}, the peer (ipspd", log)
+            self.assertIn(f"{its}: nothing is shared until ipspd on {remedy} host is upgraded", log)
+            self.assertIn(f"upgrade ipspd on {remedy} host", host.do("show", "ip", "ipsp"))
+            checked = host.ctl("check-config")
+            self.assertEqual(checked.returncode, 1, checked.stdout)
+            self.assertIn(f"here {mine}, peer {its}", checked.stdout + checked.stderr)
+            status = host.status()
+            self.assertIsNone(status["protocol"])
+            self.assertEqual(status["peer"]["state"], "up")
+            self.assertEqual(status["counters"]["takeovers"], 0)
+
+    def mismatch(self, pair):
+        def found():
+            states = [status and status["state"] for status in (host.status_or_none() for host in pair.hosts)]
+            return states == ["config-mismatch"] * 2
+        pair.loop.until(found, 20, lambda: f"the mismatch\n{pair.story()}")
+
+    def killed_and_upgraded(self, pair, number):
+        """A stop would lend the role."""
+        host, gateway = pair.hosts[number], pair.gateways[number]
+        host.kill9()
+        host.build = self.later_build
+        host.launch()
+        host.wait_ready()
+        pair.loop.until(lambda: not gateway.connected(), 20, "the gateway to notice")
+        gateway.attach()
+        pair.loop.until(lambda: gateway.attached, 20, "the gateway to attach")
+
+    def test_from_the_first_meeting(self):
+        for later in (0, 1):
+            with self.subTest(later=later):
+                pair = self.pair(trapd=False)
+                pair.hosts[later].build = self.later_build
+                pair.launch(**self.SHORT)
+                self.mismatch(pair)
+                self.assertEqual(pair.hosts[0].ctl("request", "u1@isp").returncode, 0)
+                refused = pair.hosts[1].ctl("request", "u2@isp")
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn("config-mismatch", refused.stderr)
+                self.assert_said(pair, later)
+
+    def test_an_upgrade_that_goes_too_far(self):
+        """Shared out, with sessions on both sides: each serves on for longer than a dead interval, nothing moves,
+        and when the other host is upgraded as well all goes on."""
+        for later in (0, 1):
+            with self.subTest(later=later):
+                pair = self.pair(trapd=False)
+                pair.start(**self.SHORT)
+                for number in (0, 1):
+                    gateway = pair.gateway(number)
+                    for session in range(20):
+                        gateway.request(f"u{number}-{session}@isp", "s")
+                pair.work(20, "the sessions")
+                pair.settle()
+                self.killed_and_upgraded(pair, later)
+                self.mismatch(pair)
+                end = time.monotonic() + 3 * self.SHORT["dead_interval_ms"] / 1000
+                pair.loop.until(lambda e=end: time.monotonic() > e, 60, "time to pass")
+                self.assert_said(pair, later)
+                for host in pair.hosts:
+                    self.assertTrue(host.status()["serving"], pair.story())
+                    self.assertEqual(len(host.sessions()), 20)
+                self.killed_and_upgraded(pair, 1 - later)
+                pair.wait_sharing(60)
+                pair.wait_roles("primary", "secondary")
+                self.assertEqual([host.status()["protocol"] for host in pair.hosts], [3, 3])
+                address, (subscriber, _) = next(iter(pair.gateways[0].sessions().items()))
+                pair.gateways[1].request(subscriber, "moved", address)
+                pair.work(20, "a session that moves")
                 pair.settle()
                 pair.check_ledger()
 

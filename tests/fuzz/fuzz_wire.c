@@ -67,6 +67,12 @@ static void check_item(const uint8_t *bytes, size_t n)
 
 	if (ipsp_item_parse(bytes, n, &item) != 0)
 		return;
+	if (item.type ==
+	    IPSP_ITEM_SKIPPED) { /* of a later version: there is nothing to do for it */
+		ipsp_set_begin(&it, &item);
+		must(!ipsp_set_next(&it, &e) && item.n_set == 0 && item.flags == 0);
+		return;
+	}
 	ipsp_item_begin(&w, item.number, item.type, item.flags, item.request, item.pool, item.form);
 	for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);) {
 		if (item.form == IPSP_SET_BITS && e.start + e.count > UINT32_MAX - 8)

@@ -139,8 +139,9 @@ struct ipsp_msg liar_hello(struct liar *l)
 	struct ipsp_msg msg = {.type = IPSP_MSG_HELLO};
 	struct ipsp_hello *h = &msg.u.hello;
 
-	*h = (struct ipsp_hello){.version_min = 1,
-				 .version_max = 1,
+	*h = (struct ipsp_hello){.version_min = l->version_min,
+				 .version_max = l->version_max,
+				 .capabilities = l->capabilities,
 				 .version = "liar",
 				 .flags = IPSP_HF_ROLE | IPSP_HF_SAME | IPSP_HF_REPORTED,
 				 .books = l->books,
@@ -292,6 +293,7 @@ struct liar *liar_new_of(bool node_is_primary, enum ipsp_mode mode, uint32_t siz
 	l->primary = !node_is_primary;
 	l->books = 0x1111222233334444U;
 	l->number = 7;
+	l->version_min = l->version_max = 1;
 	l->done = l->answered = 1;
 	ipsp_seal_init(&l->seal, psp, seed);
 	l->now = 5000;

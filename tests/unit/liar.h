@@ -31,6 +31,8 @@ struct liar {
 	uint32_t lie_set, lie_clear; /* flags of the hellos, beside the truth */
 	uint64_t lie_epoch, lie_applied;
 	bool lie_digest;
+	uint8_t version_min, version_max; /* what it speaks */
+	uint32_t capabilities;
 	int refused;	/* what the node's last REFUSE said */
 	size_t n_asked; /* REQUESTs of the node */
 	struct ipsp_request asked;

@@ -321,6 +321,16 @@ static void bad_item(const struct ipsp_item_writer *w, size_t n)
 	assert_int_equal(item.number, 99);
 }
 
+/* Of a later version: only its number is known. */
+static void later_item(const struct ipsp_item_writer *w, size_t n)
+{
+	struct ipsp_item item = {.number = 99, .flags = 7};
+
+	assert_int_equal(ipsp_item_parse(w->bytes, n, &item), IPSP_ERR_VERSION);
+	assert_int_equal(item.number, 1);
+	assert_int_equal(item.flags, 0);
+}
+
 static void expect_run(struct ipsp_set_iter *it, uint32_t start, uint32_t count)
 {
 	struct ipsp_set_entry e;
@@ -557,6 +567,10 @@ static void test_item_heads(void **state)
 			ipsp_item_begin(&w, 1, IPSP_ITEM_GIVE, 0, 0, IPSP_NO_POOL, forms[f]);
 			w.bytes[8] = (uint8_t)type;
 			assert_int_equal(ipsp_item_end(&w), 23);
+			if (type < 1 || type > 4) {
+				later_item(&w, 23);
+				continue;
+			}
 			if (!good) {
 				bad_item(&w, 23);
 				continue;
@@ -568,24 +582,63 @@ static void test_item_heads(void **state)
 		}
 	}
 	w.bytes[8] = IPSP_ITEM_GIVE;
-	w.bytes[20] = 0; /* no form */
-	bad_item(&w, 23);
+	w.bytes[20] = 0; /* no form of this version */
+	later_item(&w, 23);
 	w.bytes[20] = 5;
-	bad_item(&w, 23);
+	later_item(&w, 23);
 	ipsp_item_begin(&w, 1, IPSP_ITEM_GIVE, 0, 0, IPSP_NO_POOL, IPSP_SET_RUNS);
 	ipsp_item_add_run(&w, 1, 1); /* addresses of no pool */
 	bad_item(&w, ipsp_item_end(&w));
 }
 
+/* Types of 128 and more are skipped by those who don't know them, whatever is in their set, as long
+ * as head and length are those of every item. */
+static void test_items_of_a_later_version(void **state)
+{
+	struct ipsp_item_writer w;
+	struct ipsp_set_iter it;
+	struct ipsp_item item;
+
+	(void)state;
+	for (unsigned type = 0; type < 256; type++) {
+		ipsp_item_begin(&w, 1, IPSP_ITEM_GIVE, 0xff, 5, 3, IPSP_SET_RUNS);
+		memset(w.bytes + 23, 0xee, 12);
+		w.n += 12;
+		w.bytes[8] = (uint8_t)type;
+		w.bytes[20] = 77; /* its form */
+		assert_int_equal(ipsp_item_end(&w), 35);
+		if (type < 128) {
+			later_item(&w, 35);
+			continue;
+		}
+		item = parse(&w);
+		assert_int_equal(item.type, IPSP_ITEM_SKIPPED);
+		assert_int_equal(item.number, 1);
+		assert_int_equal(item.pool, IPSP_NO_POOL);
+		assert_int_equal(item.n_set, 0);
+		ipsp_set_begin(&it, &item);
+		expect_end(&it);
+		bad_item(&w, 34); /* cut, or with something behind its set */
+		bad_item(&w, 36);
+		bad_item(&w, 22);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hello),	       cmocka_unit_test(test_request),
-		cmocka_unit_test(test_small_messages), cmocka_unit_test(test_conf_part),
-		cmocka_unit_test(test_many),	       cmocka_unit_test(test_item_runs),
-		cmocka_unit_test(test_item_full),      cmocka_unit_test(test_item_bits),
-		cmocka_unit_test(test_item_kept),      cmocka_unit_test(test_item_who),
+		cmocka_unit_test(test_hello),
+		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_small_messages),
+		cmocka_unit_test(test_conf_part),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_item_runs),
+		cmocka_unit_test(test_item_full),
+		cmocka_unit_test(test_item_bits),
+		cmocka_unit_test(test_item_kept),
+		cmocka_unit_test(test_item_who),
 		cmocka_unit_test(test_item_heads),
+		cmocka_unit_test(test_items_of_a_later_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

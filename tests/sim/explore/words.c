@@ -25,7 +25,7 @@ static void say(const char *format, ...)
 
 static void say_item(const uint8_t *bytes, size_t n)
 {
-	static const char *const types[] = {"?", "GIVE", "REPORT", "DROP", "DROPPED"};
+	static const char *const types[] = {"SKIPPED", "GIVE", "REPORT", "DROP", "DROPPED"};
 	struct ipsp_set_entry e;
 	struct ipsp_set_iter it;
 	struct ipsp_item item;
