@@ -19,7 +19,7 @@ usage() {
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 build=$top/build
-seeds=10000
+seeds=20000
 fuzz=10
 tests=
 parts=

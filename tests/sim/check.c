@@ -18,7 +18,8 @@ void check_init(struct world *w)
 			cs->cells[g] =
 				(struct check_cell){.own = i == 0 ? IPSP_OWN_OURS : IPSP_OWN_PEER,
 						    .sub = NO_ADDR,
-						    .sess = NO_ADDR};
+						    .sess = NO_ADDR,
+						    .gave_sub = NO_ADDR};
 	}
 	w->check.sample = 64;
 }
@@ -90,6 +91,8 @@ void check_look(struct host *h)
 	if (st.epoch < cs->status.epoch && cs->up_once && !h->w->check.books_lost)
 		world_fail(h->w, "%c: the epoch went from %llu back to %llu", h->letter,
 			   (unsigned long long)cs->status.epoch, (unsigned long long)st.epoch);
+	if (h->forcing && st.books != cs->status.books && cs->up_once)
+		h->w->check.seized = true;
 	licensed = st.state == IPSP_ST_PEER_DOWN;
 	if (licensed && !cs->licensed && !h->w->check.forced) {
 		world_hit(h->w, h->side == 0 ? FAULT_SAW_TAKEOVER_P : FAULT_SAW_TAKEOVER_S);
@@ -166,7 +169,7 @@ static void check_hold(struct host *h, uint32_t g)
 
 static struct check_cell cell_of(const struct host *h, uint32_t g, uint16_t pool, uint32_t index)
 {
-	struct check_cell cell = {.sub = NO_ADDR, .sess = NO_ADDR};
+	struct check_cell cell = {.sub = NO_ADDR, .sess = NO_ADDR, .gave_sub = NO_ADDR};
 	struct ipsp_address_view view;
 
 	(void)g;
@@ -181,6 +184,21 @@ static struct check_cell cell_of(const struct host *h, uint32_t g, uint16_t pool
 	return cell;
 }
 
+/*
+ * A session that outlived its host: the daemon holds the address for it. When the other side has
+ * taken over before, and uses it, healing gives it away (the first two of the declared exceptions).
+ */
+static void check_given(struct host *h, uint32_t g, const struct check_cell *was)
+{
+	const struct check *check = &h->w->check;
+	struct check_hold *hold = &h->w->check.side[h->side].holds[g];
+
+	if (hold->ha && hold->unsure && was->sub == hold->sub && was->own == IPSP_OWN_OURS &&
+	    check->side[h->side].cells[g].own == IPSP_OWN_TRANSIT &&
+	    check->side[1 - h->side].cells[g].use == IPSP_USE_USED)
+		hold->orphan = true;
+}
+
 static void sweep(struct host *h, bool restarted)
 {
 	struct world *w = h->w;
@@ -191,9 +209,11 @@ static void sweep(struct host *h, bool restarted)
 		for (uint32_t i = 0; g < w->pool_start[p + 1]; i++, g++) {
 			struct check_cell cell = cell_of(h, g, w->pool_of[p], i), old = cells[g];
 
-			kept_judge(h, g, w->pool_of[p], &old, &cell, restarted);
+			kept_judge(h, g, w->pool_of[p], &cell, restarted);
 			cells[g].end = cell.end;
 			cells[g].flags = cell.flags;
+			cells[g].gave_sub = cell.gave_sub;
+			cells[g].gave_left = cell.gave_left;
 			if (cell.own == old.own && cell.use == old.use && cell.sub == old.sub &&
 			    cell.sess == old.sess)
 				continue;
@@ -204,6 +224,7 @@ static void sweep(struct host *h, bool restarted)
 			w->check.n_wrong += wrong(w, g);
 			if (cell.own != old.own)
 				trace_own(h, g, old.own, cell.own);
+			check_given(h, g, &old);
 			check_hold(h, g);
 		}
 	}
@@ -213,7 +234,7 @@ static void check_books(struct world *w)
 {
 	static const char *const words[] = {"owned", "the peer's", "on its way"};
 
-	if (w->check.n_wrong == 0 || w->check.books_lost || w->check.forced)
+	if (w->check.n_wrong == 0 || w->check.books_lost || w->check.seized)
 		return;
 	for (uint32_t g = 0; g < w->n_addrs; g++) {
 		if (wrong(w, g))
@@ -224,19 +245,41 @@ static void check_books(struct world *w)
 	}
 }
 
-/* A wiped or rolled-back side has been given its books again: both serve, and all is whole. */
+static bool used_on_both(const struct world *w)
+{
+	for (uint32_t g = 0; g < w->n_addrs; g++) {
+		if (w->check.side[0].holds[g].ha && w->check.side[1].holds[g].ha)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A wiped or rolled-back side has been given its books again, or what was done by force has been
+ * healed: both serve, and all is whole. From here on all is promised again.
+ */
 static void check_regained(struct world *w)
 {
-	if (!w->check.books_lost || w->check.n_wrong != 0)
-		return;
+	struct check *check = &w->check;
+
 	for (unsigned i = 0; i < 2; i++) {
-		const struct ipsp_status *st = &w->check.side[i].status;
+		const struct ipsp_status *st = &check->side[i].status;
 
 		if (!w->hosts[i].node || st->state != IPSP_ST_ACTIVE || !st->serving)
 			return;
 	}
-	w->check.books_lost = false;
-	world_trace(w, TRACE_FAULT, "books are whole again");
+	check->agreed_at = w->now;
+	if ((!check->books_lost && !check->forced) || check->n_wrong != 0)
+		return;
+	if (check->books_lost)
+		world_trace(w, TRACE_FAULT, "books are whole again");
+	check->books_lost = false;
+	if (w->hosts[0].forcing || w->hosts[1].forcing || used_on_both(w) ||
+	    check->side[0].status.duplicates_open + check->side[1].status.duplicates_open > 0)
+		return;
+	if (check->forced)
+		world_trace(w, TRACE_FAULT, "what was forced is healed");
+	check->forced = check->seized = false;
 }
 
 /* ---------------------------------------------------------------- after each turn */
@@ -352,21 +395,6 @@ void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess,
 			   h->letter, world_addr_text(h->w, gaddr), sub);
 }
 
-/*
- * A session that outlived its host, where the other side has taken over before: the daemon has only
- * kept the address, and a healing has given it away since (the second of the declared exceptions).
- */
-static bool outlived(const struct world *w, const struct check_hold *hold)
-{
-	const struct check_side *here = &w->check.side[hold->ha->side];
-	const struct check_side *there = &w->check.side[1 - hold->ha->side];
-
-	if (!hold->unsure)
-		return false;
-	/* ... or what was held has moved there, and was lost with that side's state */
-	return there->licensed_at > 0 || there->lost_at > here->boot_at;
-}
-
 static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold *here,
 		       const struct check_hold *there)
 {
@@ -376,11 +404,10 @@ static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold 
 	world_trace(w, TRACE_FAULT, "%s is used by mn-%u on %s and by mn-%u on %s",
 		    world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,
 		    there->ha->name);
-	/* one subscriber: its session here is an old one, that moved to another HA of this side */
-	bool moved = same && (here->licensed || there->licensed);
-	bool declared = later->licensed || moved || w->check.forced || here->orphan ||
-			there->orphan || (same && (here->unsure || there->unsure)) ||
-			outlived(w, here) || outlived(w, there);
+	/* one subscriber: what was held for it since its host was rebooted has moved with it */
+	bool moved = same && (here->unsure || there->unsure);
+	bool declared =
+		later->licensed || w->check.forced || here->orphan || there->orphan || moved;
 	if (!declared)
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s",
 			   world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,

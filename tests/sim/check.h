@@ -18,6 +18,8 @@ struct check_cell { /* what one node says of one address, after its last turn */
 	bool licensed;	    /* it came to be used under a licence */
 	uint32_t sub, sess; /* of its session; NO_ADDR: none */
 	ipsp_ms end;	    /* held, or in quarantine: until then, by its host's clock */
+	uint32_t gave_sub; /* on its way: for whom it was kept when it was given, NO_ADDR: nobody */
+	ipsp_ms gave_left; /* ... and for how long it would have been */
 };
 
 struct check_hold {	     /* the ledger: one address that an HA of one side really has in use */
@@ -46,9 +48,12 @@ struct check {
 	size_t n_wrong;	 /* addresses with two owners or none, at this moment */
 	bool books_lost; /* a side was wiped or rolled back, and the books have not been made whole
 			    since */
-	bool forced;	 /* takeover --force: until both are at rest again */
-	bool rebooted;	 /* a host was, in this run */
-	unsigned sample; /* one in so many turns is looked at with the expensive checks */
+	bool forced;	 /* a command with --force was given, and what came of it isn't healed: no
+			    lease holds */
+	bool seized;   /* ... on a side that knew of no peer: it owns all, whatever another says */
+	bool rebooted; /* a host was, in this run */
+	sim_us agreed_at; /* when both sides were last active: no healing was open */
+	unsigned sample;  /* one in so many turns is looked at with the expensive checks */
 	uint64_t n_replays;
 };
 

@@ -68,6 +68,7 @@
 	X(CMD_MODE, "command: mode")                                                               \
 	X(RELOAD, "command: reload with another dead interval")                                    \
 	X(CMD_DISABLE, "command: no pool-share-protocol, and enabled again later")                 \
+	X(CMD_DISABLE_FORCE, "command: ... --force")                                               \
 	X(DIFFER, "file: a side is restarted with pools that differ")                              \
 	X(SAW_TAKEOVER_P, "seen: P took over after its dead interval")                             \
 	X(SAW_TAKEOVER_S, "seen: S took over after its dead interval")                             \

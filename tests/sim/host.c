@@ -76,6 +76,7 @@ static void lose_process(struct host *h)
 	h->node = NULL;
 	h->died_at = h->w->now;
 	h->stopped = h->leaving = false;
+	h->forcing = 0;
 	h->phase = TURN_NONE;
 	h->armed = KILL_NOT;
 	inbox_clear(h);
@@ -240,9 +241,14 @@ void host_event(struct host *h, struct ipsp_event ev)
 
 void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode)
 {
+	h->command_id++;
+	if (force && h->node) {
+		h->forcing = h->command_id;
+		h->w->check.forced = true;
+	}
 	host_event(h, (struct ipsp_event){.type = IPSP_EV_COMMAND,
 					  .token = HOST_OPERATOR,
-					  .id = ++h->command_id,
+					  .id = h->command_id,
 					  .command = command,
 					  .force = force,
 					  .mode = mode});

@@ -66,8 +66,9 @@ struct host {
 	size_t n_items; /* of the inbox: those of the turn that runs */
 	uint64_t notes_shown;
 	uint64_t command_id;
-	int command_err; /* of the last command that was done */
-	bool deaf_hook;	 /* its arbiter can't be reached: every takeover is vetoed */
+	uint64_t forcing; /* the command with --force that is not done yet; 0: none */
+	int command_err;  /* of the last command that was done */
+	bool deaf_hook;	  /* its arbiter can't be reached: every takeover is vetoed */
 	unsigned n_traps[IPSP_TRAPS], n_hooks[IPSP_HOOKS]; /* told so far, by all its processes */
 };
 

@@ -147,8 +147,6 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 {
 	const struct host *o = &plan->w->hosts[1 - h->side];
 
-	if (plan->disabled) /* who is alone has nobody to get its books back from */
-		return false;
 	if (plan->w->check.books_lost || !o->node || o->stopped || o->leaving || !h->node)
 		return false;
 	for (unsigned i = 0; i < 2; i++) {
@@ -269,8 +267,6 @@ static void do_force(struct plan *plan, struct host *h)
 	if (!h->node || plan->w->check.side[h->side].status.peer_state == IPSP_PEER_UP)
 		return;
 	world_hit(plan->w, FAULT_CMD_FORCE);
-	plan->w->check.forced =
-		true; /* declared: from here on nothing is promised until both are at rest */
 	host_command(h, IPSP_CMD_TAKEOVER, true, IPSP_MODE_ACTIVE);
 }
 
@@ -310,9 +306,10 @@ static void do_reload(struct plan *plan, struct host *h)
 
 static void do_disable(struct plan *plan, struct host *h)
 {
-	world_hit(plan->w, FAULT_CMD_DISABLE);
-	plan->disabled = true;
-	host_command(h, IPSP_CMD_DISABLE, false, IPSP_MODE_ACTIVE);
+	bool force = rand_chance(&plan->rand, 200);
+
+	world_hit(plan->w, force ? FAULT_CMD_DISABLE_FORCE : FAULT_CMD_DISABLE);
+	host_command(h, IPSP_CMD_DISABLE, force, IPSP_MODE_ACTIVE);
 	undo_later(plan, h);
 }
 
@@ -680,6 +677,8 @@ void plan_run(struct plan *plan, struct world *w, uint64_t seed)
 		world_run_until(w, w->now + SIM_MS(100));
 	if (why)
 		world_fail(w, "at rest, then no more: %s", why);
+	if (w->check.forced || w->check.books_lost)
+		world_fail(w, "at rest, and not all is promised again");
 	outlast(plan);
 	for (unsigned i = 0; i < 2; i++) {
 		check_replay(&w->hosts[i]);

@@ -18,7 +18,6 @@ struct plan {
 	struct world_conf conf;
 	struct net_mix calm; /* the network between the storms */
 	unsigned weight[PLAN_ACTS];
-	bool disabled; /* IPSP was disabled once in this run */
 	sim_us fault_gap, load_gap, length, dead_max;
 	unsigned to_s,
 		hot; /* per mille: sessions directed to S; of them that want a certain address */

@@ -67,6 +67,8 @@ plant old-epoch-obeyed hello.c 's/if (h->epoch < n->side.epoch) {/if (0) {/
 	s/if (h->epoch > n->side.epoch) {/if (h->epoch != n->side.epoch) {/'
 plant sooner-end-not-noticed effect.c 's/else if (n->now + 1000ULL \* left_s < n->kept_due)/else if (n->kept_due == IPSP_NEVER)/'
 plant held-for-too-long life.c 's/hold_s = hold_s < 600 ? 600 : hold_s;/hold_s = 6000;/'
+plant held-for-anybody grant.c 's/else if (same_subscriber(&b, r))/else if (b.kind == IPSP_BIND_KEPT)/'
+plant moved-and-held-anew flow.c 's/left_s(n, b.at),/600,/'
 plant duplicate-never-over effect.c 's/ipsp_pool_set_flag(n->pools\[at.pool\], at.index, IPSP_ADDR_DUP, false);/(void)at;/'
 
 [ "$missed" -eq 0 ] || exit 1

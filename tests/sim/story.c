@@ -155,8 +155,6 @@ void story_command(struct world *w, unsigned side, enum ipsp_command command, bo
 	struct host *h = &w->hosts[side];
 
 	h->command_err = 1; /* none yet */
-	if (force)
-		w->check.forced = true;
 	host_command(h, command, force, IPSP_MODE_ACTIVE);
 	for (unsigned i = 0; i < 100 && h->command_err == 1; i++)
 		story_run(w, 100);

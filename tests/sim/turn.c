@@ -184,6 +184,8 @@ static void out_done(struct host *h, const struct ipsp_out *out)
 					 .gaddr = NO_ADDR});
 	} else if (out->token == HOST_OPERATOR) {
 		h->command_err = out->err;
+		if (out->id == h->forcing)
+			h->forcing = 0;
 		world_trace(h->w, TRACE_ROLE, "%c done: %s", h->letter, ipsp_err_word(out->err));
 	}
 }
