@@ -1,124 +1,111 @@
 /*
- * bind - see bind.h.
- *
- * The slab is made of chunks that never move. A slot has 32 bytes: 16 of numbers, and 16 for both
- * texts one behind the other; where they don't fit, a block of their own.
- *
- * The index is a table of 32-bit entries: 0 for an empty one, else number + 1, two bits of the
- * hash, and how far the entry is from home, the place that its hash names. Linear probing, always
- * in the order of homes: a search ends at the first entry from a later home and looks at few slots
- * but the right one; a deletion shifts back what follows without a look at any; no tombstones. A
- * table doubles when it is filled to five sixths, in small steps: some old entries move with
- * each change, so no request waits for a million others. Until all have moved both tables are
- * searched.
- *
- * Of the KEPT ones of one subscriber only one is in the index, the head of a chain. Otherwise
- * a subscriber with many would be one long run from one home, and slow for all around it.
+ * bind - see bind.h: slots and their memory, and the chains of KEPT ones. What a slot and a chunk
+ * are stands in bind_int.h, the index is in bind_index.c.
  */
-#include "core/bind.h"
+#undef NDEBUG /* ipsp_binds_check is for every build; the other asserts cost nothing */
 #include "base/bytes.h"
-#include "base/siphash.h"
-#include "core/pool.h"
+#include "core/bind_int.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_BITS  13
-#define CHUNK_SLOTS (1u << CHUNK_BITS)
-#define INLINE_TEXT 16
-#define AT_BITS	    48
-#define AT_NEVER    ((UINT64_C(1) << AT_BITS) - 1)
+/* ---------------------------------------------------------------- chunks */
 
-/* an entry: number + 1 in the low bits, a tag, the distance on top */
-#define NUMBER_MASK    ((1u << 26) - 1)
-#define TAG_MASK       (3u << 26)
-#define DISTANCE_SHIFT 28
-#define FAR_AWAY       15u /* this or more: ask the hash */
-#define SIZE_MIN       64u
-#define MOVE_STEPS     4u  /* for each change; with 3 the old table is empty in time */
-#define MOVE_AHEAD     16u /* how far the slots of the next ones to move are fetched in advance */
+static bool has_room(const struct chunk *chunk)
+{
+	return chunk->n_used < CHUNK_SLOTS;
+}
 
-_Static_assert(IPSP_POOLS_MAX <= 1 << 10, "a slot has 10 bits for the pool");
+static void room_put(struct ipsp_binds *binds, uint32_t c)
+{
+	binds->chunks[c].prev = NONE;
+	binds->chunks[c].next = binds->room;
+	if (binds->room != NONE)
+		binds->chunks[binds->room].prev = c;
+	binds->room = c;
+}
 
-struct slot {
-	uint64_t at : AT_BITS;
-	uint64_t ha : 16;
-	uint64_t index : 26;
-	uint64_t pool : 10;
-	uint64_t kind : 2; /* NONE: not in use, the next such one is far.next */
-	uint64_t flags : 3;
-	uint64_t is_far : 1;
-	uint64_t n_subscriber : 8;
-	uint64_t n_session : 8;
-	union {
-		char near[INLINE_TEXT];
-		struct {
-			char *text;	     /* owned */
-			uint32_t prev, next; /* KEPT: the chain of the subscriber */
-		} far;			     /* a text that doesn't fit, or a member of a chain */
-	};
-};
+static void room_remove(struct ipsp_binds *binds, uint32_t c)
+{
+	uint32_t prev = binds->chunks[c].prev, next = binds->chunks[c].next;
 
-_Static_assert(sizeof(struct slot) == 32, "two slots are a cache line");
+	if (prev == NONE)
+		binds->room = next;
+	else
+		binds->chunks[prev].next = next;
+	if (next != NONE)
+		binds->chunks[next].prev = prev;
+}
 
-struct table {
-	uint32_t *entries; /* owned; NULL: no such table */
-	uint32_t size;
-};
+/* A chunk that is given memory: one that was given back, or one more. */
+static bool chunk_add(struct ipsp_binds *binds)
+{
+	uint32_t c = binds->absent;
 
-struct ipsp_binds {
-	struct ipsp_sip keyed; /* where each hash begins */
-	struct slot **chunks;  /* owned, each owned */
-	uint32_t n_chunks, cap_chunks;
-	uint32_t n_slots; /* used at least once: those below have a kind */
-	uint32_t unused;  /* the first slot below that is not in use */
-	uint32_t count, n_kept;
-	struct table now, old; /* old: what has not moved to now yet */
-	uint32_t n_entries;    /* in both */
-	uint32_t moved;	       /* old entries before this one are empty */
-};
+	if (c == NONE && binds->n_chunks == CHUNKS_MAX)
+		return false;
+	if (c == NONE && binds->n_chunks == binds->cap_chunks) {
+		uint32_t cap = binds->cap_chunks ? 2 * binds->cap_chunks : 4;
+		struct chunk *chunks =
+			(struct chunk *)realloc(binds->chunks, cap * sizeof(struct chunk));
+		if (!chunks)
+			return false;
+		binds->chunks = chunks;
+		binds->cap_chunks = cap;
+	}
+	struct slot *slots = (struct slot *)malloc(CHUNK_SLOTS * sizeof(*slots));
+	if (!slots)
+		return false;
+	if (c == NONE)
+		c = binds->n_chunks++;
+	else
+		binds->absent = binds->chunks[c].next;
+	binds->chunks[c] = (struct chunk){.slots = slots, .unused = NONE};
+	binds->n_present++;
+	room_put(binds, c);
+	return true;
+}
+
+static void chunk_free(struct ipsp_binds *binds, uint32_t c)
+{
+	struct chunk *chunk = &binds->chunks[c];
+
+	room_remove(binds, c);
+	free(chunk->slots);
+	*chunk = (struct chunk){.unused = NONE, .next = binds->absent};
+	binds->absent = c;
+	binds->n_present--;
+}
+
+/*
+ * An empty chunk goes as soon as half a chunk is free beside it, so that the next few additions and
+ * deletions don't make it anew and give it back again. One that may not go yet waits.
+ */
+static void chunk_emptied(struct ipsp_binds *binds, uint32_t c)
+{
+	const uint64_t room = (uint64_t)binds->n_present * CHUNK_SLOTS - binds->count;
+
+	if (binds->chunks[c].n_used > 0) {
+		binds->empty = NONE; /* it did not stay so */
+	} else if (room >= CHUNK_SLOTS + CHUNK_SLOTS / 2) {
+		if (binds->empty == c)
+			binds->empty = NONE;
+		chunk_free(binds, c);
+	} else {
+		binds->empty = c;
+	}
+}
 
 /* ---------------------------------------------------------------- slots */
 
-static struct slot *slot_at(const struct ipsp_binds *binds, uint32_t number)
-{
-	return &binds->chunks[number >> CHUNK_BITS][number & (CHUNK_SLOTS - 1)];
-}
-
 static struct slot *slot_used(const struct ipsp_binds *binds, uint32_t number)
 {
-	if (number >= binds->n_slots || slot_at(binds, number)->kind == IPSP_BIND_NONE)
+	const uint32_t c = number >> CHUNK_BITS, at = number & (CHUNK_SLOTS - 1);
+
+	if (c >= binds->n_chunks || at >= binds->chunks[c].n_touched ||
+	    binds->chunks[c].slots[at].kind == IPSP_BIND_NONE)
 		return NULL;
-	return slot_at(binds, number);
-}
-
-static const char *text_of(const struct slot *slot)
-{
-	return slot->is_far ? slot->far.text : slot->near;
-}
-
-static struct ipsp_ident ident_of(const struct slot *slot)
-{
-	const char *text = text_of(slot);
-
-	return (struct ipsp_ident){text, text + slot->n_subscriber, slot->n_subscriber,
-				   slot->n_session, 0};
-}
-
-static bool text_equal(const char *a, size_t n_a, const char *b, size_t n_b)
-{
-	return n_a == n_b && (n_a == 0 || memcmp(a, b, n_a) == 0);
-}
-
-static bool slot_is(const struct slot *slot, enum ipsp_bind_kind kind,
-		    const struct ipsp_ident *ident)
-{
-	struct ipsp_ident own = ident_of(slot);
-
-	if (slot->kind != kind ||
-	    !text_equal(own.subscriber, own.n_subscriber, ident->subscriber, ident->n_subscriber))
-		return false;
-	return kind == IPSP_BIND_KEPT ||
-	       text_equal(own.session, own.n_session, ident->session, ident->n_session);
+	return &binds->chunks[c].slots[at];
 }
 
 /* Gives @slot a block for its texts, which then has room for the links of a chain. */
@@ -137,294 +124,75 @@ static bool slot_make_far(struct slot *slot)
 	return true;
 }
 
-static bool chunk_add(struct ipsp_binds *binds)
-{
-	if (binds->n_chunks == binds->cap_chunks) {
-		uint32_t cap = binds->cap_chunks ? 2 * binds->cap_chunks : 4;
-		struct slot **chunks =
-			(struct slot **)realloc(binds->chunks, cap * sizeof(struct slot *));
-		if (!chunks)
-			return false;
-		binds->chunks = chunks;
-		binds->cap_chunks = cap;
-	}
-	struct slot *chunk = (struct slot *)malloc(CHUNK_SLOTS * sizeof(*chunk));
-	if (!chunk)
-		return false;
-	binds->chunks[binds->n_chunks++] = chunk;
-	return true;
-}
-
-/* The number of a slot not in use, which stays so until slot_fill; IPSP_NO_BIND: no memory. */
+/* The number of a slot not in use, which stays so until slot_take; IPSP_NO_BIND: no memory. */
 static uint32_t slot_find(struct ipsp_binds *binds)
 {
-	if (binds->unused != IPSP_NO_BIND)
-		return binds->unused;
-	if (binds->n_slots >= NUMBER_MASK) /* number + 1 has to fit */
+	if (binds->room == NONE && !chunk_add(binds))
 		return IPSP_NO_BIND;
-	if (binds->n_slots == binds->n_chunks * CHUNK_SLOTS && !chunk_add(binds))
-		return IPSP_NO_BIND;
-	return binds->n_slots;
+	const struct chunk *chunk = &binds->chunks[binds->room];
+	uint32_t at = chunk->unused != NONE ? chunk->unused : chunk->n_touched;
+
+	return binds->room << CHUNK_BITS | at;
+}
+
+static void slot_take(struct ipsp_binds *binds, uint32_t number)
+{
+	const uint32_t c = number >> CHUNK_BITS, at = number & (CHUNK_SLOTS - 1);
+	struct chunk *chunk = &binds->chunks[c];
+
+	if (at == chunk->n_touched)
+		chunk->n_touched++;
+	else
+		chunk->unused = chunk->slots[at].far.next;
+	chunk->n_used++;
+	if (!has_room(chunk))
+		room_remove(binds, c);
 }
 
 static void slot_give(struct ipsp_binds *binds, uint32_t number)
 {
-	struct slot *slot = slot_at(binds, number);
+	const uint32_t c = number >> CHUNK_BITS, at = number & (CHUNK_SLOTS - 1);
+	struct chunk *chunk = &binds->chunks[c];
+	struct slot *slot = &chunk->slots[at];
 
 	if (slot->is_far)
 		free(slot->far.text);
 	memset(slot, 0, sizeof(*slot));
-	slot->far.next = binds->unused;
-	binds->unused = number;
+	slot->far.next = chunk->unused;
+	chunk->unused = at;
+	if (!has_room(chunk))
+		room_put(binds, c);
+	if (--chunk->n_used == 0)
+		chunk_emptied(binds, c);
+	if (binds->empty != NONE)
+		chunk_emptied(binds, binds->empty);
 }
 
-/*
- * Takes the slot that slot_find has found, for @bind, texts copied; @far: with a block for them,
- * however short they are. False: no memory, and it is as it was.
- */
-static bool slot_fill(struct ipsp_binds *binds, uint32_t number, const struct ipsp_bind *bind,
-		      bool far)
+/* Fills @slot, which has just been taken, from @bind, texts copied; false: no memory for them. */
+static bool slot_fill(struct slot *slot, const struct ipsp_bind *bind)
 {
-	const struct ipsp_ident *ident = &bind->ident;
-	const size_t n = (size_t)ident->n_subscriber + ident->n_session;
-	struct slot *slot = slot_at(binds, number);
-	char *text = slot->near;
+	const size_t n_subscriber = bind->ident.n_subscriber, n_session = bind->ident.n_session;
+	const bool is_far = n_subscriber + n_session > INLINE_TEXT;
+	char *text = is_far ? (char *)malloc(n_subscriber + n_session) : slot->near;
 
-	far = far || n > INLINE_TEXT;
-	if (far && !(text = (char *)malloc(n ? n : 1)))
+	if (!text)
 		return false;
-	if (number == binds->n_slots)
-		binds->n_slots++;
-	else
-		binds->unused = slot->far.next;
 	*slot = (struct slot){.at = (bind->at < AT_NEVER ? bind->at : AT_NEVER) & AT_NEVER,
 			      .ha = bind->ha,
 			      .index = bind->index & 0x3ffffffu,
 			      .pool = bind->pool & 0x3ffu,
 			      .kind = (unsigned)bind->kind & 3,
 			      .flags = bind->flags & 7u,
-			      .is_far = far,
-			      .n_subscriber = ident->n_subscriber,
-			      .n_session = ident->n_session};
-	if (far) {
+			      .is_far = is_far,
+			      .n_subscriber = bind->ident.n_subscriber,
+			      .n_session = bind->ident.n_session};
+	if (is_far) {
 		slot->far.text = text;
 		slot->far.prev = slot->far.next = IPSP_NO_BIND;
 	}
-	ipsp_copy_text(text, ident->subscriber, ident->n_subscriber);
-	ipsp_copy_text(text + ident->n_subscriber, ident->session, ident->n_session);
+	ipsp_copy_text(text, bind->ident.subscriber, n_subscriber);
+	ipsp_copy_text(text + n_subscriber, bind->ident.session, n_session);
 	return true;
-}
-
-/* ---------------------------------------------------------------- the index: one table */
-
-/*
- * Keyed, so that nobody outside can choose names that collide. The last word has both lengths:
- * "ab","c" is not "a","bc".
- */
-static uint64_t hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
-			 const struct ipsp_ident *ident)
-{
-	const size_t n_session = kind == IPSP_BIND_SESSION ? ident->n_session : 0;
-	struct ipsp_sip sip = binds->keyed;
-
-	ipsp_sip_text(&sip, ident->subscriber, ident->n_subscriber);
-	ipsp_sip_text(&sip, ident->session, n_session);
-	return ipsp_sip_end(&sip, (uint64_t)kind | (uint64_t)ident->n_subscriber << 8 |
-					  (uint64_t)n_session << 16);
-}
-
-static uint64_t hash_of(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
-			const struct ipsp_ident *ident)
-{
-	if (kind == IPSP_BIND_SESSION && ident->hash != 0)
-		return ident->hash;
-	return hash_new(binds, kind, ident);
-}
-
-static uint64_t hash_of_slot(const struct ipsp_binds *binds, uint32_t number)
-{
-	const struct slot *slot = slot_at(binds, number);
-	struct ipsp_ident ident = ident_of(slot);
-
-	return hash_of(binds, (enum ipsp_bind_kind)slot->kind, &ident);
-}
-
-static uint32_t home_of(const struct table *table, uint64_t hash)
-{
-	return (uint32_t)((hash >> 32) * table->size >> 32); /* any size, no division */
-}
-
-static uint32_t after(const struct table *table, uint32_t place)
-{
-	return place + 1 < table->size ? place + 1 : 0;
-}
-
-static uint32_t number_of(uint32_t entry)
-{
-	return (entry & NUMBER_MASK) - 1;
-}
-
-static uint32_t tag_of(uint64_t hash)
-{
-	return (uint32_t)hash & TAG_MASK; /* home is made of the upper half */
-}
-
-static uint32_t with_distance(uint32_t entry, uint32_t distance)
-{
-	uint32_t near = distance < FAR_AWAY ? distance : FAR_AWAY;
-
-	return (entry & (NUMBER_MASK | TAG_MASK)) | near << DISTANCE_SHIFT;
-}
-
-static uint32_t distance_of(const struct ipsp_binds *binds, const struct table *table,
-			    uint32_t place)
-{
-	uint32_t entry = table->entries[place];
-
-	if (entry >> DISTANCE_SHIFT < FAR_AWAY)
-		return entry >> DISTANCE_SHIFT;
-	uint32_t home = home_of(table, hash_of_slot(binds, number_of(entry)));
-	return place >= home ? place - home : place + table->size - home;
-}
-
-/* The entry of @number; where that is IPSP_NO_BIND, of the one of that kind and identity; or NULL.
- */
-static uint32_t *table_find(const struct ipsp_binds *binds, const struct table *table,
-			    uint64_t hash, uint32_t number, enum ipsp_bind_kind kind,
-			    const struct ipsp_ident *ident)
-{
-	if (!table->entries)
-		return NULL;
-	uint32_t place = home_of(table, hash), distance = 0;
-	for (; table->entries[place] != 0; place = after(table, place), distance++) {
-		uint32_t *entry = &table->entries[place];
-		uint32_t its = distance_of(binds, table, place);
-
-		if (its < distance)
-			break; /* from a later home */
-		if (its > distance || (*entry & TAG_MASK) != tag_of(hash))
-			continue; /* from an earlier one, or another name */
-		if (number != IPSP_NO_BIND
-			    ? number_of(*entry) == number
-			    : slot_is(slot_at(binds, number_of(*entry)), kind, ident))
-			return entry;
-	}
-	return NULL;
-}
-
-/* Puts @number behind those of its home and of earlier ones; the later ones make room. */
-static void table_insert(const struct ipsp_binds *binds, struct table *table, uint64_t hash,
-			 uint32_t number)
-{
-	uint32_t place = home_of(table, hash), distance = 0;
-	uint32_t hand = (number + 1) | tag_of(hash);
-
-	while (table->entries[place] != 0 && distance_of(binds, table, place) >= distance) {
-		place = after(table, place);
-		distance++;
-	}
-	while (table->entries[place] != 0) { /* the one in hand stays here, the one here goes on */
-		uint32_t next = table->entries[place];
-		uint32_t next_distance = distance_of(binds, table, place) + 1;
-
-		table->entries[place] = with_distance(hand, distance);
-		hand = next;
-		distance = next_distance;
-		place = after(table, place);
-	}
-	table->entries[place] = with_distance(hand, distance);
-}
-
-static void table_delete(const struct ipsp_binds *binds, struct table *table, uint32_t place)
-{
-	for (;;) {
-		uint32_t next = after(table, place);
-
-		if (table->entries[next] == 0 || distance_of(binds, table, next) == 0)
-			break;
-		table->entries[place] =
-			with_distance(table->entries[next], distance_of(binds, table, next) - 1);
-		place = next;
-	}
-	table->entries[place] = 0;
-}
-
-/* ---------------------------------------------------------------- the index: both tables */
-
-static uint32_t *index_find(const struct ipsp_binds *binds, uint64_t hash, uint32_t number,
-			    enum ipsp_bind_kind kind, const struct ipsp_ident *ident)
-{
-	uint32_t *entry = table_find(binds, &binds->now, hash, number, kind, ident);
-
-	return entry ? entry : table_find(binds, &binds->old, hash, number, kind, ident);
-}
-
-/* Each step moves one old entry, or finds the next place empty. The last one ends the old table. */
-static void index_move(struct ipsp_binds *binds, uint32_t steps)
-{
-	struct table *old = &binds->old;
-
-	for (; steps > 0 && old->entries; steps--) {
-		uint32_t entry = old->entries[binds->moved];
-
-		if (binds->moved + MOVE_AHEAD < old->size) {
-			uint32_t ahead = old->entries[binds->moved + MOVE_AHEAD];
-			if (ahead != 0)
-				__builtin_prefetch(slot_at(binds, number_of(ahead)));
-		}
-		if (entry != 0) {
-			uint64_t hash = hash_of_slot(binds, number_of(entry));
-
-			table_delete(binds, old, binds->moved); /* may fill the place again */
-			table_insert(binds, &binds->now, hash, number_of(entry));
-		} else if (++binds->moved == old->size) {
-			free(old->entries);
-			*old = (struct table){NULL, 0};
-		}
-	}
-}
-
-/* Room for one more entry; false: no memory. */
-static bool index_reserve(struct ipsp_binds *binds)
-{
-	if (binds->n_entries + 1 <= (uint64_t)binds->now.size * 5 / 6)
-		return true;
-	uint32_t size = 2 * binds->now.size;
-	uint32_t *entries = (uint32_t *)calloc(size, sizeof(*entries));
-	if (!entries)
-		return false;
-	/* nothing is left of the old one, as MOVE_STEPS is chosen; but be sure */
-	index_move(binds, UINT32_MAX);
-	binds->old = binds->now;
-	binds->now.entries = entries;
-	binds->now.size = size;
-	binds->moved = 0;
-	return true;
-}
-
-static void index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
-{
-	table_insert(binds, &binds->now, hash, number);
-	binds->n_entries++;
-	if (binds->old.entries)
-		index_move(binds, MOVE_STEPS);
-}
-
-static void index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
-{
-	struct table *table = &binds->now;
-	uint32_t *entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
-
-	if (!entry) {
-		table = &binds->old;
-		entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
-	}
-	if (!entry)
-		return;
-	table_delete(binds, table, (uint32_t)(entry - table->entries));
-	binds->n_entries--;
-	if (binds->old.entries)
-		index_move(binds, MOVE_STEPS);
 }
 
 /* ---------------------------------------------------------------- chains of KEPT ones */
@@ -466,9 +234,7 @@ static bool chain_del(struct ipsp_binds *binds, uint32_t number, uint64_t hash)
 	}
 	if (next == IPSP_NO_BIND)
 		return true;
-	uint32_t *entry = index_find(binds, hash, number, IPSP_BIND_NONE, NULL);
-	if (entry)
-		*entry = (*entry & ~NUMBER_MASK) | (next + 1); /* the same name, so the same home */
+	ipsp_bind_index_replace(binds, hash, number, next);
 	return false;
 }
 
@@ -478,16 +244,12 @@ struct ipsp_binds *ipsp_binds_new(const uint8_t hash_key[16])
 {
 	struct ipsp_binds *binds = (struct ipsp_binds *)calloc(1, sizeof(*binds));
 
-	if (!binds)
-		return NULL;
-	binds->keyed = ipsp_sip_begin(hash_key);
-	binds->unused = IPSP_NO_BIND;
-	binds->now.size = SIZE_MIN;
-	binds->now.entries = (uint32_t *)calloc(SIZE_MIN, sizeof(uint32_t));
-	if (!binds->now.entries) {
+	if (!binds || !ipsp_bind_index_make(binds, 0)) {
 		free(binds);
 		return NULL;
 	}
+	binds->keyed = ipsp_sip_begin(hash_key);
+	binds->room = binds->absent = binds->empty = NONE;
 	return binds;
 }
 
@@ -495,17 +257,16 @@ void ipsp_binds_free(struct ipsp_binds *binds)
 {
 	if (!binds)
 		return;
-	for (uint32_t number = 0; number < binds->n_slots; number++) {
-		struct slot *slot = slot_used(binds, number);
+	for (uint32_t c = 0; c < binds->n_chunks; c++) {
+		struct chunk *chunk = &binds->chunks[c];
 
-		if (slot && slot->is_far)
-			free(slot->far.text);
+		for (uint32_t at = 0; at < chunk->n_touched; at++)
+			if (chunk->slots[at].is_far)
+				free(chunk->slots[at].far.text);
+		free(chunk->slots);
 	}
-	for (uint32_t i = 0; i < binds->n_chunks; i++)
-		free(binds->chunks[i]);
 	free(binds->chunks);
-	free(binds->now.entries);
-	free(binds->old.entries);
+	ipsp_bind_index_free(binds);
 	free(binds);
 }
 
@@ -516,30 +277,45 @@ uint32_t ipsp_binds_count(const struct ipsp_binds *binds)
 
 /* ---------------------------------------------------------------- changes */
 
+/* Puts what is in slot @number where it is found by name. */
+static bool name_add(struct ipsp_binds *binds, uint32_t number, uint64_t hash)
+{
+	struct slot *slot = slot_at(binds, number);
+	uint32_t head = IPSP_NO_BIND;
+
+	if (slot->kind == IPSP_BIND_KEPT && binds->n_kept > 0) {
+		struct ipsp_ident ident = ident_of(slot);
+		head = ipsp_bind_index_find(binds, hash, IPSP_BIND_KEPT, &ident);
+	}
+	if (head == IPSP_NO_BIND) {
+		if (!ipsp_bind_index_reserve(binds))
+			return false;
+		ipsp_bind_index_add(binds, hash, number);
+		return true;
+	}
+	if (!slot_make_far(slot) || !slot_make_far(slot_at(binds, head)))
+		return false;
+	chain_add(binds, head, number);
+	return true;
+}
+
 uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind)
 {
-	const uint64_t hash = hash_of(binds, bind->kind, &bind->ident);
-	const uint32_t number = slot_find(binds);
-	uint32_t *head = NULL;
+	uint32_t number = slot_find(binds);
 
-	if (number == IPSP_NO_BIND || !index_reserve(binds))
+	if (number == IPSP_NO_BIND)
 		return IPSP_NO_BIND;
-	if (bind->kind == IPSP_BIND_KEPT && binds->n_kept > 0)
-		head = index_find(binds, hash, IPSP_NO_BIND, IPSP_BIND_KEPT, &bind->ident);
-	if (!slot_fill(binds, number, bind, head != NULL))
-		return IPSP_NO_BIND;
-	/* only now: the texts may be those of the head, which move */
-	if (head && !slot_make_far(slot_at(binds, number_of(*head)))) {
-		slot_give(binds, number);
-		return IPSP_NO_BIND;
-	}
-	if (head)
-		chain_add(binds, number_of(*head), number);
-	else
-		index_add(binds, hash, number);
+	slot_take(binds, number);
 	binds->count++;
-	binds->n_kept += bind->kind == IPSP_BIND_KEPT;
-	return number;
+	if (slot_fill(slot_at(binds, number), bind) &&
+	    (binds->loading ||
+	     name_add(binds, number, ipsp_bind_hash(binds, bind->kind, &bind->ident)))) {
+		binds->n_kept += bind->kind == IPSP_BIND_KEPT;
+		return number;
+	}
+	binds->count--;
+	slot_give(binds, number);
+	return IPSP_NO_BIND;
 }
 
 void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind)
@@ -548,9 +324,11 @@ void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind)
 
 	if (!slot)
 		return;
-	uint64_t hash = hash_of_slot(binds, bind);
-	if (chain_del(binds, bind, hash))
-		index_del(binds, hash, bind);
+	if (!binds->loading) {
+		uint64_t hash = ipsp_bind_hash_of(binds, bind);
+		if (chain_del(binds, bind, hash))
+			ipsp_bind_index_del(binds, hash, bind);
+	}
 	binds->count--;
 	binds->n_kept -= slot->kind == IPSP_BIND_KEPT;
 	slot_give(binds, bind);
@@ -579,6 +357,64 @@ uint16_t ipsp_binds_ha(const struct ipsp_binds *binds, uint32_t bind)
 	return slot ? slot->ha : 0;
 }
 
+/* ---------------------------------------------------------------- loading */
+
+void ipsp_binds_load(struct ipsp_binds *binds)
+{
+	assert(binds->count == 0);
+	binds->loading = true;
+}
+
+struct ahead { /* whose places in the index are on their way into the cache */
+	uint32_t numbers[MOVE_AHEAD], n;
+	uint64_t hashes[MOVE_AHEAD];
+};
+
+/* What has waited longest, if it is there, goes into the index, and @number, if it is one, waits.
+ */
+static bool load_next(struct ipsp_binds *binds, struct ahead *ahead, uint32_t number)
+{
+	const uint32_t i = ahead->n++ % MOVE_AHEAD, oldest = ahead->numbers[i];
+	bool ok = true;
+
+	if (oldest != IPSP_NO_BIND && slot_at(binds, oldest)->kind == IPSP_BIND_KEPT)
+		ok = name_add(binds, oldest, ahead->hashes[i]);
+	else if (oldest != IPSP_NO_BIND)
+		ipsp_bind_index_put(binds, ahead->hashes[i], oldest);
+
+	ahead->numbers[i] = number;
+	if (number == IPSP_NO_BIND)
+		return ok;
+	ahead->hashes[i] = ipsp_bind_hash_of(binds, number);
+	ipsp_bind_index_fetch(binds, ahead->hashes[i]);
+	return ok;
+}
+
+bool ipsp_binds_loaded(struct ipsp_binds *binds)
+{
+	struct ahead ahead = {.n = 0};
+
+	if (!binds->loading)
+		return true;
+	binds->loading = false;
+	/* nothing has to grow or to move from here on */
+	if (!ipsp_bind_index_make(binds, binds->count))
+		return false;
+	memset(ahead.numbers, 0xff, sizeof(ahead.numbers));
+	for (uint32_t c = 0; c < binds->n_chunks; c++) {
+		const struct chunk *chunk = &binds->chunks[c];
+
+		for (uint32_t at = 0; at < chunk->n_touched; at++)
+			if (chunk->slots[at].kind != IPSP_BIND_NONE &&
+			    !load_next(binds, &ahead, c << CHUNK_BITS | at))
+				return false;
+	}
+	for (uint32_t i = 0; i < MOVE_AHEAD; i++)
+		if (!load_next(binds, &ahead, IPSP_NO_BIND))
+			return false;
+	return true;
+}
+
 /* ---------------------------------------------------------------- looking */
 
 bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_bind *out)
@@ -601,21 +437,21 @@ bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_b
 
 void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident)
 {
-	ident->hash = hash_of(binds, IPSP_BIND_SESSION, ident);
-	__builtin_prefetch(&binds->now.entries[home_of(&binds->now, ident->hash)], 1);
+	ident->hash = ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident);
+	ipsp_bind_index_fetch(binds, ident->hash);
 }
 
 uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident)
 {
-	uint64_t hash = hash_of(binds, IPSP_BIND_SESSION, ident);
-	const uint32_t *entry = index_find(binds, hash, IPSP_NO_BIND, IPSP_BIND_SESSION, ident);
-
-	return entry ? number_of(*entry) : IPSP_NO_BIND;
+	assert(!binds->loading);
+	return ipsp_bind_index_find(binds, ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident),
+				    IPSP_BIND_SESSION, ident);
 }
 
 uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident,
 			 uint32_t after_bind)
 {
+	assert(!binds->loading);
 	if (after_bind != IPSP_NO_BIND) {
 		const struct slot *slot = slot_used(binds, after_bind);
 
@@ -623,16 +459,68 @@ uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident
 	}
 	if (binds->n_kept == 0)
 		return IPSP_NO_BIND;
-	uint64_t hash = hash_of(binds, IPSP_BIND_KEPT, ident);
-	const uint32_t *entry = index_find(binds, hash, IPSP_NO_BIND, IPSP_BIND_KEPT, ident);
-	return entry ? number_of(*entry) : IPSP_NO_BIND;
+	return ipsp_bind_index_find(binds, ipsp_bind_hash(binds, IPSP_BIND_KEPT, ident),
+				    IPSP_BIND_KEPT, ident);
+}
+
+void ipsp_binds_fetch(const struct ipsp_binds *binds, uint32_t bind)
+{
+	if (bind >> CHUNK_BITS < binds->n_chunks)
+		__builtin_prefetch(slot_at(binds, bind));
 }
 
 uint32_t ipsp_binds_next(const struct ipsp_binds *binds, uint32_t from)
 {
-	for (uint32_t number = from; number < binds->n_slots; number++) {
-		if (slot_at(binds, number)->kind != IPSP_BIND_NONE)
-			return number;
-	}
+	uint32_t at = from & (CHUNK_SLOTS - 1);
+
+	for (uint32_t c = from >> CHUNK_BITS; c < binds->n_chunks; c++, at = 0)
+		for (; at < binds->chunks[c].n_touched; at++)
+			if (binds->chunks[c].slots[at].kind != IPSP_BIND_NONE)
+				return c << CHUNK_BITS | at;
 	return IPSP_NO_BIND;
+}
+
+/* ---------------------------------------------------------------- checking */
+
+static void check_chunk(const struct ipsp_binds *binds, uint32_t c, uint32_t *count,
+			uint32_t *n_kept)
+{
+	const struct chunk *chunk = &binds->chunks[c];
+	uint32_t n = 0, n_unused = 0;
+
+	for (uint32_t at = 0; at < chunk->n_touched; at++) {
+		n += chunk->slots[at].kind != IPSP_BIND_NONE;
+		*n_kept += chunk->slots[at].kind == IPSP_BIND_KEPT;
+	}
+	assert(n == chunk->n_used);
+	for (uint32_t at = chunk->unused; at != NONE; at = chunk->slots[at].far.next, n_unused++) {
+		assert(at < chunk->n_touched && n_unused < chunk->n_touched);
+		assert(chunk->slots[at].kind == IPSP_BIND_NONE);
+	}
+	assert(n + n_unused == chunk->n_touched);
+	*count += n;
+}
+
+void ipsp_binds_check(const struct ipsp_binds *binds)
+{
+	uint32_t count = 0, n_kept = 0, n_present = 0, n_room = 0, n_absent = 0, n_empty = 0;
+
+	for (uint32_t c = 0; c < binds->n_chunks; c++) {
+		check_chunk(binds, c, &count, &n_kept);
+		n_present += binds->chunks[c].slots != NULL;
+		n_empty += binds->chunks[c].slots && binds->chunks[c].n_used == 0;
+		n_room += binds->chunks[c].slots && has_room(&binds->chunks[c]);
+	}
+	assert(count == binds->count && n_kept == binds->n_kept);
+	assert(n_present == binds->n_present && n_empty <= 1);
+	for (uint32_t c = binds->room, prev = NONE; c != NONE;
+	     prev = c, c = binds->chunks[c].next) {
+		assert(binds->chunks[c].slots && has_room(&binds->chunks[c]));
+		assert(binds->chunks[c].prev == prev && n_room-- > 0);
+	}
+	for (uint32_t c = binds->absent; c != NONE; c = binds->chunks[c].next, n_absent++)
+		assert(!binds->chunks[c].slots && n_absent < binds->n_chunks);
+	assert(n_room == 0 && n_absent + n_present == binds->n_chunks);
+	if (!binds->loading)
+		ipsp_bind_index_check(binds);
 }

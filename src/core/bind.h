@@ -3,15 +3,16 @@
  * quarantine, found by session and by subscriber.
  *
  * A binding names a pool (its number), an index, an identity (copied), the HA it belongs to, and
- * since when or until when. A slab of fixed slots, numbered from 0; a number is valid until
- * _del. Found by (subscriber, session) among the SESSION kind, by subscriber alone among the KEPT
- * kind (hold and quarantine; several may have one subscriber). The index is open addressing over
- * 32-bit slots with a keyed hash (base/siphash.h), so that nobody outside can choose collisions.
+ * since when or until when. A slab of fixed slots; a number is valid until _del. Found by
+ * (subscriber, session) among the SESSION kind, by subscriber alone among the KEPT kind (hold and
+ * quarantine; several may have one subscriber), by a keyed hash (base/siphash.h), so that nobody
+ * outside can choose collisions.
  *
- * Memory: at most 42 bytes a binding with its index slot, 47 while the index grows; where
- * subscriber and session have more than 16 bytes together, a block for them. At most 2^26 - 2
- * bindings. Times have 48 bits, which is 8,900 years. No call waits for the growth of the index:
- * that goes on in small parts.
+ * Memory: at most 42 bytes a binding with its place in the index, 47 while the index grows; where
+ * subscriber and session have more than 16 bytes together, a block for them. It is given back when
+ * bindings end: in pieces of 256 KiB of which none is left, and the index when an eighth of it is
+ * in use. At most 2^26 - 2^13 bindings. Times have 48 bits, which is 8,900 years. No call waits for
+ * the index to grow or shrink: that goes on in small parts.
  */
 #ifndef IPSP_CORE_BIND_H
 #define IPSP_CORE_BIND_H
@@ -46,12 +47,21 @@ struct ipsp_binds *ipsp_binds_new(const uint8_t hash_key[16]); /* NULL: no memor
 void ipsp_binds_free(struct ipsp_binds *binds);
 uint32_t ipsp_binds_count(const struct ipsp_binds *binds); /* of both kinds */
 
+/*
+ * From _load to _loaded nothing is looked for by name, so that no index has to be kept up: it is
+ * made at once, at the end. False: no memory. _load comes before the first _add.
+ */
+void ipsp_binds_load(struct ipsp_binds *binds);
+bool ipsp_binds_loaded(struct ipsp_binds *binds);
+
 /* Returns the number, or IPSP_NO_BIND when memory ran out. Does not look for an equal one: look
  * first. */
 uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind);
 void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind);
 bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind,
 		    struct ipsp_bind *out); /* false: no such number */
+/* Has what _get shows in the cache when it comes; @bind may be any number. */
+void ipsp_binds_fetch(const struct ipsp_binds *binds, uint32_t bind);
 void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags);
 uint16_t ipsp_binds_ha(const struct ipsp_binds *binds, uint32_t bind); /* 0: no such number */
 void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
@@ -70,5 +80,8 @@ uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident
 			 uint32_t after);
 /* Every number in use, for lists: start with 0, give the last + 1; IPSP_NO_BIND at the end. */
 uint32_t ipsp_binds_next(const struct ipsp_binds *binds, uint32_t from);
+
+/* Walks everything and asserts the invariants (tests; O(size)). */
+void ipsp_binds_check(const struct ipsp_binds *binds);
 
 #endif

@@ -33,29 +33,17 @@ void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
 	ipsp_pool_drop(pool, at.index);
 }
 
+/* The session has no address yet: whoever takes has just looked. */
 uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 			  const struct ipsp_ident *ident)
 {
-	struct ipsp_ident known = *ident;
-	uint32_t old = IPSP_NO_BIND;
-
-	if (known.hash == 0)
-		ipsp_binds_foresee(n->binds, &known);
 	ipsp_effect_clear(n, at);
-	if (n->replaying) /* live, whoever takes has just looked */
-		old = ipsp_binds_session(n->binds, &known);
-	if (old !=
-	    IPSP_NO_BIND) { /* only between the slices of a snapshot: one session, one address */
-		struct ipsp_bind b;
-		if (ipsp_binds_get(n->binds, old, &b))
-			ipsp_effect_clear(n, (struct ipsp_place){b.pool, b.index});
-	}
 	struct ipsp_bind b = {.kind = IPSP_BIND_SESSION,
 			      .pool = at.pool,
 			      .ha = ha,
 			      .index = at.index,
 			      .at = n->now,
-			      .ident = known};
+			      .ident = *ident};
 	uint32_t bind = ipsp_binds_add(n->binds, &b);
 	if (bind == IPSP_NO_BIND)
 		return bind;

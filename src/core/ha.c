@@ -504,6 +504,8 @@ void ipsp_ha_forget(struct ipsp_node *n)
 void ipsp_ha_start(struct ipsp_node *n)
 {
 	ipsp_names_settle(n);
+	if (n->n_duplicate == 0 && n->owed == 0)
+		return; /* as nearly always: no walk over a million of them */
 	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
 	     i = ipsp_binds_next(n->binds, i + 1)) {
 		struct ipsp_bind b;

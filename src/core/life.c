@@ -43,6 +43,8 @@ int ipsp_node_build_pools(struct ipsp_node *n)
 	n->binds = ipsp_binds_new(n->hash_key);
 	if (!n->pools || !n->order || !n->binds)
 		return IPSP_ERR_NOMEM;
+	if (!n->started)
+		ipsp_binds_load(n->binds); /* replay looks for nothing by name */
 	for (uint32_t p = 0; p < n->conf.n_pools; p++) {
 		enum ipsp_own own = ipsp_is_static(n, (uint16_t)p) ? IPSP_OWN_OURS : n->built_own;
 		n->pools[p] = ipsp_pool_new(&n->conf.pools[p], own);
@@ -253,6 +255,8 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 	n->act = act;
 	n->now = n->last_step = n->started_at = start->now;
 	n->started = true;
+	if (!ipsp_binds_loaded(n->binds))
+		act->failed = true;
 	n->move_from = n->move_pool = 0;
 	n->hello_at = n->now;
 	if (n->blank)

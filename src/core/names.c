@@ -255,16 +255,16 @@ void ipsp_name_dropped(struct ipsp_node *n, uint16_t ha)
 void ipsp_names_settle(struct ipsp_node *n)
 {
 	struct ipsp_has *h = &n->has;
-	struct ipsp_bind b;
 
 	for (uint32_t i = 1; i < h->n; i++)
 		h->has[i].sessions = 0;
 	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
 	     i = ipsp_binds_next(n->binds, i + 1)) {
-		if (!ipsp_binds_get(n->binds, i, &b) || b.ha == 0)
+		uint16_t ha = ipsp_binds_ha(n->binds, i);
+		if (ha == 0)
 			continue;
-		if (b.ha < h->n && h->has[b.ha].name[0] != 0)
-			h->has[b.ha].sessions++;
+		if (ha < h->n && h->has[ha].name[0] != 0)
+			h->has[ha].sessions++;
 		else
 			ipsp_binds_set_ha(n->binds, i, 0);
 	}

@@ -206,6 +206,8 @@ void ipsp_node_free(struct ipsp_node *node);
 /* One record as it was in act->recs (without its length), in order. IPSP_ERR_FORMAT: damaged or of
  * a newer version. */
 int ipsp_node_replay(struct ipsp_node *node, const uint8_t *rec, size_t n);
+/* All of act->recs, or of a slice of a snapshot, as they are: faster, for it looks ahead. */
+int ipsp_node_replay_all(struct ipsp_node *node, const uint8_t *recs, size_t n);
 
 struct ipsp_start {
 	ipsp_ms now;

@@ -249,6 +249,33 @@ ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index)
 	return IPSP_NEVER;
 }
 
+uint32_t ipsp_pool_alike(const struct ipsp_pool *pool, uint32_t index, uint32_t limit, bool and_use)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	const uint8_t use = state_of((enum ipsp_own)0, IPSP_USE_QUARANTINE, 0); /* all its bits */
+	const uint8_t mask = (uint8_t)(and_use ? 0xff : 0xff & ~use);
+	const uint8_t state = pool->states[index] & mask;
+	uint64_t eight;
+
+	assert(inside(pool, index) && limit <= pool->conf->size);
+	for (; index + sizeof(eight) <= limit; index += (uint32_t)sizeof(eight)) {
+		memcpy(&eight, pool->states + index, sizeof(eight));
+		if ((eight & mask * ones) != state * ones)
+			break;
+	}
+	while (index < limit && (pool->states[index] & mask) == state)
+		index++;
+	return index;
+}
+
+void ipsp_pool_foresee(const struct ipsp_pool *pool, uint32_t index)
+{
+	if (!inside(pool, index))
+		return;
+	__builtin_prefetch(&pool->entries[index], 1);
+	__builtin_prefetch(&pool->states[index], 1);
+}
+
 uint32_t ipsp_pool_first_free(const struct ipsp_pool *pool)
 {
 	return pool->lists[LIST_FREE].first;
@@ -363,13 +390,23 @@ void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bo
 	if (own_of(state) != IPSP_OWN_OURS)
 		return;
 	uint8_t mask = state_of(IPSP_OWN_OURS, IPSP_USE_FREE, flag & 15);
-	change(pool, index, (uint8_t)(on ? state | mask : state & ~mask));
+	uint8_t to = (uint8_t)(on ? state | mask : state & ~mask);
+	if (to != state)
+		change(pool, index, to);
 }
 
 void ipsp_pool_move_all(struct ipsp_pool *pool, bool on)
 {
-	for (uint32_t index = 0; index < pool->conf->size; index++)
-		ipsp_pool_set_flag(pool, index, IPSP_ADDR_MOVE, on);
+	const uint32_t size = pool->conf->size;
+
+	for (uint32_t index = 0; index < size;) {
+		uint8_t state = pool->states[index];
+
+		if (own_of(state) != IPSP_OWN_OURS || is_to_move(state) == on)
+			index = ipsp_pool_alike(pool, index, size, false); /* nor the next ones */
+		else
+			ipsp_pool_set_flag(pool, index++, IPSP_ADDR_MOVE, on);
+	}
 }
 
 uint32_t ipsp_pool_next_move(const struct ipsp_pool *pool, uint32_t from)

@@ -76,6 +76,15 @@ uint8_t ipsp_pool_flags(const struct ipsp_pool *pool, uint32_t index);
 uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index); /* IPSP_NO_BIND where FREE */
 
 /*
+ * Where the addresses from @index on that are like it end, in own and flags, and with @and_use in
+ * what they are used for, too; @limit at most. For walks: eight at a time.
+ */
+uint32_t ipsp_pool_alike(const struct ipsp_pool *pool, uint32_t index, uint32_t limit,
+			 bool and_use);
+/* Has @index, which may be any number, in the cache when it comes to it. */
+void ipsp_pool_foresee(const struct ipsp_pool *pool, uint32_t index);
+
+/*
  * The next one that would be taken: free longest, away for the shortest time; soonest end;
  * IPSP_NO_INDEX for none, and after an @index that is not on that list.
  */

@@ -105,9 +105,14 @@ static inline bool has_dup(uint8_t state)
 	return (flags_of(state) & IPSP_ADDR_DUP) != 0;
 }
 
+static inline bool is_to_move(uint8_t state)
+{
+	return (flags_of(state) & IPSP_ADDR_MOVE) != 0;
+}
+
 static inline bool is_move_idle(uint8_t state)
 {
-	return (flags_of(state) & IPSP_ADDR_MOVE) != 0 && use_of(state) != IPSP_USE_USED;
+	return is_to_move(state) && use_of(state) != IPSP_USE_USED;
 }
 
 /* a bit in moves[0] */

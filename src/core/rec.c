@@ -58,8 +58,8 @@ void ipsp_rec_put_place(struct ipsp_buf *b, struct ipsp_place at)
 /* --------------------------------------------------------------- sessions and timers */
 
 /* The one that each session makes; room is looked for once, for all of it. */
-static void put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
-		     const struct ipsp_ident *ident)
+void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
+		       const struct ipsp_ident *ident)
 {
 	const size_t len = 11u + ident->n_subscriber + ident->n_session;
 	uint8_t *p = ipsp_buf_room(b, 2 + len);
@@ -109,7 +109,7 @@ uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 	} else if (!n->replaying) {
 		if (unnamed(n, ha))
 			put_name(n, ha);
-		put_take(&n->act->recs, at, ha, ident);
+		ipsp_rec_put_take(&n->act->recs, at, ha, ident);
 		n->seq++;
 	}
 	return bind;

@@ -57,6 +57,8 @@ struct ipsp_buf *ipsp_rec_live(struct ipsp_node *n, uint8_t type, size_t *at);
 void ipsp_rec_made(struct ipsp_node *n, size_t at);
 
 void ipsp_rec_put_place(struct ipsp_buf *b, struct ipsp_place at);
+void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
+		       const struct ipsp_ident *ident); /* a whole record */
 void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s);
 void ipsp_rec_get_side(struct ipsp_rd *rd, struct ipsp_side *s);
 

@@ -40,6 +40,34 @@ static bool get_place(struct ipsp_node *n, struct ipsp_rd *rd, struct ipsp_place
 	       at->index < n->conf.pools[at->pool].size;
 }
 
+/* Most addresses of a run are so already: a snapshot begins with pools that were just made. */
+static void replay_like(struct ipsp_node *n, struct ipsp_place at, uint32_t count,
+			enum ipsp_own own, uint8_t flags)
+{
+	struct ipsp_pool *pool = n->pools[at.pool];
+	const uint32_t end = at.index + count;
+
+	while (at.index < end) {
+		if (ipsp_pool_use(pool, at.index) == IPSP_USE_FREE &&
+		    ipsp_pool_own(pool, at.index) == own &&
+		    ipsp_pool_flags(pool, at.index) == flags) {
+			at.index = ipsp_pool_alike(pool, at.index, end, true);
+			continue;
+		}
+		ipsp_effect_clear(n, at);
+		if (ipsp_pool_flags(pool, at.index) & IPSP_ADDR_OWED)
+			n->owed--;
+		ipsp_pool_set_own(pool, at.index, own);
+		if (own == IPSP_OWN_OURS) {
+			ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_MOVE, flags & IPSP_ADDR_MOVE);
+			ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_DUP, flags & IPSP_ADDR_DUP);
+			ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_OWED, false);
+			ipsp_effect_flag(n, at, IPSP_ADDR_OWED, flags & IPSP_ADDR_OWED);
+		}
+		at.index++;
+	}
+}
+
 static int replay_run(struct ipsp_node *n, struct ipsp_rd *rd)
 {
 	struct ipsp_place at;
@@ -50,19 +78,7 @@ static int replay_run(struct ipsp_node *n, struct ipsp_rd *rd)
 	if (!ok || rd->failed || own > IPSP_OWN_TRANSIT ||
 	    count > n->conf.pools[at.pool].size - at.index)
 		return IPSP_ERR_FORMAT;
-	for (; count > 0; count--, at.index++) {
-		struct ipsp_pool *pool = n->pools[at.pool];
-		ipsp_effect_clear(n, at);
-		if (ipsp_pool_flags(pool, at.index) & IPSP_ADDR_OWED)
-			n->owed--;
-		ipsp_pool_set_own(pool, at.index, (enum ipsp_own)own);
-		if (own != IPSP_OWN_OURS)
-			continue;
-		ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_MOVE, flags & IPSP_ADDR_MOVE);
-		ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_DUP, flags & IPSP_ADDR_DUP);
-		ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_OWED, false);
-		ipsp_effect_flag(n, at, IPSP_ADDR_OWED, flags & IPSP_ADDR_OWED);
-	}
+	replay_like(n, at, count, (enum ipsp_own)own, flags);
 	return 0;
 }
 
@@ -84,26 +100,58 @@ static int replay_item(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 	return 0;
 }
 
-static int replay_session(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
+static bool has_nul(const char *p, size_t n)
 {
-	char subscriber[256], session[256] = "";
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t eight;
+
+	for (; n >= sizeof(eight); n -= sizeof(eight), p += sizeof(eight)) {
+		memcpy(&eight, p, sizeof(eight));
+		if ((eight - ones) & ~eight & ones * 0x80)
+			return true;
+	}
+	for (; n > 0; n--, p++)
+		if (*p == '\0')
+			return true;
+	return false;
+}
+
+/* The texts stay where they are in the record: what is made of them makes a copy. */
+static int replay_take(struct ipsp_node *n, const uint8_t *p, size_t len)
+{
+	const size_t fixed = 10;
+	struct ipsp_ident ident = {.subscriber = (const char *)p + 9};
+	struct ipsp_place at;
+
+	/* with some million of them this is what a restart takes: no number is read by itself */
+	if (len < fixed || len < fixed + p[8])
+		return IPSP_ERR_FORMAT;
+	ident.n_subscriber = p[8];
+	ident.session = ident.subscriber + ident.n_subscriber + 1;
+	ident.n_session = p[9 + ident.n_subscriber];
+	at = (struct ipsp_place){ipsp_load_u16(p), ipsp_load_u32(p + 2)};
+	if (len < fixed + ident.n_subscriber + ident.n_session || at.pool >= n->conf.n_pools ||
+	    at.index >= n->conf.pools[at.pool].size ||
+	    has_nul(ident.subscriber, ident.n_subscriber) ||
+	    has_nul(ident.session, ident.n_session))
+		return IPSP_ERR_FORMAT;
+	return ipsp_effect_take(n, at, ipsp_load_u16(p + 6), &ident) == IPSP_NO_BIND
+		       ? IPSP_ERR_NOMEM
+		       : 0;
+}
+
+static int replay_keep(struct ipsp_node *n, struct ipsp_rd *rd)
+{
 	struct ipsp_place at;
 
 	if (!get_place(n, rd, &at))
 		return IPSP_ERR_FORMAT;
-	if (type == IPSP_REC_TAKE) {
-		uint16_t ha = ipsp_rd_u16(rd);
-		struct ipsp_ident ident = {.subscriber = subscriber, .session = session};
-		ident.n_subscriber = (uint8_t)ipsp_rd_str8(rd, subscriber);
-		ident.n_session = (uint8_t)ipsp_rd_str8(rd, session);
-		if (rd->failed)
-			return IPSP_ERR_FORMAT;
-		return ipsp_effect_take(n, at, ha, &ident) == IPSP_NO_BIND ? IPSP_ERR_NOMEM : 0;
-	}
 	uint8_t use = ipsp_rd_u8(rd);
 	uint32_t left_s = ipsp_rd_u32(rd);
-	size_t len = ipsp_rd_str8(rd, subscriber);
-	if (rd->failed || (use != IPSP_USE_HOLD && use != IPSP_USE_QUARANTINE))
+	size_t len = ipsp_rd_u8(rd);
+	const char *subscriber = (const char *)ipsp_rd_take(rd, len);
+	if (!subscriber || has_nul(subscriber, len) ||
+	    (use != IPSP_USE_HOLD && use != IPSP_USE_QUARANTINE))
 		return IPSP_ERR_FORMAT;
 	return ipsp_effect_keep(n, at, (enum ipsp_use)use, left_s, subscriber, len)
 		       ? 0
@@ -139,15 +187,13 @@ static int replay_small(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 	return rd->failed ? IPSP_ERR_FORMAT : 0;
 }
 
-int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
+static int replay_one(struct ipsp_node *n, const uint8_t *rec, size_t len)
 {
 	struct ipsp_rd rd = ipsp_rd_of(rec, len);
 	struct ipsp_side side;
 	uint8_t type = ipsp_rd_u8(&rd);
 	int err = 0;
 
-	n->replaying = true;
-	n->blank = false;
 	switch (type) {
 	case IPSP_REC_CONF:
 	case IPSP_REC_REPOOL:
@@ -160,8 +206,9 @@ int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
 		ipsp_effect_side(n, &side);
 		break;
 	case IPSP_REC_TAKE:
+		return replay_take(n, rec + 1, len - 1);
 	case IPSP_REC_KEEP:
-		err = replay_session(n, type, &rd);
+		err = replay_keep(n, &rd);
 		break;
 	case IPSP_REC_NAME:
 	case IPSP_REC_DROP:
@@ -200,6 +247,62 @@ int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
 	default:
 		err = IPSP_ERR_FORMAT;
 	}
-	n->replaying = false;
 	return err ? err : rd.failed ? IPSP_ERR_FORMAT : 0;
+}
+
+/* ---------------------------------------------------------------- records in a row */
+
+#define AHEAD 8 /* records whose addresses are fetched before their turn comes */
+
+/* The memory of the record at @ahead, which goes on to the next one. */
+static void foresee(const struct ipsp_node *n, struct ipsp_rd *ahead)
+{
+	size_t len = ipsp_rd_u16(ahead);
+	const uint8_t *rec = ipsp_rd_take(ahead, len);
+
+	if (!rec)
+		return;
+	struct ipsp_rd rd = ipsp_rd_of(rec, len);
+	uint8_t type = ipsp_rd_u8(&rd);
+	uint16_t pool = ipsp_rd_u16(&rd);
+	uint32_t index = ipsp_rd_u32(&rd);
+
+	if ((type == IPSP_REC_TAKE || type == IPSP_REC_DROP || type == IPSP_REC_KEEP) &&
+	    !rd.failed && pool < n->conf.n_pools)
+		ipsp_pool_foresee(n->pools[pool], index);
+}
+
+int ipsp_node_replay_all(struct ipsp_node *n, const uint8_t *recs, size_t len)
+{
+	struct ipsp_rd rd = ipsp_rd_of(recs, len), ahead = rd;
+	int err = 0;
+
+	n->replaying = true;
+	n->blank = false;
+	for (int i = 0; i < AHEAD && ipsp_rd_left(&ahead) > 0; i++)
+		foresee(n, &ahead);
+	while (err == 0 && ipsp_rd_left(&rd) > 0) {
+		size_t n_rec = ipsp_rd_u16(&rd);
+		const uint8_t *rec = ipsp_rd_take(&rd, n_rec);
+
+		if (ipsp_rd_left(&ahead) > 0)
+			foresee(n, &ahead);
+		if (!rec)
+			err = IPSP_ERR_FORMAT;
+		else if (n_rec > 0 && rec[0] == IPSP_REC_TAKE)
+			err = replay_take(n, rec + 1, n_rec - 1);
+		else
+			err = replay_one(n, rec, n_rec);
+	}
+	n->replaying = false;
+	return err;
+}
+
+int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
+{
+	n->replaying = true;
+	n->blank = false;
+	int err = replay_one(n, rec, len);
+	n->replaying = false;
+	return err;
 }

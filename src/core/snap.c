@@ -8,6 +8,21 @@
 
 /* --------------------------------------------------------------- snapshot */
 
+/* What most addresses are: those need no change when the snapshot is read. */
+static enum ipsp_own most_are(const struct ipsp_node *n)
+{
+	uint64_t ours = 0, all = 0;
+
+	for (uint32_t p = 0; p < n->conf.n_pools; p++) {
+		const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
+		if (ipsp_is_static(n, (uint16_t)p))
+			continue; /* they are made ours */
+		ours += (uint64_t)c->free + c->used + c->hold + c->quarantine;
+		all += n->conf.pools[p].size;
+	}
+	return 2 * ours > all ? IPSP_OWN_OURS : IPSP_OWN_PEER;
+}
+
 static void snap_head(const struct ipsp_node *n, struct ipsp_buf *recs)
 {
 	size_t at = recs->len;
@@ -15,7 +30,7 @@ static void snap_head(const struct ipsp_node *n, struct ipsp_buf *recs)
 	ipsp_rec_begin(recs, IPSP_REC_SNAP_BEGIN);
 	ipsp_rec_end(recs, at);
 	at = recs->len;
-	ipsp_buf_put_u8(ipsp_rec_begin(recs, IPSP_REC_CONF), IPSP_OWN_PEER);
+	ipsp_buf_put_u8(ipsp_rec_begin(recs, IPSP_REC_CONF), (uint8_t)most_are(n));
 	ipsp_conf_encode_pools(&n->conf, recs);
 	ipsp_rec_end(recs, at);
 	at = recs->len;
@@ -54,48 +69,71 @@ static void snap_bound(const struct ipsp_node *n, struct ipsp_place p, struct ip
 	if (!ipsp_binds_get(n->binds, ipsp_pool_bind(n->pools[p.pool], p.index), &b))
 		return;
 	if (b.kind == IPSP_BIND_SESSION) {
-		ipsp_rec_put_place(ipsp_rec_begin(recs, IPSP_REC_TAKE), p);
-		ipsp_buf_put_u16(recs, b.ha);
-		ipsp_buf_put_str8(recs, b.ident.subscriber, b.ident.n_subscriber);
-		ipsp_buf_put_str8(recs, b.ident.session, b.ident.n_session);
+		ipsp_rec_put_take(recs, p, b.ha, &b.ident);
 	} else {
 		uint64_t left_s = b.at > n->now ? (b.at - n->now + 999) / 1000 : 0;
 		ipsp_rec_put_place(ipsp_rec_begin(recs, IPSP_REC_KEEP), p);
 		ipsp_buf_put_u8(recs, (uint8_t)ipsp_pool_use(n->pools[p.pool], p.index));
 		ipsp_buf_put_u32(recs, (uint32_t)left_s);
 		ipsp_buf_put_str8(recs, b.ident.subscriber, b.ident.n_subscriber);
+		ipsp_rec_end(recs, at);
 	}
-	ipsp_rec_end(recs, at);
 	if (b.kind == IPSP_BIND_SESSION && b.flags & IPSP_BIND_DUPLICATE)
 		snap_duplicate(p, recs);
 }
 
-/* A slice is a walk of some ms at most, also where it finds next to nothing to write. */
-#define RUN_MAX	   4096
-#define SLICE_RUNS 16
+/*
+ * A slice is full when it has enough to write, or has walked over as many addresses. It may end
+ * within a run: the rest is a run of its own, which begins the next slice as it is then.
+ */
+#define SLICE_WALK 65536u
+#define AHEAD	   8u /* addresses whose bindings are fetched before their turn comes */
+
+struct slice {
+	size_t full;   /* when the records are as long */
+	uint32_t walk; /* how many more addresses */
+	struct ipsp_buf *recs;
+};
+
+/* What is bound to the addresses from @at on; returns the index behind the last one it came to. */
+static uint32_t snap_bindings(const struct ipsp_node *n, struct ipsp_place at, uint32_t end,
+			      const struct slice *slice)
+{
+	const struct ipsp_pool *pool = n->pools[at.pool];
+
+	while (at.index < end && slice->recs->len < slice->full && !slice->recs->failed) {
+		if (ipsp_pool_use(pool, at.index) == IPSP_USE_FREE) {
+			at.index = ipsp_pool_alike(pool, at.index, end, true);
+			continue;
+		}
+		if (at.index + AHEAD < end)
+			ipsp_binds_fetch(n->binds, ipsp_pool_bind(pool, at.index + AHEAD));
+		snap_bound(n, at, slice->recs);
+		at.index++;
+	}
+	return at.index;
+}
 
 /* One run of addresses that are alike, and what is bound to them; returns the index behind it. */
-static uint32_t snap_run(const struct ipsp_node *n, uint16_t p, uint32_t i, struct ipsp_buf *recs)
+static uint32_t snap_run(const struct ipsp_node *n, struct ipsp_place at, struct slice *slice)
 {
-	const struct ipsp_pool *pool = n->pools[p];
-	uint32_t size = n->conf.pools[p].size, start = i, limit = start + RUN_MAX;
-	enum ipsp_own own = ipsp_pool_own(pool, i);
-	uint8_t flags = ipsp_pool_flags(pool, i);
-	size_t at = recs->len;
+	const struct ipsp_pool *pool = n->pools[at.pool];
+	const uint32_t left = n->conf.pools[at.pool].size - at.index;
+	uint32_t end = ipsp_pool_alike(pool, at.index,
+				       at.index + (left < slice->walk ? left : slice->walk), false);
+	size_t start = slice->recs->len, count_at;
 
-	do
-		i++;
-	while (i < size && i < limit && ipsp_pool_own(pool, i) == own &&
-	       ipsp_pool_flags(pool, i) == flags);
-	ipsp_rec_put_place(ipsp_rec_begin(recs, IPSP_REC_RUN), (struct ipsp_place){p, start});
-	ipsp_buf_put_u32(recs, i - start);
-	ipsp_buf_put_u8(recs, (uint8_t)own);
-	ipsp_buf_put_u8(recs, flags);
-	ipsp_rec_end(recs, at);
-	for (uint32_t j = start; j < i; j++)
-		if (ipsp_pool_use(pool, j) != IPSP_USE_FREE)
-			snap_bound(n, (struct ipsp_place){p, j}, recs);
-	return i;
+	ipsp_rec_put_place(ipsp_rec_begin(slice->recs, IPSP_REC_RUN), at);
+	count_at = slice->recs->len;
+	ipsp_buf_put_u32(slice->recs, 0);
+	ipsp_buf_put_u8(slice->recs, (uint8_t)ipsp_pool_own(pool, at.index));
+	ipsp_buf_put_u8(slice->recs, ipsp_pool_flags(pool, at.index));
+	ipsp_rec_end(slice->recs, start);
+	end = snap_bindings(n, at, end, slice);
+	if (!slice->recs->failed)
+		ipsp_store_u32(slice->recs->data + count_at, end - at.index);
+	slice->walk -= end - at.index;
+	return end;
 }
 
 /* cursor: 0 at the start, then generation << 48 | 1 << 47 | pool << 32 | index: pools are fewer
@@ -113,18 +151,16 @@ bool ipsp_node_snapshot(const struct ipsp_node *n, uint64_t *cursor, size_t max,
 		*cursor = IPSP_SNAPSHOT_VOID;
 		return false;
 	}
-	uint16_t p = (uint16_t)(*cursor >> 32 & 0x7fff);
-	uint32_t i = (uint32_t)*cursor;
-	for (int runs = SLICE_RUNS; runs > 0 && p < n->conf.n_pools && recs->len - begin < max;
-	     runs--) {
-		i = snap_run(n, p, i, recs);
-		if (i >= n->conf.pools[p].size) {
-			i = 0;
-			p++;
-		}
+	struct ipsp_place at = {(uint16_t)(*cursor >> 32 & 0x7fff), (uint32_t)*cursor};
+	struct slice slice = {begin + max, SLICE_WALK, recs};
+	while (at.pool < n->conf.n_pools && slice.walk > 0 && recs->len < slice.full &&
+	       !recs->failed) {
+		at.index = snap_run(n, at, &slice);
+		if (at.index >= n->conf.pools[at.pool].size)
+			at = (struct ipsp_place){(uint16_t)(at.pool + 1), 0};
 	}
-	*cursor = mark | (uint64_t)p << 32 | i;
-	if (p < n->conf.n_pools)
+	*cursor = mark | (uint64_t)at.pool << 32 | at.index;
+	if (at.pool < n->conf.n_pools)
 		return true;
 	begin = recs->len;
 	ipsp_rec_begin(recs, IPSP_REC_SNAP_END);

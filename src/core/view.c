@@ -234,6 +234,7 @@ void ipsp_node_check(const struct ipsp_node *n)
 	assert(bound == ipsp_binds_count(n->binds));
 	if (n->has.counted)
 		ipsp_names_check(n);
+	ipsp_binds_check(n->binds);
 	assert(n->side.acked <= n->side.sent);
 	assert(n->side.sent - n->side.acked == n->stream.n);
 	for (uint32_t i = 0; i < n->stream.n; i++)

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,9 @@ int main(int argc, char **argv)
 
 	reset_signals();
 	umask(027);
+	/* Large pieces of memory go back to the system when they are freed. glibc moves the limit
+	 * up by itself otherwise, to the size of the first such piece that is freed. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	if (!path || (o.socket && !socket)) {
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));
 	} else if (ipspd_config_read(o.config, &config, say_fault, NULL) != 0) {

@@ -26,12 +26,12 @@ static void *on_context(void *arg, const char *name, uint32_t number)
 	return ctx;
 }
 
-static int on_record(void *user, const uint8_t *rec, size_t n)
+static int on_records(void *user, const uint8_t *recs, size_t n)
 {
 	struct ipspd_ctx *ctx = user;
 
 	ctx->was_stored = true;
-	return ipsp_node_replay(ctx->node, rec, n);
+	return ipsp_node_replay_all(ctx->node, recs, n);
 }
 
 static void on_forget(void *user)
@@ -62,7 +62,8 @@ static void say_unknown(void *arg, const char *name)
 
 static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 {
-	const struct ipspd_store_user ops = {daemon, on_context, on_record, on_forget, on_snapshot};
+	const struct ipspd_store_user ops = {daemon, on_context, on_records, on_forget,
+					     on_snapshot};
 	const char *dir = daemon->config->state_directory;
 
 	int err = ipspd_store_open(dir, &ops, &daemon->store, why, n_why);

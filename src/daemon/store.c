@@ -189,23 +189,6 @@ static int refuse(char *why, size_t n_why, int err, const char *format, ...)
 	return err;
 }
 
-static int replay_recs(struct ipspd_store *s, struct store_context *c,
-		       const struct store_frame *frame)
-{
-	struct ipsp_rd rd = ipsp_rd_of(frame->data, frame->len);
-
-	while (ipsp_rd_left(&rd) > 0) {
-		size_t n = ipsp_rd_u16(&rd);
-		const uint8_t *rec = ipsp_rd_take(&rd, n);
-		if (!rec)
-			return IPSP_ERR_FORMAT;
-		int err = s->ops.record(c->user, rec, n);
-		if (err)
-			return err;
-	}
-	return rd.failed ? IPSP_ERR_FORMAT : 0;
-}
-
 /* A context that was in the log but not in the configuration at the start is wanted now. */
 static int replay_again(struct ipspd_store *s, struct store_context *c, uint32_t number, void *user)
 {
@@ -220,7 +203,7 @@ static int replay_again(struct ipspd_store *s, struct store_context *c, uint32_t
 		if (!store_frame_get(&rd, at, &frame))
 			err = IPSP_ERR_DAMAGED;
 		else if (frame.type == STORE_RECS && frame.context == number)
-			err = replay_recs(s, c, &frame);
+			err = s->ops.records(user, frame.data, frame.len);
 		at += err ? 0 : store_frame_size(frame.len);
 	}
 	store_reader_fini(&rd);
@@ -276,7 +259,7 @@ static int replay_frame(struct ipspd_store *s, const struct store_frame *frame,
 		if (c->gone)
 			return IPSP_ERR_FORMAT;
 		if (frame->type == STORE_RECS)
-			return c->user ? replay_recs(s, c, frame) : 0;
+			return c->user ? s->ops.records(c->user, frame->data, frame->len) : 0;
 		if (c->user)
 			s->ops.forget(c->user);
 		c->gone = true;

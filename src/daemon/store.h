@@ -31,8 +31,9 @@ struct ipspd_store_user {
 	/* A context is named in the log. NULL: nobody here knows it; its records are kept as they
 	 * are. */
 	void *(*context)(void *arg, const char *name, uint32_t number);
-	/* One record, in order. Not 0: the store cannot be used, open fails with that. */
-	int (*record)(void *user, const uint8_t *rec, size_t n);
+	/* The records of one _put, or of one slice, in order. Not 0: the store cannot be used, open
+	 * fails with that. */
+	int (*records)(void *user, const uint8_t *recs, size_t n);
 	/* All that came for this one so far is void (the context was removed, and its name used
 	 * again). */
 	void (*forget)(void *user);
@@ -45,7 +46,7 @@ struct ipspd_store_user {
  * Makes @dir where there is none, locks it, reads the log through @ops (copied) and starts the
  * flusher. All that was read is durable when this returns. 0, or with a sentence in @why that says
  * what to do: IPSP_ERR_BUSY (another daemon has the directory), IPSP_ERR_DAMAGED, IPSP_ERR_VERSION
- * (made by a newer one), IPSP_ERR_IO, IPSP_ERR_NOMEM, or what .record returned.
+ * (made by a newer one), IPSP_ERR_IO, IPSP_ERR_NOMEM, or what .records returned.
  */
 int ipspd_store_open(const char *dir, const struct ipspd_store_user *ops,
 		     struct ipspd_store **store, char *why, size_t n_why);

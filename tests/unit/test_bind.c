@@ -1,8 +1,7 @@
 /*
  * bind - against a model that is too simple to be wrong: an array that is searched from end to end.
  */
-#include "core/bind.h"
-#include "core/pool.h"
+#include "core/bind_int.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,6 +171,7 @@ static void expect_all(const struct ipsp_binds *binds, const struct model *m)
 {
 	size_t n = 0;
 
+	ipsp_binds_check(binds);
 	for (uint32_t at = ipsp_binds_next(binds, 0); at != IPSP_NO_BIND;
 	     at = ipsp_binds_next(binds, at + 1), n++)
 		assert_non_null(model_number(m, at));
@@ -306,6 +306,43 @@ static void test_model(void **state)
 	run(60000, 3000, 1);
 }
 
+/* What was added and deleted before there was an index is found in it, and goes on like any. */
+static void test_loaded(void **state)
+{
+	(void)state;
+	seed_chance();
+	for (uint32_t round = 0; round < 200; round++) {
+		struct ipsp_binds *binds = ipsp_binds_new(hash_key);
+		struct model m = {0};
+		struct name name;
+
+		assert_non_null(binds);
+		ipsp_binds_load(binds);
+		for (uint32_t steps = chance(2000); steps > 0; steps--) {
+			const struct ipsp_ident *ident = name_make(&name, round % 2 ? 30 : 3000);
+
+			if (chance(10) < 7)
+				add_one(binds, &m, ident);
+			else
+				del_one(binds, &m);
+			change_one(binds, &m);
+		}
+		ipsp_binds_check(binds);
+		assert_true(ipsp_binds_loaded(binds));
+		assert_true(ipsp_binds_loaded(binds)); /* changes nothing */
+		expect_all(binds, &m);
+		for (size_t i = 0; i < m.n; i++)
+			expect_kept(binds, &m, &m.binds[i].bind.ident);
+		while (m.n > 0) {
+			del_one(binds, &m);
+			if (m.n % 16 == 0)
+				expect_all(binds, &m);
+		}
+		ipsp_binds_free(binds);
+		free(m.binds);
+	}
+}
+
 /*
  * Many: the index grows again and again, with everything found before, meanwhile and after. No
  * model: what is asked for follows from the number.
@@ -343,6 +380,83 @@ static void test_growth(void **state)
 		assert_int_equal(ipsp_binds_session(binds, numbered(&name, i)),
 				 i % 2 ? i : IPSP_NO_BIND);
 	assert_int_equal(ipsp_binds_count(binds), MANY / 2);
+	ipsp_binds_free(binds);
+}
+
+static uint32_t scattered(uint32_t i, uint32_t n) /* all of 0..n-1, n a power of two */
+{
+	return (i * 2654435761u + 12345u) & (n - 1);
+}
+
+static size_t memory_of(const struct ipsp_binds *binds)
+{
+	return (size_t)binds->n_present * CHUNK_SLOTS * sizeof(struct slot) +
+	       ((size_t)binds->now.size + binds->old.size) * sizeof(uint32_t);
+}
+
+/* All have ended, in no order: the memory is given back, and used again by those that come. */
+static void test_given_back(void **state)
+{
+	enum { MANY = 1 << 17 };
+	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
+	struct name name;
+	size_t most = 0;
+
+	(void)state;
+	for (uint32_t tide = 0; tide < 3; tide++) {
+		for (uint32_t i = 0; i < MANY; i++) {
+			struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION,
+						 .ident = *numbered(&name, i)};
+
+			assert_int_not_equal(ipsp_binds_add(binds, &bind), IPSP_NO_BIND);
+		}
+		ipsp_binds_check(binds);
+		if (tide == 0)
+			most = memory_of(binds);
+		assert_true(memory_of(binds) <= most);
+		for (uint32_t i = 0; i < MANY; i++) {
+			const struct ipsp_ident *ident = numbered(&name, scattered(i, MANY));
+
+			ipsp_binds_del(binds, ipsp_binds_session(binds, ident));
+			if (i % 16384 == 0)
+				ipsp_binds_check(binds);
+		}
+		assert_int_equal(ipsp_binds_count(binds), 0);
+		ipsp_binds_check(binds);
+		assert_true(binds->n_present <= 1);
+		assert_true(binds->now.size <= MANY / 64);
+		assert_true(binds->old.size <= MANY / 64);
+	}
+	ipsp_binds_free(binds);
+}
+
+/* One more and one less, at the edge of a chunk: it is not given back and made anew each time. */
+static void test_at_the_edge(void **state)
+{
+	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
+	struct name name;
+	uint32_t numbers[8];
+
+	(void)state;
+	for (uint32_t i = 0; i < CHUNK_SLOTS - 4; i++) {
+		struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION, .ident = *numbered(&name, i)};
+
+		assert_int_not_equal(ipsp_binds_add(binds, &bind), IPSP_NO_BIND);
+	}
+	for (uint32_t round = 0; round < 100; round++) {
+		for (uint32_t i = 0; i < 8; i++) {
+			struct ipsp_bind bind = {.kind = IPSP_BIND_SESSION,
+						 .ident = *numbered(&name, CHUNK_SLOTS + i)};
+
+			numbers[i] = ipsp_binds_add(binds, &bind);
+			assert_int_not_equal(numbers[i], IPSP_NO_BIND);
+		}
+		assert_int_equal(binds->n_present, 2);
+		for (uint32_t i = 0; i < 8; i++)
+			ipsp_binds_del(binds, numbers[i]);
+		assert_int_equal(binds->n_present, 2);
+		ipsp_binds_check(binds);
+	}
 	ipsp_binds_free(binds);
 }
 
@@ -504,7 +618,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_loaded),
 		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_given_back),
+		cmocka_unit_test(test_at_the_edge),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_one_subscriber_with_many),
 		cmocka_unit_test(test_texts_of_another_binding),

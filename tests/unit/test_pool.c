@@ -257,8 +257,29 @@ static void expect_address(const struct pair *p, uint32_t i)
 	assert_true(ipsp_pool_end(p->pool, i) == a->end);
 }
 
+/* Where those end that are like a few of them. */
+static void expect_alike(const struct pair *p)
+{
+	const struct model_address *at = p->model.at;
+
+	for (int round = 0; round < 8; round++) {
+		uint32_t start = chance(p->model.size);
+		uint32_t limit = start + 1 + chance(p->model.size - start), own = start,
+			 all = start;
+
+		while (own < limit && at[own].own == at[start].own &&
+		       at[own].flags == at[start].flags)
+			own++;
+		while (all < own && at[all].use == at[start].use)
+			all++;
+		assert_int_equal(ipsp_pool_alike(p->pool, start, limit, false), own);
+		assert_int_equal(ipsp_pool_alike(p->pool, start, limit, true), all);
+	}
+}
+
 static void expect_equal(const struct pair *p)
 {
+	expect_alike(p);
 	struct ipsp_pool_counts counts = model_counts(&p->model);
 	uint32_t from = chance(p->model.size + 2), i;
 

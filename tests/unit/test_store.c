@@ -59,16 +59,20 @@ static void *on_context(void *arg, const char *name, uint32_t number)
 	return NULL;
 }
 
-static int on_record(void *user, const uint8_t *rec, size_t n)
+static int on_records(void *user, const uint8_t *recs, size_t n)
 {
 	struct table *t = user;
-	struct ipsp_rd rd = ipsp_rd_of(rec, n);
-	uint32_t key = ipsp_rd_u32(&rd), value = ipsp_rd_u32(&rd);
+	struct ipsp_rd rd = ipsp_rd_of(recs, n);
 
-	if (rd.failed || key >= KEYS)
-		return IPSP_ERR_FORMAT;
-	t->value[key] = value;
-	t->records++;
+	while (ipsp_rd_left(&rd) > 0) {
+		uint16_t len = ipsp_rd_u16(&rd);
+		uint32_t key = ipsp_rd_u32(&rd), value = ipsp_rd_u32(&rd);
+
+		if (rd.failed || len != 8 || key >= KEYS)
+			return IPSP_ERR_FORMAT;
+		t->value[key] = value;
+		t->records++;
+	}
 	return 0;
 }
 
@@ -113,7 +117,7 @@ static void world_init(struct world *world)
 
 static int world_try(struct world *w, const char *where)
 {
-	const struct ipspd_store_user ops = {w, on_context, on_record, on_forget, on_snapshot};
+	const struct ipspd_store_user ops = {w, on_context, on_records, on_forget, on_snapshot};
 
 	w->why[0] = '\0';
 	return ipspd_store_open(where, &ops, &w->store, w->why, sizeof(w->why));

@@ -1,0 +1,362 @@
+/*
+ * bind_index - the number of a binding by its name.
+ *
+ * A table of 32-bit entries: 0 for an empty one, else number + 1, two bits of the hash, and how far
+ * the entry is from home, the place that its hash names. Linear probing, always in the order of
+ * homes: a search ends at the first entry from a later home and looks at few slots but the right
+ * one; a deletion shifts back what follows without a look at any; no tombstones.
+ *
+ * A table doubles when it is filled to five sixths, and has a quarter of its size when it is filled
+ * to an eighth only, in small steps: some old entries move with each change, so no request waits
+ * for a million others. Until all have moved both tables are searched.
+ *
+ * Of the KEPT ones of one subscriber only one is in the index, the head of a chain. Otherwise
+ * a subscriber with many would be one long run from one home, and slow for all around it.
+ */
+#undef NDEBUG /* ipsp_binds_check is for every build */
+#include "core/bind_int.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* an entry: number + 1 in the low bits, a tag, the distance on top */
+#define TAG_MASK       (3u << NUMBER_BITS)
+#define DISTANCE_SHIFT (NUMBER_BITS + 2)
+#define FAR_AWAY       15u /* this or more: ask the hash */
+#define SIZE_MIN       64u
+
+/*
+ * How many move with each change. Of n places, five sixths of them taken, all have moved when as
+ * many more have come. Of n places with n/8 entries that move to n/4, they have when n/12 have come
+ * (1.5 entries and 12 places each), or 3n/32 have gone. So the next table is never needed before.
+ */
+#define MOVE_ENTRIES 2u
+#define MOVE_PLACES  16u
+
+/* ---------------------------------------------------------------- hash */
+
+/*
+ * Keyed, so that nobody outside can choose names that collide. The last word has both lengths:
+ * "ab","c" is not "a","bc".
+ */
+static uint64_t hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			 const struct ipsp_ident *ident)
+{
+	const size_t n_session = kind == IPSP_BIND_SESSION ? ident->n_session : 0;
+	struct ipsp_sip sip = binds->keyed;
+
+	ipsp_sip_text(&sip, ident->subscriber, ident->n_subscriber);
+	ipsp_sip_text(&sip, ident->session, n_session);
+	return ipsp_sip_end(&sip, (uint64_t)kind | (uint64_t)ident->n_subscriber << 8 |
+					  (uint64_t)n_session << 16);
+}
+
+uint64_t ipsp_bind_hash(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			const struct ipsp_ident *ident)
+{
+	if (kind == IPSP_BIND_SESSION && ident->hash != 0)
+		return ident->hash;
+	return hash_new(binds, kind, ident);
+}
+
+uint64_t ipsp_bind_hash_of(const struct ipsp_binds *binds, uint32_t number)
+{
+	const struct slot *slot = slot_at(binds, number);
+	const struct ipsp_ident ident = ident_of(slot);
+
+	return hash_new(binds, (enum ipsp_bind_kind)slot->kind, &ident);
+}
+
+/* ---------------------------------------------------------------- one table */
+
+static uint32_t home_of(const struct table *table, uint64_t hash)
+{
+	return (uint32_t)((hash >> 32) * table->size >> 32); /* any size, no division */
+}
+
+static uint32_t after(const struct table *table, uint32_t place)
+{
+	return place + 1 < table->size ? place + 1 : 0;
+}
+
+static uint32_t number_of(uint32_t entry)
+{
+	return (entry & NUMBER_MASK) - 1;
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+	return (uint32_t)hash & TAG_MASK; /* home is made of the upper half */
+}
+
+static uint32_t with_distance(uint32_t entry, uint32_t distance)
+{
+	uint32_t near = distance < FAR_AWAY ? distance : FAR_AWAY;
+
+	return (entry & (NUMBER_MASK | TAG_MASK)) | near << DISTANCE_SHIFT;
+}
+
+static uint32_t distance_of(const struct ipsp_binds *binds, const struct table *table,
+			    uint32_t place)
+{
+	uint32_t entry = table->entries[place];
+
+	if (entry >> DISTANCE_SHIFT < FAR_AWAY)
+		return entry >> DISTANCE_SHIFT;
+	uint32_t home = home_of(table, ipsp_bind_hash_of(binds, number_of(entry)));
+	return place >= home ? place - home : place + table->size - home;
+}
+
+static bool text_equal(const char *a, size_t n_a, const char *b, size_t n_b)
+{
+	return n_a == n_b && (n_a == 0 || memcmp(a, b, n_a) == 0);
+}
+
+static bool slot_is(const struct slot *slot, enum ipsp_bind_kind kind,
+		    const struct ipsp_ident *ident)
+{
+	struct ipsp_ident own = ident_of(slot);
+
+	if (slot->kind != kind ||
+	    !text_equal(own.subscriber, own.n_subscriber, ident->subscriber, ident->n_subscriber))
+		return false;
+	return kind == IPSP_BIND_KEPT ||
+	       text_equal(own.session, own.n_session, ident->session, ident->n_session);
+}
+
+/* The entry of @number; where that is IPSP_NO_BIND, of the one of that kind and identity; or NULL.
+ */
+static uint32_t *table_find(const struct ipsp_binds *binds, const struct table *table,
+			    uint64_t hash, uint32_t number, enum ipsp_bind_kind kind,
+			    const struct ipsp_ident *ident)
+{
+	if (!table->entries)
+		return NULL;
+	uint32_t place = home_of(table, hash), distance = 0;
+	for (; table->entries[place] != 0; place = after(table, place), distance++) {
+		uint32_t *entry = &table->entries[place];
+		uint32_t its = distance_of(binds, table, place);
+
+		if (its < distance)
+			break; /* from a later home */
+		if (its > distance || (*entry & TAG_MASK) != tag_of(hash))
+			continue; /* from an earlier one, or another name */
+		if (number != IPSP_NO_BIND
+			    ? number_of(*entry) == number
+			    : slot_is(slot_at(binds, number_of(*entry)), kind, ident))
+			return entry;
+	}
+	return NULL;
+}
+
+/* Puts @number behind those of its home and of earlier ones; the later ones make room. */
+static void table_insert(const struct ipsp_binds *binds, struct table *table, uint64_t hash,
+			 uint32_t number)
+{
+	uint32_t place = home_of(table, hash), distance = 0;
+	uint32_t hand = (number + 1) | tag_of(hash);
+
+	while (table->entries[place] != 0 && distance_of(binds, table, place) >= distance) {
+		place = after(table, place);
+		distance++;
+	}
+	while (table->entries[place] != 0) { /* the one in hand stays here, the one here goes on */
+		uint32_t next = table->entries[place];
+		uint32_t next_distance = distance_of(binds, table, place) + 1;
+
+		table->entries[place] = with_distance(hand, distance);
+		hand = next;
+		distance = next_distance;
+		place = after(table, place);
+	}
+	table->entries[place] = with_distance(hand, distance);
+}
+
+static void table_delete(const struct ipsp_binds *binds, struct table *table, uint32_t place)
+{
+	for (;;) {
+		uint32_t next = after(table, place);
+
+		if (table->entries[next] == 0 || distance_of(binds, table, next) == 0)
+			break;
+		table->entries[place] =
+			with_distance(table->entries[next], distance_of(binds, table, next) - 1);
+		place = next;
+	}
+	table->entries[place] = 0;
+}
+
+/* ---------------------------------------------------------------- both tables */
+
+static uint32_t *find(const struct ipsp_binds *binds, uint64_t hash, uint32_t number,
+		      enum ipsp_bind_kind kind, const struct ipsp_ident *ident)
+{
+	uint32_t *entry = table_find(binds, &binds->now, hash, number, kind, ident);
+
+	return entry ? entry : table_find(binds, &binds->old, hash, number, kind, ident);
+}
+
+/* The last step ends the old table. */
+static void move(struct ipsp_binds *binds, uint32_t entries, uint32_t places)
+{
+	struct table *old = &binds->old;
+
+	while (old->entries && entries > 0 && places > 0) {
+		uint32_t entry = old->entries[binds->moved];
+
+		if (binds->moved + MOVE_AHEAD < old->size) {
+			uint32_t ahead = old->entries[binds->moved + MOVE_AHEAD];
+			if (ahead != 0)
+				__builtin_prefetch(slot_at(binds, number_of(ahead)));
+		}
+		if (entry != 0) {
+			uint64_t hash = ipsp_bind_hash_of(binds, number_of(entry));
+
+			table_delete(binds, old, binds->moved); /* may fill the place again */
+			table_insert(binds, &binds->now, hash, number_of(entry));
+			entries--;
+		} else {
+			places--;
+			if (++binds->moved == old->size) {
+				free(old->entries);
+				*old = (struct table){NULL, 0};
+			}
+		}
+	}
+}
+
+/* From here on what is in the index moves to a table of @size. */
+static bool resize(struct ipsp_binds *binds, uint32_t size)
+{
+	uint32_t *entries = (uint32_t *)calloc(size, sizeof(*entries));
+
+	if (!entries)
+		return false;
+	/* nothing is left of the old one, see MOVE_ENTRIES; but be sure */
+	move(binds, UINT32_MAX, UINT32_MAX);
+	binds->old = binds->now;
+	binds->now = (struct table){entries, size};
+	binds->moved = 0;
+	return true;
+}
+
+static bool fits(uint32_t n, uint32_t size)
+{
+	return n <= (uint64_t)size * 5 / 6;
+}
+
+bool ipsp_bind_index_make(struct ipsp_binds *binds, uint32_t n)
+{
+	uint32_t size = SIZE_MIN;
+
+	while (!fits(n, size))
+		size *= 2;
+	uint32_t *entries = (uint32_t *)calloc(size, sizeof(*entries));
+	if (!entries)
+		return false;
+	ipsp_bind_index_free(binds);
+	binds->now = (struct table){entries, size};
+	return true;
+}
+
+void ipsp_bind_index_free(struct ipsp_binds *binds)
+{
+	free(binds->now.entries);
+	free(binds->old.entries);
+	binds->now = binds->old = (struct table){NULL, 0};
+	binds->n_entries = binds->moved = 0;
+}
+
+bool ipsp_bind_index_reserve(struct ipsp_binds *binds)
+{
+	return fits(binds->n_entries + 1, binds->now.size) || resize(binds, 2 * binds->now.size);
+}
+
+void ipsp_bind_index_put(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
+{
+	table_insert(binds, &binds->now, hash, number);
+	binds->n_entries++;
+}
+
+void ipsp_bind_index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
+{
+	ipsp_bind_index_put(binds, hash, number);
+	if (binds->old.entries)
+		move(binds, MOVE_ENTRIES, MOVE_PLACES);
+}
+
+void ipsp_bind_index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
+{
+	struct table *table = &binds->now;
+	uint32_t *entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
+
+	if (!entry) {
+		table = &binds->old;
+		entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
+	}
+	if (!entry)
+		return;
+	table_delete(binds, table, (uint32_t)(entry - table->entries));
+	binds->n_entries--;
+	if (binds->old.entries)
+		move(binds, MOVE_ENTRIES, MOVE_PLACES);
+	/* where there is no memory it stays as large as it is */
+	if (!binds->old.entries && binds->now.size > SIZE_MIN &&
+	    binds->n_entries < binds->now.size / 8)
+		resize(binds, binds->now.size / 4 > SIZE_MIN ? binds->now.size / 4 : SIZE_MIN);
+}
+
+uint32_t ipsp_bind_index_find(const struct ipsp_binds *binds, uint64_t hash,
+			      enum ipsp_bind_kind kind, const struct ipsp_ident *ident)
+{
+	const uint32_t *entry = find(binds, hash, IPSP_NO_BIND, kind, ident);
+
+	return entry ? number_of(*entry) : IPSP_NO_BIND;
+}
+
+void ipsp_bind_index_replace(struct ipsp_binds *binds, uint64_t hash, uint32_t number,
+			     uint32_t other)
+{
+	uint32_t *entry = find(binds, hash, number, IPSP_BIND_NONE, NULL);
+
+	if (entry)
+		*entry = (*entry & ~NUMBER_MASK) | (other + 1); /* the same name: the same home */
+}
+
+void ipsp_bind_index_fetch(const struct ipsp_binds *binds, uint64_t hash)
+{
+	__builtin_prefetch(&binds->now.entries[home_of(&binds->now, hash)], 1);
+}
+
+/* ---------------------------------------------------------------- checking */
+
+static uint32_t check_table(const struct ipsp_binds *binds, const struct table *table)
+{
+	uint32_t n = 0;
+
+	for (uint32_t place = 0; place < table->size; place++) {
+		uint32_t entry = table->entries[place], before = place ? place : table->size;
+
+		if (entry == 0)
+			continue;
+		n++;
+		uint64_t hash = ipsp_bind_hash_of(binds, number_of(entry));
+		uint32_t distance = distance_of(binds, table, place);
+		assert((entry & TAG_MASK) == tag_of(hash));
+		assert((home_of(table, hash) + (uint64_t)distance) % table->size == place);
+		/* the order of homes, without a gap */
+		assert(distance == 0 || (table->entries[before - 1] != 0 &&
+					 distance_of(binds, table, before - 1) + 1 >= distance));
+	}
+	return n;
+}
+
+void ipsp_bind_index_check(const struct ipsp_binds *binds)
+{
+	uint32_t n = check_table(binds, &binds->now) + check_table(binds, &binds->old);
+
+	assert(n == binds->n_entries);
+	assert(fits(n, binds->now.size));
+	for (uint32_t place = 0; place < binds->moved && binds->old.entries; place++)
+		assert(binds->old.entries[place] == 0);
+}
