@@ -62,7 +62,7 @@ uint64_t ipsp_bind_hash(const struct ipsp_binds *binds, enum ipsp_bind_kind kind
 uint64_t ipsp_bind_hash_of(const struct ipsp_binds *binds, uint32_t number)
 {
 	const struct slot *slot = slot_at(binds, number);
-	const struct ipsp_ident ident = ident_of(slot);
+	const struct ipsp_ident ident = ident_of(binds, slot);
 
 	return hash_new(binds, (enum ipsp_bind_kind)slot->kind, &ident);
 }
@@ -112,10 +112,11 @@ static bool text_equal(const char *a, size_t n_a, const char *b, size_t n_b)
 	return n_a == n_b && (n_a == 0 || memcmp(a, b, n_a) == 0);
 }
 
-static bool slot_is(const struct slot *slot, enum ipsp_bind_kind kind,
+static bool slot_is(const struct ipsp_binds *binds, uint32_t number, enum ipsp_bind_kind kind,
 		    const struct ipsp_ident *ident)
 {
-	struct ipsp_ident own = ident_of(slot);
+	const struct slot *slot = slot_at(binds, number);
+	struct ipsp_ident own = ident_of(binds, slot);
 
 	if (slot->kind != kind ||
 	    !text_equal(own.subscriber, own.n_subscriber, ident->subscriber, ident->n_subscriber))
@@ -141,9 +142,8 @@ static uint32_t *table_find(const struct ipsp_binds *binds, const struct table *
 			break; /* from a later home */
 		if (its > distance || (*entry & TAG_MASK) != tag_of(hash))
 			continue; /* from an earlier one, or another name */
-		if (number != IPSP_NO_BIND
-			    ? number_of(*entry) == number
-			    : slot_is(slot_at(binds, number_of(*entry)), kind, ident))
+		if (number != IPSP_NO_BIND ? number_of(*entry) == number
+					   : slot_is(binds, number_of(*entry), kind, ident))
 			return entry;
 	}
 	return NULL;
