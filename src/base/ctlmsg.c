@@ -37,15 +37,17 @@ static inline bool has_zero(uint64_t eight)
 	return ((eight - ones) & ~eight & ones * 0x80) != 0;
 }
 
-static inline bool has_nul(const struct ipsp_ctl_str *s)
+static bool find_nul(const uint8_t *p, size_t n)
 {
-	const uint8_t *p = (const uint8_t *)s->p;
-	size_t n = s->n;
-
 	for (; n >= 8; n -= 8, p += 8)
 		if (has_zero(ipsp_load_le64(p)))
 			return true;
 	return n > 0 && has_zero(ipsp_load_rest(p, n) | UINT64_MAX << 8 * n);
+}
+
+static inline bool has_nul(const struct ipsp_ctl_str *s)
+{
+	return s->n > 0 && find_nul((const uint8_t *)s->p, s->n);
 }
 
 /* ---------------------------------------------------------------- writing */

@@ -53,6 +53,10 @@ int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, con
 	struct ipsp_ask found = {IPSP_SEL_ANY, IPSP_NO_POOL, IPSP_NO_POOL, 0};
 	const struct ipsp_pool_conf *named = NULL;
 
+	if (!pool && !group && ipsp_addr_is_none(addr)) { /* most ask so */
+		*ask = found;
+		return 0;
+	}
 	if (pool && group)
 		return IPSP_ERR_INVALID;
 	if (pool || group) {
@@ -218,11 +222,11 @@ static bool eligible(const struct ipsp_order *order, const struct ipsp_ask *ask,
 	return false;
 }
 
-bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+/* Of the kept ones of a subscriber, from @bind on. */
+static bool find_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
 		      const struct ipsp_binds *binds, const struct ipsp_ask *ask,
-		      const struct ipsp_ident *ident, struct ipsp_place *place)
+		      const struct ipsp_ident *ident, uint32_t bind, struct ipsp_place *place)
 {
-	uint32_t bind = ipsp_binds_kept(binds, ident, IPSP_NO_BIND);
 	struct ipsp_bind kept;
 
 	for (int looks = 0; looks < KEPT_LOOKS && bind != IPSP_NO_BIND; looks++) {
@@ -238,18 +242,29 @@ bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *o
 	return false;
 }
 
-static bool find_first(struct ipsp_pool *const *pools, const struct ipsp_order *order,
-		       const struct ipsp_ask *ask, uint32_t (*first)(const struct ipsp_pool *pool),
-		       struct ipsp_place *place)
+bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+		      const struct ipsp_binds *binds, const struct ipsp_ask *ask,
+		      const struct ipsp_ident *ident, struct ipsp_place *place)
 {
-	uint32_t cursor = 0;
-	uint16_t pool;
+	const uint32_t first = ipsp_binds_kept(binds, ident, IPSP_NO_BIND);
 
-	while ((pool = ipsp_order_next(order, ask, &cursor)) != IPSP_NO_POOL) {
-		uint32_t index = pools[pool] ? first(pools[pool]) : IPSP_NO_INDEX;
+	return first != IPSP_NO_BIND && find_kept(pools, order, binds, ask, ident, first, place);
+}
 
+/* The longest free one of ours, or (@away) of those that are not; pool by pool. */
+static bool find_first(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+		       const struct ipsp_ask *ask, bool away, struct ipsp_place *place)
+{
+	for (uint32_t i = 0; i < order->n; i++) {
+		const struct ranked *rank = &order->ranks[i];
+		const struct ipsp_pool *pool = pools[rank->pool];
+
+		if (!pool || !serves(order, rank, ask))
+			continue;
+		const uint32_t index =
+			away ? ipsp_pool_first_away(pool) : ipsp_pool_first_free(pool);
 		if (index != IPSP_NO_INDEX) {
-			*place = (struct ipsp_place){pool, index};
+			*place = (struct ipsp_place){rank->pool, index};
 			return true;
 		}
 	}
@@ -261,20 +276,15 @@ int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *or
 		     const struct ipsp_ident *ident, bool reclaim, struct ipsp_place *place)
 {
 	if (ask->at_pool != IPSP_NO_POOL) {
-		const struct ipsp_pool *pool = pools[ask->at_pool];
-		int err;
-
-		if (!pool)
-			return IPSP_ERR_NOT_OWNED;
-		err = find_at(pool, ask->at_index, binds, ident, reclaim);
-		if (err == 0)
-			*place = (struct ipsp_place){ask->at_pool, ask->at_index};
-		return err;
+		*place = (struct ipsp_place){ask->at_pool, ask->at_index};
+		return pools[ask->at_pool]
+			       ? find_at(pools[ask->at_pool], ask->at_index, binds, ident, reclaim)
+			       : IPSP_ERR_NOT_OWNED;
 	}
 	if (ipsp_assign_kept(pools, order, binds, ask, ident, place) ||
-	    find_first(pools, order, ask, ipsp_pool_first_free, place))
+	    find_first(pools, order, ask, false, place))
 		return 0;
-	if (reclaim && find_first(pools, order, ask, ipsp_pool_first_away, place))
+	if (reclaim && find_first(pools, order, ask, true, place))
 		return 0;
 	return IPSP_ERR_EMPTY;
 }

@@ -324,12 +324,10 @@ static void end_own(struct ipsp_node *n, struct ipsp_place at, const struct ipsp
 	}
 }
 
-void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers)
+/* The session @b at @at ends; what @b borrows is gone then. */
+static void end_session(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b,
+			bool timers)
 {
-	struct ipsp_bind b;
-
-	if (!ipsp_place_used(n, at, &b))
-		return;
 	ipsp_out_revoke(n, at);
 	if (n->has.n_asked > 0)
 		for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
@@ -340,28 +338,33 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers)
 				a->peer_id = 0;
 			}
 	if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS)
-		end_own(n, at, &b, timers);
+		end_own(n, at, b, timers);
 	else
-		end_foreign(n, at, &b);
+		end_foreign(n, at, b);
 	ipsp_xact_wake(n, at);
 }
 
-/* Ends the session for the request of the peer that waits for it, if there is one. */
-static void end_for(struct ipsp_node *n, struct ipsp_place at, uint64_t peer_id)
+void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at, bool timers)
 {
-	char subscriber[256];
 	struct ipsp_bind b;
 
-	if (!ipsp_place_used(n, at, &b))
-		return;
+	if (ipsp_place_used(n, at, &b))
+		end_session(n, at, &b, timers);
+}
+
+/* A request of the peer waits for the end of this session. */
+static void hand_over(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b,
+		      uint64_t peer_id)
+{
+	char subscriber[IPSP_NAME_BYTES];
 	struct ipsp_ident who = {
-		.subscriber = subscriber, .n_subscriber = b.ident.n_subscriber, .session = ""};
-	memcpy(subscriber, b.ident.subscriber, b.ident.n_subscriber);
+		.subscriber = subscriber, .n_subscriber = b->ident.n_subscriber, .session = ""};
 	bool owed = ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED;
-	ipsp_ha_end(n, at, peer_id == 0);
-	n->stats.releases++;
-	if (peer_id == 0 || owed)
-		return; /* an owed one is on its way already */
+
+	memcpy(subscriber, b->ident.subscriber, b->ident.n_subscriber);
+	end_session(n, at, b, false);
+	if (owed)
+		return; /* it is on its way already */
 	if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS ||
 	    ipsp_pool_use(n->pools[at.pool], at.index) == IPSP_USE_USED ||
 	    ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP) {
@@ -369,6 +372,17 @@ static void end_for(struct ipsp_node *n, struct ipsp_place at, uint64_t peer_id)
 		return;
 	}
 	ipsp_grant_answered(n, peer_id, ipsp_sync_give(n, at, peer_id, &who), 0);
+}
+
+/* Its HA has ended the session; @peer_id: for this request of the peer, or 0. */
+static void end_for(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b,
+		    uint64_t peer_id)
+{
+	n->stats.releases++;
+	if (peer_id != 0)
+		hand_over(n, at, b, peer_id);
+	else
+		end_session(n, at, b, true);
 }
 
 static uint64_t waiting_peer(struct ipsp_node *n, struct ipsp_place at)
@@ -407,13 +421,14 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 				      : "the HA is not attached: it is asked when it comes");
 		return;
 	}
-	end_for(n, at, waiting_peer(n, at));
+	end_for(n, at, &b, waiting_peer(n, at));
 	ipsp_out_done(n, ev->token, ev->id, 0, NULL);
 }
 
 void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	struct ipsp_place at;
+	struct ipsp_bind b;
 
 	if (ev->token == 0 || !find_place(n, ev->addr, &at))
 		return;
@@ -427,8 +442,8 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 	asked_del(n, a);
 	/* a newer event may be open for a newer request of the peer */
 	uint64_t peer_id = cancelled ? waiting_peer(n, at) : for_peer;
-	if (!gone)
-		end_for(n, at, peer_id);
+	if (!gone && ipsp_place_used(n, at, &b))
+		end_for(n, at, &b, peer_id);
 	ipsp_xact_wake(n, at);
 }
 

@@ -63,7 +63,8 @@ static void obey(struct ipsp_node *n, const uint8_t *plain, size_t len)
 	}
 }
 
-static void datagram(struct ipsp_node *n, const struct ipsp_event *ev)
+/* Apart, as end_turn is: its buffers are no part of the frame of every step. */
+__attribute__((noinline)) static void datagram(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	uint8_t plain[IPSP_DGRAM_MAX], reply[IPSP_DGRAM_MAX];
 	size_t plain_n = 0, reply_n = 0;
@@ -193,7 +194,7 @@ static void watch_stream(struct ipsp_node *n)
 	}
 }
 
-static void end_turn(struct ipsp_node *n)
+__attribute__((noinline)) static void end_turn(struct ipsp_node *n)
 {
 	ipsp_lease_tick(n);
 	if (n->now >= n->kept_due)

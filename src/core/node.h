@@ -331,6 +331,8 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	bool drained; /* draining, used is 0, nothing on its way, and the peer knows */
 };
 void ipsp_node_status(const struct ipsp_node *node, ipsp_ms now, struct ipsp_status *status);
+/* The configuration in force, as in the status. */
+const struct ipsp_context_conf *ipsp_node_conf(const struct ipsp_node *node);
 
 struct ipsp_pool_status { /* as shown: reclaimed ones are part of used and free */
 	const struct ipsp_pool_conf *conf;

@@ -17,8 +17,13 @@
 
 struct ipsp_buf *ipsp_rec_begin(struct ipsp_buf *recs, uint8_t type)
 {
-	ipsp_buf_put_u16(recs, 0);
-	ipsp_buf_put_u8(recs, type);
+	uint8_t *p = ipsp_buf_room(recs, 3);
+
+	if (p) {
+		ipsp_store_u16(p, 0);
+		p[2] = type;
+		recs->len += 3;
+	}
 	return recs;
 }
 
@@ -51,8 +56,13 @@ struct ipsp_buf *ipsp_rec_live(struct ipsp_node *n, uint8_t type, size_t *at)
 
 void ipsp_rec_put_place(struct ipsp_buf *b, struct ipsp_place at)
 {
-	ipsp_buf_put_u16(b, at.pool);
-	ipsp_buf_put_u32(b, at.index);
+	uint8_t *p = ipsp_buf_room(b, 6);
+
+	if (!p)
+		return;
+	ipsp_store_u16(p, at.pool);
+	ipsp_store_u32(p + 2, at.index);
+	b->len += 6;
 }
 
 /* --------------------------------------------------------------- sessions and timers */

@@ -83,6 +83,11 @@ static ipsp_ms dead_in(const struct ipsp_node *n, ipsp_ms now)
 	return at > now ? at - now : 0;
 }
 
+const struct ipsp_context_conf *ipsp_node_conf(const struct ipsp_node *n)
+{
+	return &n->conf;
+}
+
 void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status *s)
 {
 	memset(s, 0, sizeof *s);

@@ -101,10 +101,13 @@ void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *ms
 
 void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const char *text)
 {
-	ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_DONE,
-							.id = id,
-							.err = err,
-							.text = ipsp_ctl_str(text)});
+	struct ipsp_ctl_msg *msg = &client->ctl->reply;
+
+	msg->type = IPSP_CTL_DONE;
+	msg->id = id;
+	msg->err = err;
+	msg->text = ipsp_ctl_str(text);
+	ipspd_client_put(client, msg);
 }
 
 void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text, size_t n)

@@ -67,12 +67,11 @@ struct ipspd_ctl {
 	struct ipspd_op ops[IPSPD_CTL_OPS];
 	size_t next_op;
 	struct {
-		const struct ipspd_ctx *ctx; /* NULL: of no turn yet */
-		const struct ipsp_context_conf *conf;
+		const struct ipspd_ctx *ctx; /* NULL: none yet */
 		uint16_t pool;
 		struct ipsp_ctl_str name;
-	} named;		    /* the pool of the last answer of this turn */
-	struct ipsp_ctl_msg answer; /* the last one: most fields of the next are the same */
+	} named;		   /* the pool of the last answer of this turn */
+	struct ipsp_ctl_msg reply; /* an ANSWER or a DONE on its way: there are very many */
 	char words[160];
 	uint8_t bytes[IPSPD_CTL_READ + IPSP_CTL_HEAD + IPSP_CTL_FRAME_MAX]; /* of one read */
 };

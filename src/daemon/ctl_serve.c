@@ -423,29 +423,24 @@ int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *m
 
 /* ---------------------------------------------------------------- outs */
 
-/* A status is made for people; the configuration in force is asked for once a turn. */
+/* Most answers of a turn name the same pool: its name is measured once. */
 static struct ipsp_ctl_str pool_name(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 				     uint16_t pool)
 {
-	struct ipsp_status status;
+	if (ctl->named.ctx != ctx || ctl->named.pool != pool) {
+		const struct ipsp_context_conf *conf = ipsp_node_conf(ctx->node);
 
-	if (ctl->named.ctx == ctx && ctl->named.pool == pool)
-		return ctl->named.name;
-	if (ctl->named.ctx != ctx) {
-		ipsp_node_status(ctx->node, ipspd_now(), &status);
 		ctl->named.ctx = ctx;
-		ctl->named.conf = status.conf;
+		ctl->named.pool = pool;
+		ctl->named.name = ipsp_ctl_str(pool < conf->n_pools ? conf->pools[pool].name : "");
 	}
-	ctl->named.pool = pool;
-	ctl->named.name = ipsp_ctl_str(
-		pool < ctl->named.conf->n_pools ? ctl->named.conf->pools[pool].name : "");
 	return ctl->named.name;
 }
 
 static void out_answer(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 		       const struct ipsp_out *out)
 {
-	struct ipsp_ctl_msg *msg = &ctl->answer;
+	struct ipsp_ctl_msg *msg = &ctl->reply;
 	struct ipspd_client *client;
 	struct ipspd_op *op;
 
@@ -523,8 +518,9 @@ static void out_cancelled(struct ipspd_ctl *ctl, const struct ipsp_out *out)
 								.addr = out->addr});
 }
 
-static void out_state(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
-		      const struct ipsp_out *out)
+/* Apart: a status is large, and no part of the frame of every answer. */
+__attribute__((noinline)) static void out_state(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+						const struct ipsp_out *out)
 {
 	struct ipsp_status status;
 	struct ipsp_ctl_msg msg = {.type = IPSP_CTL_STATE, .context = ipsp_ctl_str(ctx->name)};

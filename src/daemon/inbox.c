@@ -53,7 +53,7 @@ static const void *keep(struct ipspd_inbox *inbox, const void *p, size_t n)
 
 static bool keep_text(struct ipspd_inbox *inbox, const char **text)
 {
-	return !*text || (*text = keep(inbox, *text, strlen(*text)));
+	return (*text = keep(inbox, *text, strlen(*text)));
 }
 
 static bool keep_conf(struct ipspd_inbox *inbox, struct ipsp_event *ev)
@@ -88,8 +88,9 @@ static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 {
 	switch (ev->type) {
 	case IPSP_EV_REQUEST:
-		return keep_ident(inbox, &ev->ident) && keep_text(inbox, &ev->pool) &&
-		       keep_text(inbox, &ev->group);
+		return keep_ident(inbox, &ev->ident) &&
+		       (!ev->pool || keep_text(inbox, &ev->pool)) &&
+		       (!ev->group || keep_text(inbox, &ev->group));
 	case IPSP_EV_DATAGRAM:
 		return (ev->bytes = keep(inbox, ev->bytes, ev->n_bytes));
 	case IPSP_EV_ATTACH:

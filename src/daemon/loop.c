@@ -178,7 +178,7 @@ static void step_ctx(struct ipspd_ctx *ctx, ipsp_ms now)
 	if (ctx->daemon->failed)
 		return;
 	step_events(ctx, now);
-	if (ipsp_node_due(ctx->node) <= now) {
+	if (!ctx->stepped && ipsp_node_due(ctx->node) <= now) {
 		ipsp_node_step(ctx->node, &tick, now, &ctx->act);
 		ctx->stepped = true;
 	}
