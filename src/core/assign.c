@@ -1,4 +1,5 @@
 #include "core/assign.h"
+#include "base/attr.h"
 #include "base/err.h"
 #include <stdlib.h>
 #include <string.h>
@@ -47,16 +48,14 @@ static uint16_t find_group(const struct ipsp_context_conf *conf, const char *gro
 	return found;
 }
 
-int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, const char *group,
-		     struct ipsp_addr addr, struct ipsp_ask *ask)
-{
-	struct ipsp_ask found = {IPSP_SEL_ANY, IPSP_NO_POOL, IPSP_NO_POOL, 0};
-	const struct ipsp_pool_conf *named = NULL;
+static const struct ipsp_ask anything = {IPSP_SEL_ANY, IPSP_NO_POOL, IPSP_NO_POOL, 0};
 
-	if (!pool && !group && ipsp_addr_is_none(addr)) { /* most ask so */
-		*ask = found;
-		return 0;
-	}
+IPSP_APART static int resolve_named(const struct ipsp_context_conf *conf, const char *pool,
+				    const char *group, struct ipsp_addr addr, struct ipsp_ask *ask)
+{
+	const struct ipsp_pool_conf *named = NULL;
+	struct ipsp_ask found = anything;
+
 	if (pool && group)
 		return IPSP_ERR_INVALID;
 	if (pool || group) {
@@ -77,6 +76,15 @@ int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, con
 		return IPSP_ERR_STATIC_POOL;
 	}
 	*ask = found;
+	return 0;
+}
+
+int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, const char *group,
+		     struct ipsp_addr addr, struct ipsp_ask *ask)
+{
+	if (pool || group || !ipsp_addr_is_none(addr))
+		return resolve_named(conf, pool, group, addr, ask);
+	*ask = anything;
 	return 0;
 }
 
@@ -179,8 +187,8 @@ uint16_t ipsp_order_next(const struct ipsp_order *order, const struct ipsp_ask *
 
 /* ---------------------------------------------------------------- finding a place */
 
-static bool same_subscriber(const struct ipsp_binds *binds, uint32_t bind,
-			    const struct ipsp_ident *ident)
+IPSP_APART static bool same_subscriber(const struct ipsp_binds *binds, uint32_t bind,
+				       const struct ipsp_ident *ident)
 {
 	struct ipsp_bind kept;
 
@@ -223,9 +231,10 @@ static bool eligible(const struct ipsp_order *order, const struct ipsp_ask *ask,
 }
 
 /* Of the kept ones of a subscriber, from @bind on. */
-static bool find_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
-		      const struct ipsp_binds *binds, const struct ipsp_ask *ask,
-		      const struct ipsp_ident *ident, uint32_t bind, struct ipsp_place *place)
+IPSP_APART static bool find_kept(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+				 const struct ipsp_binds *binds, const struct ipsp_ask *ask,
+				 const struct ipsp_ident *ident, uint32_t bind,
+				 struct ipsp_place *place)
 {
 	struct ipsp_bind kept;
 
@@ -276,16 +285,19 @@ int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *or
 		     const struct ipsp_ident *ident, bool reclaim, struct ipsp_place *place)
 {
 	if (ask->at_pool != IPSP_NO_POOL) {
-		*place = (struct ipsp_place){ask->at_pool, ask->at_index};
-		return pools[ask->at_pool]
-			       ? find_at(pools[ask->at_pool], ask->at_index, binds, ident, reclaim)
+		const struct ipsp_pool *pool = pools[ask->at_pool];
+		int err = pool ? find_at(pool, ask->at_index, binds, ident, reclaim)
 			       : IPSP_ERR_NOT_OWNED;
+
+		if (err == 0)
+			*place = (struct ipsp_place){ask->at_pool, ask->at_index};
+		return err;
 	}
-	if (ipsp_assign_kept(pools, order, binds, ask, ident, place) ||
-	    find_first(pools, order, ask, false, place))
+	if (ipsp_assign_kept(pools, order, binds, ask, ident, place))
 		return 0;
-	if (reclaim && find_first(pools, order, ask, true, place))
-		return 0;
+	for (int away = 0; away <= reclaim; away++)
+		if (find_first(pools, order, ask, away, place))
+			return 0;
 	return IPSP_ERR_EMPTY;
 }
 

@@ -1,4 +1,5 @@
 /* node - the one door in: events, the time, and what is due. */
+#include "base/attr.h"
 #include "core/node_int.h"
 
 /* --------------------------------------------------------------- datagrams */
@@ -63,8 +64,7 @@ static void obey(struct ipsp_node *n, const uint8_t *plain, size_t len)
 	}
 }
 
-/* Apart, as end_turn is: its buffers are no part of the frame of every step. */
-__attribute__((noinline)) static void datagram(struct ipsp_node *n, const struct ipsp_event *ev)
+IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	uint8_t plain[IPSP_DGRAM_MAX], reply[IPSP_DGRAM_MAX];
 	size_t plain_n = 0, reply_n = 0;
@@ -194,7 +194,7 @@ static void watch_stream(struct ipsp_node *n)
 	}
 }
 
-__attribute__((noinline)) static void end_turn(struct ipsp_node *n)
+IPSP_APART static void end_turn(struct ipsp_node *n)
 {
 	ipsp_lease_tick(n);
 	if (n->now >= n->kept_due)

@@ -2,6 +2,7 @@
  * serve - one try to give a session its address from what is here: may this side, which one, and
  * if not, what is it that has to come first?
  */
+#include "base/attr.h"
 #include "core/node_int.h"
 
 #include <string.h>
@@ -94,8 +95,8 @@ ipsp_ms ipsp_serve_due(const struct ipsp_node *n)
 /* --------------------------------------------------------------- has one, or gets one */
 
 /* A session that has an address: 0 and @at when that is what it asks for. */
-static int confirm(struct ipsp_node *n, uint32_t bind, uint16_t ha, const struct ipsp_ask *ask,
-		   struct ipsp_place *at)
+IPSP_APART static int confirm(struct ipsp_node *n, uint32_t bind, uint16_t ha,
+			      const struct ipsp_ask *ask, struct ipsp_place *at)
 {
 	struct ipsp_bind b;
 
@@ -141,7 +142,7 @@ static void took(struct ipsp_node *n)
 }
 
 /* The address asked for has another session, which may be about to end. */
-static int in_use(const struct ipsp_node *n, struct ipsp_place at)
+IPSP_APART static int in_use(const struct ipsp_node *n, struct ipsp_place at)
 {
 	struct ipsp_bind b;
 

@@ -4,6 +4,7 @@
  *   - jobs (lists, shows, reload, save): queued, done at the end of the turn by ctl_job.c;
  *   - what needs neither: answered at once.
  */
+#include "base/attr.h"
 #include "base/ident.h"
 #include "daemon/ctl_int.h"
 #include <stdio.h>
@@ -63,8 +64,8 @@ static void op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct i
 
 /* ---------------------------------------------------------------- HELLO, ATTACH */
 
-static int serve_hello(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
-		       const char **why)
+IPSP_APART static int serve_hello(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+				  const char **why)
 {
 	int version = ipsp_ctl_version(msg);
 
@@ -117,7 +118,7 @@ static void cut_off_namesake(struct ipspd_client *client, const struct ipspd_ctx
 	}
 }
 
-static void serve_attach(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+IPSP_APART static void serve_attach(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	struct ipspd_ctx *ctx = context_of(client, &msg->context);
 	char name[256];
@@ -218,29 +219,36 @@ static void refuse_request(struct ipspd_client *client, uint64_t id, int err)
 			 &(struct ipsp_ctl_msg){.type = IPSP_CTL_ANSWER, .id = id, .err = err});
 }
 
+/* A pool or a group was named. */
+IPSP_APART static void post_named(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
+				  struct ipsp_event *ev)
+{
+	char pool[256], group[256];
+
+	if (msg->pool.n > 0)
+		ev->pool = ipspd_ctl_copy(pool, &msg->pool);
+	if (msg->group.n > 0)
+		ev->group = ipspd_ctl_copy(group, &msg->group);
+	ipspd_post(client->ctx, ev);
+}
+
 static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	struct ipsp_event ev = {.type = IPSP_EV_REQUEST,
 				.addr = msg->addr,
 				.ident = {msg->subscriber.p, msg->session.p,
 					  (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n, 0}};
-	char pool[256], group[256];
 
 	if (!client->ctx || msg->subscriber.n == 0 ||
 	    !ipsp_text_ok(msg->subscriber.p, msg->subscriber.n) ||
-	    !ipsp_text_ok(msg->session.p, msg->session.n)) {
+	    !ipsp_text_ok(msg->session.p, msg->session.n))
 		refuse_request(client, msg->id, IPSP_ERR_INVALID);
-		return;
-	}
-	if (!asker(client, msg->id, true, &ev.token, &ev.id)) {
+	else if (!asker(client, msg->id, true, &ev.token, &ev.id))
 		refuse_request(client, msg->id, IPSP_ERR_OVERLOADED);
-		return;
-	}
-	if (msg->pool.n > 0)
-		ev.pool = ipspd_ctl_copy(pool, &msg->pool);
-	if (msg->group.n > 0)
-		ev.group = ipspd_ctl_copy(group, &msg->group);
-	ipspd_post(client->ctx, &ev);
+	else if (msg->pool.n > 0 || msg->group.n > 0)
+		post_named(client, msg, &ev);
+	else
+		ipspd_post(client->ctx, &ev);
 }
 
 static void serve_release(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
@@ -324,7 +332,7 @@ static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg 
 	ipspd_post(ctx, ev);
 }
 
-static void serve_command(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+IPSP_APART static void serve_command(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	struct ipsp_event ev = {.type = IPSP_EV_COMMAND,
 				.force = (msg->flags & IPSP_CTL_FORCE) != 0};
@@ -352,7 +360,7 @@ static void serve_list(struct ipspd_client *client, const struct ipsp_ctl_msg *m
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");
 }
 
-static void serve_show(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+IPSP_APART static void serve_show(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	/* without a context everything shows all of them, but for the sessions: these say no
 	 * context */
@@ -518,9 +526,8 @@ static void out_cancelled(struct ipspd_ctl *ctl, const struct ipsp_out *out)
 								.addr = out->addr});
 }
 
-/* Apart: a status is large, and no part of the frame of every answer. */
-__attribute__((noinline)) static void out_state(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
-						const struct ipsp_out *out)
+IPSP_APART static void out_state(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+				 const struct ipsp_out *out)
 {
 	struct ipsp_status status;
 	struct ipsp_ctl_msg msg = {.type = IPSP_CTL_STATE, .context = ipsp_ctl_str(ctx->name)};

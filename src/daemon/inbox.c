@@ -1,3 +1,4 @@
+#include "base/attr.h"
 #include "daemon/ctx.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ struct ipspd_chunk {
 	uint8_t bytes[];
 };
 
-static struct ipspd_chunk *next_chunk(struct ipspd_inbox *inbox, size_t n)
+IPSP_APART static struct ipspd_chunk *next_chunk(struct ipspd_inbox *inbox, size_t n)
 {
 	struct ipspd_chunk **link = inbox->chunk ? &inbox->chunk->next : &inbox->first;
 
