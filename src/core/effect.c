@@ -180,7 +180,7 @@ static void made(struct ipsp_node *n, const struct ipsp_item *item)
 			if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS && !n->replaying)
 				n->stats.addresses_sent++;
 			ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);
-			if (item->request != 0)
+			if (item->form == IPSP_SET_KEPT && item->request != 0)
 				ipsp_pool_away_last(pool, i); /* a session there waits for it */
 		}
 	if (item->type == IPSP_ITEM_GIVE && !n->replaying)
@@ -215,11 +215,24 @@ void ipsp_effect_delivered(struct ipsp_node *n, const struct ipsp_out_item *o)
 
 /* --------------------------------------------------------------- items of the peer's stream */
 
+/*
+ * What was given for nobody in particular, and comes to a side that is not to have it any more:
+ * unused ones flowed to it while it was primary, or a block was on its way when it went out of
+ * service. It goes to the primary.
+ */
+static bool is_late(const struct ipsp_node *n, const struct ipsp_item *item)
+{
+	if (n->side.primary || item->form == IPSP_SET_KEPT || item->flags & IPSP_GIVE_FIRST)
+		return false;
+	return item->form == IPSP_SET_BITS || n->side.terminated || n->side.p6 == IPSP_P6_DUE;
+}
+
 static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		       const struct ipsp_set_entry *e)
 {
 	struct ipsp_pool *pool = n->pools[item->pool];
 	uint32_t size = n->conf.pools[item->pool].size;
+	bool late = is_late(n, item);
 
 	if (e->start >= size || e->count > size - e->start)
 		n->stats.drop_range++;
@@ -228,6 +241,8 @@ static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS)
 			continue; /* it can't give what it has not; the books stay as they are */
 		ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
+		if (late)
+			ipsp_pool_set_flag(pool, i, IPSP_ADDR_MOVE, true);
 		if (!n->replaying)
 			n->stats.addresses_received++;
 		if (item->form == IPSP_SET_KEPT && ipsp_pool_use(pool, i) == IPSP_USE_FREE)

@@ -160,19 +160,28 @@ static uint32_t spare(const struct ipsp_node *n, uint16_t p)
 	return free;
 }
 
-/* More of the same pool than was needed: near exhaustion one by one. */
-static void give_block(struct ipsp_node *n, uint16_t p, uint32_t count)
+/* As much of @count as @p has beyond what is needed here; a primary near exhaustion, one by one. */
+static uint32_t block_of(const struct ipsp_node *n, uint16_t p, uint32_t count)
+{
+	uint32_t left = ipsp_stock_surplus(n, p), size = n->conf.pools[p].size;
+
+	if (n->side.primary && (left < size / 16 || left / 4 < count))
+		count = left / 16;
+	if (count > left)
+		count = left;
+	return count > IPSP_BLOCK_MAX ? IPSP_BLOCK_MAX : count;
+}
+
+/* Those free for longest, for the request @id (0: beside what its session gets). The number of the
+ * first item, 0: there was none. */
+static uint64_t give_block(struct ipsp_node *n, uint16_t p, uint32_t count, uint64_t id)
 {
 	struct ipsp_pool *pool = n->pools[p];
-	uint32_t left = spare(n, p), size = n->conf.pools[p].size, taken = 0;
-	uint32_t list[IPSP_BLOCK_MAX];
+	uint32_t list[IPSP_BLOCK_MAX], taken = 0;
+	uint64_t first = 0, number = 0;
 	struct ipsp_item_writer w;
 	bool open = false;
 
-	if (left < size / 16 || left / 4 < count)
-		count = left / 16;
-	if (count > IPSP_BLOCK_MAX)
-		count = IPSP_BLOCK_MAX;
 	for (uint32_t i = ipsp_pool_first_free(pool); i != IPSP_NO_INDEX && taken < count;
 	     i = ipsp_pool_next_free(pool, i))
 		if (!ipsp_xact_wants(n, (struct ipsp_place){p, i}))
@@ -182,19 +191,40 @@ static void give_block(struct ipsp_node *n, uint16_t p, uint32_t count)
 		while (i + run < taken && list[i + run] == list[i] + run)
 			run++;
 		if (!open) {
-			ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, p,
-					IPSP_SET_RUNS);
+			ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0,
+					first == 0 ? id : 0, p, IPSP_SET_RUNS);
 			open = true;
 		}
 		if (ipsp_item_add_run(&w, list[i], run)) {
 			i += run;
-			continue;
+			if (i < taken)
+				continue;
 		}
-		ipsp_rec_out(n, &w);
+		number = ipsp_rec_out(n, &w);
+		first = first == 0 ? number : first;
 		open = false;
 	}
-	if (open)
-		ipsp_rec_out(n, &w);
+	if (taken > 0)
+		ipsp_stock_gave(n, p);
+	return first;
+}
+
+/* Asked ahead of need, for no session: from what is not needed here only. */
+static void request_ahead(struct ipsp_node *n, const struct ipsp_request *r,
+			  const struct ipsp_ask *ask)
+{
+	uint32_t cursor = 0, count;
+	uint16_t p;
+
+	while ((p = ipsp_order_next(n->order, ask, &cursor)) != IPSP_NO_POOL) {
+		count = block_of(n, p, r->count);
+		uint64_t item = count > 0 ? give_block(n, p, count, r->id) : 0;
+		if (item == 0)
+			continue;
+		ipsp_grant_answered(n, r->id, item, 0);
+		return;
+	}
+	ipsp_grant_refuse(n, r->id, IPSP_ERR_EXHAUSTED);
 }
 
 static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
@@ -214,6 +244,10 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 		ipsp_grant_refuse(n, r->id, IPSP_ERR_LOCKED);
 		return;
 	}
+	if (r->ident.n_subscriber == 0) {
+		request_ahead(n, r, &ask);
+		return;
+	}
 	while ((p = ipsp_order_next(n->order, &ask, &cursor)) != IPSP_NO_POOL) {
 		struct ipsp_ask one = {.select = IPSP_SEL_POOL, .pool = p, .at_pool = IPSP_NO_POOL};
 		struct ipsp_place at;
@@ -225,7 +259,8 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 			continue;
 		give(n, at, r);
 		if (r->count > 1)
-			give_block(n, p, r->count - 1);
+			give_block(n, p, block_of(n, p, r->count - 1), 0);
+		ipsp_stock_gave(n, p);
 		return;
 	}
 	if (coming == 0) /* else the stream brings the asker one */

@@ -102,6 +102,7 @@ void ipsp_node_free(struct ipsp_node *n)
 	if (!n)
 		return;
 	ipsp_xact_fini(n);
+	ipsp_stock_fini(n);
 	ipsp_ha_fini(n);
 	ipsp_sync_fini(n);
 	ipsp_compare_fini(n);

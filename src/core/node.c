@@ -209,6 +209,7 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 		n->xacts.retry = true;
 	n->could_assign = may;
 	ipsp_xact_retry(n);
+	ipsp_stock_turn(n);
 	ipsp_out_flushed(n);
 	ipsp_ha_send_held(n);
 	tell_role(n);

@@ -11,7 +11,7 @@
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
- *   names.c   the names of HAs
+ *   names.c   the names of HAs                      stock.c   blocks ahead of need (stock.h)
  *   flow.c    where unused addresses go             role.c    how the role changes hands
  *   command.c what operators command                psp.c     IPSP switched on and off
  *   tx.c      what goes into datagrams              view.c    what is shown
@@ -22,6 +22,7 @@
 #include "core/node.h"
 #include "core/peer.h"
 #include "core/seal.h"
+#include "core/stock.h"
 
 /* --------------------------------------------------------------- durable scalars */
 
@@ -142,14 +143,10 @@ struct ipsp_xacts {
 	} * answered;		      /* peer's requests; IPSP_ANSWERED */
 	struct ipsp_refuse *refusals; /* to be sent */
 	uint32_t n_refusals, cap_refusals;
-	double rate; /* addresses asked for without number, a second, smoothed */
-	ipsp_ms rate_at;
-	uint32_t rate_n;
 };
 #define IPSP_XACTS_MAX	   65536
 #define IPSP_ANSWERED	   4096
 #define IPSP_NO_XACT	   UINT32_MAX
-#define IPSP_BLOCK_MAX	   256
 #define IPSP_REFUSE_CANCEL 0 /* in the queue of refusals: a cancel of ours */
 
 struct ipsp_ha {		  /* the number is the place; 0 is nobody */
@@ -272,6 +269,7 @@ struct ipsp_node {
 
 	struct ipsp_stream stream;
 	struct ipsp_xacts xacts;
+	struct ipsp_stock stock;
 	struct ipsp_has has;
 	struct ipsp_compare compare;
 	struct ipsp_waiter waiters[IPSP_WAITERS];

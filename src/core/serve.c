@@ -178,5 +178,7 @@ int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 	if (ipsp_rec_take(n, *at, ha, ident) == IPSP_NO_BIND)
 		return IPSP_ERR_OVERLOADED;
 	took(n);
+	if (ask->at_pool == IPSP_NO_POOL)
+		ipsp_stock_took(n, *at, ask);
 	return 0;
 }

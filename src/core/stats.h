@@ -19,6 +19,9 @@
 	X(grants_received, "grants-received", "items that brought addresses from the peer")        \
 	X(addresses_sent, "addresses-sent", "addresses given to the peer")                         \
 	X(addresses_received, "addresses-received", "addresses that the peer gave")                \
+	X(blocks_asked, "blocks-asked", "requests for a block ahead of need")                      \
+	X(blocks_received, "blocks-received", "blocks that came ahead of need")                    \
+	X(blocks_back, "blocks-back", "... of them, unused ones that came back to a primary")      \
 	X(peer_requests, "peer-requests", "requests of the peer")                                  \
 	X(peer_refusals, "peer-refusals", "requests of the peer that were refused")                \
 	X(releases_asked, "releases-asked", "release events sent to HAs")                          \

@@ -262,6 +262,7 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 		ipsp_heal_ask(n, item);
 	if (item->type == IPSP_ITEM_GIVE) {
 		n->stats.grants_received++;
+		ipsp_stock_answered(n, item->request);
 		n->xacts.retry = true;
 	}
 	if (n->side.shared && !was_shared) {

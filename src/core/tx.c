@@ -100,6 +100,8 @@ static void pack_requests(struct packer *p)
 	struct ipsp_msg msg = {.type = IPSP_MSG_REQUEST};
 	uint32_t slot = IPSP_NO_XACT;
 
+	if (ipsp_stock_next(p->n, &msg.u.request))
+		pack(p, &msg);
 	if (p->n->now < p->n->xacts.send_at)
 		return;
 	while (ipsp_xact_next(p->n, &slot, &msg.u.request))
@@ -220,6 +222,8 @@ ipsp_ms ipsp_tx_due(const struct ipsp_node *n)
 		ipsp_ms item = ipsp_sync_due(n);
 		due = item < due ? item : due;
 		due = n->xacts.send_at < due ? n->xacts.send_at : due;
+		ipsp_ms block = ipsp_stock_due(n);
+		due = block < due ? block : due;
 		due = n->takeover_at < due ? n->takeover_at : due;
 	}
 	ipsp_ms ask = ipsp_compare_due(n);

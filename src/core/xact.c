@@ -13,7 +13,6 @@
 
 #define ASK_RTO_MS 50 /* the first repeat of a request to the peer */
 #define ASK_MAX_MS 1000
-#define DEMAND_MS  50 /* a block covers the demand of this long */
 
 int ipsp_xact_init(struct ipsp_node *n)
 {
@@ -132,19 +131,6 @@ static int wait_error(enum ipsp_xact_wait wait)
 	return wait == IPSP_XW_LEASE || wait == IPSP_XW_START ? IPSP_ERR_LOCKED : IPSP_ERR_TIMEOUT;
 }
 
-static void demand(struct ipsp_node *n)
-{
-	struct ipsp_xacts *x = &n->xacts;
-
-	x->rate_n++;
-	if (n->now - x->rate_at < 100)
-		return;
-	double rate = 1000.0 * x->rate_n / (double)(n->now - x->rate_at);
-	x->rate = n->now - x->rate_at > 2000 ? rate : 0.7 * x->rate + 0.3 * rate;
-	x->rate_n = 0;
-	x->rate_at = n->now;
-}
-
 static void set_wait(struct ipsp_node *n, struct ipsp_xact *x, enum ipsp_xact_wait wait)
 {
 	if (x->wait == wait)
@@ -210,8 +196,6 @@ void ipsp_xact_request(struct ipsp_node *n, const struct ipsp_event *ev)
 		answer(n, ev->token, ev->id, err, at, false);
 		return;
 	}
-	if (ask.at_pool == IPSP_NO_POOL)
-		demand(n);
 	err = ipsp_serve(n, ha, &ev->ident, &ask, &at, &how);
 	if (err > 0) {
 		open_one(n, ev, ha, &ask, (enum ipsp_xact_wait)err);
@@ -336,17 +320,6 @@ ipsp_ms ipsp_xact_due(const struct ipsp_node *n)
 
 /* --------------------------------------------------------------- asking the peer */
 
-static uint32_t block_size(const struct ipsp_node *n, const struct ipsp_xact *x)
-{
-	uint32_t count = ipsp_psp(n)->block_size;
-
-	if (x->ask.at_pool != IPSP_NO_POOL)
-		return 1;
-	if (count == 0)
-		count = 1 + (uint32_t)(n->xacts.rate * DEMAND_MS / 1000.0);
-	return count > IPSP_BLOCK_MAX ? IPSP_BLOCK_MAX : count;
-}
-
 /*
  * The next request that is due to be sent, from behind *@slot on (IPSP_NO_XACT: from the first);
  * false at the end. A walk to the end finds out when the next one is due.
@@ -379,7 +352,7 @@ bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r)
 					   .pool = x->ask.pool,
 					   .at_pool = x->ask.at_pool,
 					   .at_index = x->ask.at_index,
-					   .count = block_size(n, x),
+					   .count = ipsp_stock_ride(n, x->peer_id, &x->ask),
 					   .ident = ipsp_xact_ident(x)};
 		*slot = i;
 		return true;
@@ -392,6 +365,8 @@ void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 	uint32_t slot = (uint32_t)(r->id & 0xffff);
 	struct ipsp_xact *x = slot < n->xacts.n_slots ? &n->xacts.slots[slot] : NULL;
 
+	if (ipsp_stock_on_refuse(n, r))
+		return;
 	if (!x || x->wait != IPSP_XW_PEER || x->peer_id != r->id)
 		return;
 	if (r->err == IPSP_REFUSE_WAIT) {

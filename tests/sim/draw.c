@@ -124,6 +124,28 @@ static void draw_hardness(struct plan *plan)
 		plan->weight[i] = rand_chance(r, 500) ? 0 : (unsigned)rand_range(r, 1, 8);
 }
 
+/*
+ * Demand that leaves one side with many unused addresses, and then turns to the other: what blocks,
+ * marks, and unused ones that come back are for.
+ */
+static void draw_rush(struct plan *plan, uint64_t seed)
+{
+	struct sim_rand r = {.state = seed ^ 0x72757368ULL};
+	struct world_conf *c = &plan->conf;
+
+	if (!rand_chance(&r, 100))
+		return;
+	c->n_pools = 1;
+	plan->pools[0].size = (uint32_t)rand_range(&r, 40, 150);
+	plan->pools[0].type = IPSP_POOL_PUBLIC;
+	c->block_size = rand_chance(&r, 600) ? 0 : (uint32_t)rand_range(&r, 2, 40);
+	c->n_mns = plan->pools[0].size * (uint32_t)rand_range(&r, 8, 13) / 10;
+	plan->load_gap = SIM_MS(rand_range(&r, 10, 60));
+	plan->to_s = rand_chance(&r, 700) ? 950 : 50;
+	plan->hot /= 8;
+	plan->rush_at = SIM_MS(rand_range(&r, 5000, 15000));
+}
+
 void plan_draw(struct plan *plan, uint64_t seed)
 {
 	plan->rand.state = seed ^ 0x706c616eULL;
@@ -132,4 +154,5 @@ void plan_draw(struct plan *plan, uint64_t seed)
 	draw_timers(plan);
 	draw_rest(plan);
 	draw_hardness(plan);
+	draw_rush(plan, seed);
 }

@@ -76,7 +76,10 @@
 	X(SAW_DUPLICATE, "seen: one address used on both sides, with a declared reason")           \
 	X(SAW_SAME, "seen: the same subscriber on both sides, with a declared reason")             \
 	X(SAW_DROP, "seen: a duplicate's session dropped by its HA")                               \
-	X(SAW_ZERO, "seen: starIPSPAllAddrsFree")
+	X(SAW_ZERO, "seen: starIPSPAllAddrsFree")                                                  \
+	X(SAW_AHEAD, "seen: a block came before a session had to wait")                            \
+	X(SAW_BACK, "seen: unused addresses came back to a primary that ran short")                \
+	X(MN_RUSH, "load: all sessions go to the other side from now on")
 
 enum sim_fault {
 #define SIM_FAULT_ENUM(name, text) FAULT_##name,

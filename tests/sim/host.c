@@ -48,12 +48,22 @@ static void inbox_clear(struct host *h)
 	h->n_inbox = h->n_socket = 0;
 }
 
+/* What a process has seen, before it is gone. */
+static void add_up(struct host *h)
+{
+	const struct ipsp_stats *stats = ipsp_node_stats(h->node);
+
+	visits_of_node(&h->w->visits, h->node);
+	h->w->hits[FAULT_SAW_AHEAD] += stats->blocks_received - stats->blocks_back;
+	h->w->hits[FAULT_SAW_BACK] += stats->blocks_back;
+}
+
 void host_fini(struct host *h)
 {
 	inbox_clear(h);
 	free(h->inbox);
 	if (h->node) {
-		visits_of_node(&h->w->visits, h->node);
+		add_up(h);
 		ipsp_node_free(h->node);
 	}
 	ipsp_actions_fini(&h->act);
@@ -71,7 +81,7 @@ void host_boot(struct host *h)
 
 static void lose_process(struct host *h)
 {
-	visits_of_node(&h->w->visits, h->node);
+	add_up(h);
 	ipsp_node_free(h->node);
 	h->node = NULL;
 	h->died_at = h->w->now;

@@ -507,6 +507,11 @@ static void on_plan(struct world *w, uint32_t arg, void *data)
 	case PLAN_LOAD:
 		if (plan->quiet)
 			return;
+		if (plan->rush_at != 0 && w->now >= plan->rush_at) {
+			world_hit(w, FAULT_MN_RUSH);
+			plan->rush_at = w->now + SIM_MS(rand_range(&plan->load_rand, 12000, 20000));
+			plan->to_s = 1000 - plan->to_s;
+		}
 		plan_load(plan);
 		gap = rand_range(&plan->load_rand, 100, 2 * plan->load_gap);
 		world_plan(w, w->now + gap, PLAN_LOAD);

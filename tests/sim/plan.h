@@ -23,6 +23,7 @@ struct plan {
 		hot; /* per mille: sessions directed to S; of them that want a certain address */
 	sim_us calm_at, uncut_at[2], cont_at[2], downtime[2], room_at[2], fast_at, unveto_at,
 		undo_at[2];
+	sim_us rush_at; /* the demand turns to the other side then, and again; 0: never */
 	unsigned flush_max;
 	bool quiet, shield; /* shield: a side has lost its state; nothing else may go wrong until it
 			       has it back */

@@ -30,7 +30,8 @@ static void blocks_of_four(struct world_conf *conf)
 	conf->block_size = 4;
 }
 
-/* P2: a block: three more sessions are served without asking. */
+/* P2: a block: three more sessions are served without asking, and the next block comes before the
+ * fifth needs it. */
 static void test_a_block(void **state)
 {
 	struct world *w = story_begin_with(blocks_of_four);
@@ -44,8 +45,99 @@ static void test_a_block(void **state)
 		assert_int_equal(w->has[HA2].last_err, 0);
 	}
 	assert_int_equal(story_stats(w, S)->requests_asked, 1);
-	story_expect_pool(w, S, 4, 0, 60);
-	story_expect_pool(w, P, 0, 60, 4);
+	story_expect_pool(w, S, 4, 4, 56);
+	story_expect_pool(w, P, 0, 56, 8);
+	assert_int_equal(story_stats(w, S)->blocks_asked, 1);
+	story_take(w, HA2, "mn-5", NULL);
+	assert_int_equal(story_stats(w, S)->requests_asked, 1);
+	story_expect_pool(w, S, 5, 3, 56);
+	story_expect_rest(w, 1000);
+	story_end(w);
+}
+
+static void by_demand(struct world_conf *conf)
+{
+	blocks_of_four(conf);
+	conf->block_size = 0;
+}
+
+static void take_many(struct world *w, unsigned ha, uint32_t from, uint32_t to)
+{
+	for (uint32_t mn = from; mn <= to; mn++) {
+		assert_true(ha_request(&w->has[ha], HA_NEW, mn, 1, NO_ADDR, -1, -1));
+		story_run(w, 50);
+		assert_int_equal(w->has[ha].last_err, 0);
+	}
+}
+
+/* P2, sized by demand: only the first session waits for the peer, and what is kept in hand is small
+ * where the demand is. */
+static void test_asked_ahead(void **state)
+{
+	struct world *w = story_begin_with(by_demand);
+	struct ipsp_pool_status st;
+
+	(void)state;
+	take_many(w, HA2, 1, 30);
+	assert_int_equal(story_stats(w, S)->requests_asked, 1);
+	assert_true(story_stats(w, S)->blocks_received >= 5);
+	ipsp_node_pool_status(w->hosts[S].node, 0, &st);
+	assert_in_range(st.free, 1, 4);
+	story_expect_rest(w, 1000);
+	story_end(w);
+}
+
+/* What S has in hand and doesn't need comes back before a session of P's has to wait for it; what S
+ * needs stays. Nothing goes to and fro. */
+static void test_unused_come_back(void **state)
+{
+	struct world *w = story_begin_with(by_demand);
+	uint64_t moved;
+
+	(void)state;
+	for (uint32_t mn = 1; mn <= 20; mn++)
+		assert_true(ha_request(&w->has[HA2], HA_NEW, mn, 1, NO_ADDR, -1, -1));
+	story_run(w, 1000);
+	for (uint32_t mn = 1; mn <= 19; mn++)
+		assert_true(ha_end(&w->has[HA2], mn, 1));
+	story_run(w, 11000); /* no demand there any more: one session, and a pool's worth unused */
+	take_many(w, HA1, 31, 31 + 62);
+	assert_int_equal(story_stats(w, P)->requests_asked, 0);
+	assert_true(story_stats(w, P)->blocks_back >= 1);
+	story_expect_pool(w, P, 63, 0, 1);
+	story_expect_pool(w, S, 1, 0, 63);
+	story_leave(w, HA1, "mn-31");
+	take_many(w, HA2, 32 + 63, 32 + 63); /* the last one: S gets it, and nobody asks for it */
+	moved = story_stats(w, P)->addresses_sent + story_stats(w, S)->addresses_sent;
+	story_run(w, 20000);
+	assert_int_equal(story_stats(w, P)->addresses_sent + story_stats(w, S)->addresses_sent,
+			 moved);
+	story_expect_rest(w, 1000);
+	story_end(w);
+}
+
+/* Near exhaustion one by one: nothing is asked for ahead that the other side may need. */
+static void test_one_by_one_at_the_end(void **state)
+{
+	struct world *w = story_begin_with(by_demand);
+	uint64_t moved;
+
+	(void)state;
+	take_many(w, HA1, 1, 61); /* P has three, which is less than it would keep */
+	take_many(w, HA2, 71, 71);
+	story_run(w, 5000);
+	story_expect_pool(w, S, 1, 0, 63);
+	story_expect_pool(w, P, 61, 2, 1);
+	take_many(w, HA2, 72, 73);
+	story_expect_pool(w, S, 3, 0, 61);
+	moved = story_stats(w, P)->addresses_sent;
+	assert_int_equal(moved, 3);
+	story_watch(w, TRACE_HA);
+	story_forget(w);
+	story_take(w, HA2, "mn-80", NULL);
+	story_take(w, HA1, "mn-81", NULL);
+	story_expect(w, "HA2 refused mn-80: exhausted\nHA1 refused mn-81: exhausted\n");
+	story_expect_rest(w, 5000);
 	story_end(w);
 }
 
@@ -500,6 +592,9 @@ int stories_rules(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_block),
+		cmocka_unit_test(test_asked_ahead),
+		cmocka_unit_test(test_unused_come_back),
+		cmocka_unit_test(test_one_by_one_at_the_end),
 		cmocka_unit_test(test_given_is_forgotten),
 		cmocka_unit_test(test_primary_asks),
 		cmocka_unit_test(test_locked_until_the_first_assignment),
