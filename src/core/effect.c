@@ -194,6 +194,8 @@ void ipsp_effect_out(struct ipsp_node *n, const struct ipsp_item *item, const ui
 	if (item->type == IPSP_ITEM_REPORT)
 		n->side.report = item->number;
 	made(n, item);
+	if (item->type == IPSP_ITEM_GIVE && item->request == 0)
+		n->stream.flowed = item->number;
 	ipsp_sync_append(n, bytes, len, item->number);
 }
 

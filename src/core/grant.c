@@ -57,6 +57,8 @@ static bool repeated(struct ipsp_node *n, const struct ipsp_request *r)
 		return false; /* it arrived, and was used otherwise: this is a new wish */
 	if (a->item != 0)
 		return true;
+	if (a->err == IPSP_ERR_EXHAUSTED)
+		return false; /* something may have come since */
 	ipsp_grant_refuse(n, r->id, a->err);
 	return true;
 }

@@ -92,6 +92,7 @@ struct ipsp_out_item {	      /* one of our stream that is not acknowledged */
 struct ipsp_stream {
 	struct ipsp_out_item **items; /* a ring: the oldest at [head] */
 	uint32_t head, n, cap;	      /* cap is a power of two */
+	uint64_t flowed;	      /* the last item that gave the peer unasked what is unused */
 	uint32_t unsent;	      /* how many of the newest were never sent */
 	ipsp_ms rto_ms, rtt_ms;	      /* repeat after; smoothed round trip with the peer's flush */
 	struct ipsp_ahead {
@@ -123,6 +124,7 @@ struct ipsp_xact { /* a request of ours that is not answered */
 	uint64_t token, id; /* who asked */
 	struct ipsp_ask ask;
 	ipsp_ms deadline, next_send, rto_ms;
+	uint64_t acked; /* what the peer was known to have when it was first asked under peer_id */
 	uint16_t ha;
 	bool counted;
 	char *text; /* subscriber and session, owned */

@@ -38,6 +38,7 @@ void ipsp_sync_clear(struct ipsp_node *n)
 	for (uint32_t i = 0; i < s->n; i++)
 		free(s->items[(s->head + i) & (s->cap - 1)]);
 	s->head = s->n = s->unsent = 0;
+	s->flowed = 0;
 	s->n_waits = 0;
 	s->ack_due = 0;
 	s->ack_now = false;

@@ -138,6 +138,7 @@ static void set_wait(struct ipsp_node *n, struct ipsp_xact *x, enum ipsp_xact_wa
 	x->wait = wait;
 	if (wait == IPSP_XW_PEER) {
 		x->next_send = n->xacts.send_at = n->now;
+		x->acked = n->side.acked;
 		x->rto_ms = ASK_RTO_MS;
 		if (!x->counted) {
 			x->counted = true;
@@ -382,11 +383,12 @@ void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 			n->xacts.send_at = x->next_send;
 		return;
 	}
-	if (r->err == IPSP_ERR_EXHAUSTED && n->stream.n > 0) {
+	if (r->err == IPSP_ERR_EXHAUSTED && (n->stream.n > 0 || n->stream.flowed > x->acked)) {
 		/*
-		 * What it lacks is on its way to it from here. Asked anew: it keeps its answer to
-		 * the request that it has refused.
+		 * What it lacks is on its way to it from here, or has come there after it said so.
+		 * Asked anew: it keeps its answer to the request that it has refused.
 		 */
+		x->acked = n->side.acked;
 		x->peer_id = ++n->xacts.counter << 16 | slot;
 		x->rto_ms = ASK_RTO_MS;
 		x->next_send = n->now + ASK_RTO_MS;

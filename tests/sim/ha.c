@@ -135,7 +135,7 @@ static bool has_open(const struct ha *ha, uint32_t sub, uint32_t sess)
 
 static bool event_under_way(const struct ha *ha, uint32_t sub, uint32_t sess)
 {
-	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
+	for (size_t i = 0; i < HA_THOUGHTS_MAX; i++) {
 		const struct ha_thought *t = &ha->thoughts[i];
 
 		if (t->used && !t->read && t->sub == sub && t->sess == sess)
@@ -232,7 +232,7 @@ static void answer_event(struct ha *ha, struct ha_thought *t)
 
 static struct ha_thought *thought_of(struct ha *ha, uint32_t gaddr, bool read)
 {
-	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
+	for (size_t i = 0; i < HA_THOUGHTS_MAX; i++) {
 		struct ha_thought *t = &ha->thoughts[i];
 
 		if (t->used && t->read == read && t->gaddr == gaddr)
@@ -517,7 +517,7 @@ void ha_soothe(struct ha *ha)
 	ha->hung_until = ha->w->now;
 	ha->mute = 0;
 	ha->think_max = 0;
-	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
+	for (size_t i = 0; i < HA_THOUGHTS_MAX; i++) {
 		struct ha_thought *t = &ha->thoughts[i];
 
 		if (t->used && t->read)
@@ -548,7 +548,7 @@ void ha_send(struct ha *ha, struct ipc m)
 	if (!copy)
 		abort();
 	if (m.kind == IPC_EVENT) {
-		for (size_t i = 0; i < HA_OPEN_MAX; i++) {
+		for (size_t i = 0; i < HA_THOUGHTS_MAX; i++) {
 			if (ha->thoughts[i].used)
 				continue;
 			ha->thoughts[i] = (struct ha_thought){.used = true,
@@ -652,7 +652,7 @@ void ha_timer(struct ha *ha, uint32_t gen)
 	}
 	if (ha->listed)
 		recover(ha);
-	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
+	for (size_t i = 0; i < HA_THOUGHTS_MAX; i++) {
 		struct ha_thought *t = &ha->thoughts[i];
 
 		if (t->used && t->read && t->at <= ha->w->now)

@@ -12,9 +12,11 @@
 
 struct world;
 
-#define HA_OPEN_MAX 24 /* requests in flight, and release events being thought about */
-#define HAS_MAX	    6
-#define NO_ADDR	    UINT32_MAX /* no place in the world's list of addresses */
+#define HA_OPEN_MAX 24 /* requests in flight */
+#define HA_THOUGHTS_MAX                                                                            \
+	200 /* release events being thought about: a takeover may make one of each session */
+#define HAS_MAX 6
+#define NO_ADDR UINT32_MAX /* no place in the world's list of addresses */
 
 enum ipc_kind { /* what goes through the control socket */
 		IPC_ATTACH,
@@ -90,7 +92,7 @@ struct ha {
 	struct ha_session *sessions;
 	size_t n_sessions, cap_sessions;
 	struct ha_request requests[HA_OPEN_MAX];
-	struct ha_thought thoughts[HA_OPEN_MAX];
+	struct ha_thought thoughts[HA_THOUGHTS_MAX];
 	struct ipc **unread; /* came while it hung */
 	size_t n_unread, cap_unread;
 	sim_us latency, think_max;

@@ -179,6 +179,54 @@ static void test_in_its_pool_after_restarts(void **state)
 	story_end(w);
 }
 
+static struct ipsp_pool_conf large;
+
+static void sixty_four(struct world_conf *conf)
+{
+	large = conf->pools[0];
+	large.size = 64;
+	conf->pools = &large;
+}
+
+/* Nobody is told that no address is free while free ones only change hands: the roles are exchanged
+ * again and again under load, over a slow link that loses datagrams and lets them overtake. */
+static void change_hands(uint64_t luck)
+{
+	struct world *w = story_begin_with(sixty_four);
+	uint32_t mn = 0;
+
+	story_watch(w, 0);
+	w->net.rand.state += luck;
+	w->net.mix = (struct net_mix){.delay = 60000, .jitter = 200000, .loss = 150};
+	for (unsigned round = 0; round < 60; round++) {
+		unsigned side = round % 2 ? P : S;
+
+		host_command(&w->hosts[side], IPSP_CMD_TAKEOVER, false, IPSP_MODE_ACTIVE);
+		for (unsigned i = 0; i < 40; i++) {
+			unsigned ha = i % 2 ? HA1 : HA2;
+
+			mn = mn % 40 + 1;
+			if (w->mns[mn].at)
+				ha_end(w->mns[mn].at, mn, w->mns[mn].sess);
+			else if (w->mns[mn].open == 0)
+				ha_request(&w->has[ha], HA_NEW, mn, ++w->next_sess, NO_ADDR, -1,
+					   -1);
+			story_run(w, 40);
+		}
+	}
+	assert_int_equal(w->hits[FAULT_MN_EXHAUSTED], 0);
+	w->net.mix = (struct net_mix){.delay = 1000};
+	story_expect_rest(w, 20000);
+	story_end(w);
+}
+
+static void test_free_ones_change_hands(void **state)
+{
+	(void)state;
+	for (uint64_t luck = 1; luck <= 3; luck++)
+		change_hands(luck);
+}
+
 /* ---------------------------------------------------------------- the peer is away */
 
 /* Scenario 30: what the peer owns is refused with the reason, never given silently, from either
@@ -213,15 +261,6 @@ static void test_the_owner_is_away(void **state)
 	story_take(w, HA2, "mn-3", "10.1.0.6");
 	assert_int_equal(w->has[HA2].last_err, 0);
 	story_end(w);
-}
-
-static struct ipsp_pool_conf large;
-
-static void sixty_four(struct world_conf *conf)
-{
-	large = conf->pools[0];
-	large.size = 64;
-	conf->pools = &large;
 }
 
 /* Scenario 31: transfers in flight when the line fails are finished when it is back, each once. */
@@ -366,6 +405,7 @@ int stories_transfers(void)
 		cmocka_unit_test(test_release_of_anothers_session),
 		cmocka_unit_test(test_that_one_or_none),
 		cmocka_unit_test(test_exhausted),
+		cmocka_unit_test(test_free_ones_change_hands),
 		cmocka_unit_test(test_in_its_pool_after_restarts),
 		cmocka_unit_test(test_the_owner_is_away),
 		cmocka_unit_test(test_a_short_outage),
