@@ -205,7 +205,7 @@ void ipsp_effect_delivered(struct ipsp_node *n, const struct ipsp_out_item *o)
 	struct ipsp_set_iter it;
 	struct ipsp_item item;
 
-	if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
+	if (ipsp_item_again(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
 	    item.pool >= n->conf.n_pools)
 		return;
 	for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
@@ -230,7 +230,7 @@ static bool is_late(const struct ipsp_node *n, const struct ipsp_item *item)
 }
 
 static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
-		       const struct ipsp_set_entry *e)
+		       const struct ipsp_set_entry *e, bool taken)
 {
 	struct ipsp_pool *pool = n->pools[item->pool];
 	uint32_t size = n->conf.pools[item->pool].size;
@@ -247,7 +247,8 @@ static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 			ipsp_pool_set_flag(pool, i, IPSP_ADDR_MOVE, true);
 		if (!n->replaying)
 			n->stats.addresses_received++;
-		if (item->form == IPSP_SET_KEPT && ipsp_pool_use(pool, i) == IPSP_USE_FREE)
+		if (!taken && item->form == IPSP_SET_KEPT &&
+		    ipsp_pool_use(pool, i) == IPSP_USE_FREE)
 			ipsp_effect_must_keep(n, at, (enum ipsp_use)e->use, e->left_s,
 					      e->subscriber, e->n_subscriber);
 	}
@@ -266,7 +267,7 @@ static void busy_out_all(struct ipsp_node *n)
 }
 
 /* What applying an item changes here; answers to it are made before, see heal.c. */
-void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item)
+void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item, bool taken)
 {
 	struct ipsp_set_entry e;
 	struct ipsp_set_iter it;
@@ -285,7 +286,7 @@ void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item)
 	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
 		struct ipsp_place at = {item->pool, e.start};
 		if (item->type == IPSP_ITEM_GIVE) {
-			accept_run(n, item, &e);
+			accept_run(n, item, &e, taken);
 			continue;
 		}
 		if (e.start >= n->conf.pools[item->pool].size) {

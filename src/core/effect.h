@@ -30,7 +30,9 @@ void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at);
 void ipsp_effect_side(struct ipsp_node *n, const struct ipsp_side *s);
 void ipsp_effect_out(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
 		     size_t len);
-void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item);
+void ipsp_effect_in(
+	struct ipsp_node *n, const struct ipsp_item *item,
+	bool taken); /* @taken: a session takes the one address that it brings at once */
 void ipsp_effect_delivered(struct ipsp_node *n, const struct ipsp_out_item *o);
 
 /* books.c: of the books as a whole */

@@ -125,6 +125,7 @@ struct ipsp_xact { /* a request of ours that is not answered */
 	struct ipsp_ask ask;
 	ipsp_ms deadline, next_send, rto_ms;
 	uint64_t acked; /* what the peer was known to have when it was first asked under peer_id */
+	uint64_t hash;	/* of the session, see ipsp_binds_foresee */
 	uint16_t ha;
 	bool counted;
 	char *text; /* subscriber and session, owned */
@@ -136,7 +137,8 @@ struct ipsp_xacts {
 	struct ipsp_xact *slots;
 	uint32_t n_slots, free_head, head, tail, n_open, n_by_number;
 	uint64_t counter;
-	bool retry;	 /* something came that may complete an open one */
+	bool retry;	 /* something has changed that may complete an open one */
+	bool given;	 /* ... or addresses came */
 	ipsp_ms soonest; /* no deadline is before */
 	ipsp_ms send_at; /* nor is anything to be sent before */
 	struct ipsp_answered {
@@ -365,7 +367,8 @@ uint64_t ipsp_rec_out(
 	struct ipsp_node *n,
 	struct ipsp_item_writer *w); /* the finished item joins our stream; returns its number */
 void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
-		 size_t len);
+		 size_t len,
+		 bool taken); /* see ipsp_effect_in; the record of a TAKE follows then */
 void ipsp_rec_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_rec_conf(struct ipsp_node *n);
 void ipsp_rec_repool(struct ipsp_node *n,
@@ -402,7 +405,7 @@ void ipsp_sync_new_session(struct ipsp_node *n);
 uint64_t ipsp_sync_give(struct ipsp_node *n, struct ipsp_place at, uint64_t request,
 			const struct ipsp_ident *ident);
 uint32_t ipsp_sync_tag(uint64_t sender_books, uint64_t receiver_books);
-struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *repeated);
+struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *looked);
 bool ipsp_sync_ready(const struct ipsp_node *n);
 ipsp_ms ipsp_sync_due(const struct ipsp_node *n);
 
@@ -461,6 +464,11 @@ void ipsp_xact_retry(struct ipsp_node *n);
 void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r);
 void ipsp_xact_drop_token(struct ipsp_node *n, uint64_t token);
 void ipsp_xact_wake(struct ipsp_node *n, struct ipsp_place at);
+/* The one that @item answers, where it brings that the address and this side may serve it: its slot
+ * and @at, else IPSP_NO_XACT. Then, with the item applied, it is completed. */
+uint32_t ipsp_xact_named(const struct ipsp_node *n, const struct ipsp_item *item,
+			 struct ipsp_place *at);
+void ipsp_xact_given(struct ipsp_node *n, uint32_t slot, struct ipsp_place at);
 bool ipsp_xact_wants(const struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r);
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x);
@@ -471,6 +479,13 @@ ipsp_ms ipsp_xact_due(const struct ipsp_node *n);
 enum { IPSP_SERVED_FRESH = 0, IPSP_SERVED_CONFIRMED = 1 };
 int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 	       const struct ipsp_ask *ask, struct ipsp_place *at, int *how);
+
+/* The same where the peer has given @at for that very session: may it have that, by every rule that
+ * ipsp_serve keeps? Then it gets it: 0, or IPSP_ERR_OVERLOADED. */
+bool ipsp_serve_may(const struct ipsp_node *n, const struct ipsp_ident *ident,
+		    const struct ipsp_ask *ask, struct ipsp_place at);
+int ipsp_serve_given(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
+		     const struct ipsp_ask *ask, struct ipsp_place at);
 
 /* grant.c */
 void ipsp_grant_on_request(struct ipsp_node *n, const struct ipsp_request *r);

@@ -302,7 +302,7 @@ uint64_t ipsp_rec_out(struct ipsp_node *n, struct ipsp_item_writer *w)
 	size_t len = ipsp_item_end(w), start;
 	struct ipsp_item item;
 
-	if (ipsp_item_parse(w->bytes, len, &item) != 0)
+	if (ipsp_item_again(w->bytes, len, &item) != 0)
 		return 0; /* our own writer made it: cannot be */
 	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_OUT, &start);
 	if (b) {
@@ -315,12 +315,12 @@ uint64_t ipsp_rec_out(struct ipsp_node *n, struct ipsp_item_writer *w)
 }
 
 void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
-		 size_t len)
+		 size_t len, bool taken)
 {
 	size_t start;
 
 	n->side.applied = item->number;
-	ipsp_effect_in(n, item);
+	ipsp_effect_in(n, item, taken);
 	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_IN, &start);
 	if (b) {
 		ipsp_buf_put(b, bytes, len);

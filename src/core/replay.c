@@ -94,7 +94,7 @@ static int replay_item(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 	if (type == IPSP_REC_OUT && item.number > n->side.sent)
 		ipsp_effect_out(n, &item, bytes, len);
 	else if (type == IPSP_REC_IN && item.number > n->side.applied)
-		ipsp_rec_in(n, &item, bytes, len);
+		ipsp_rec_in(n, &item, bytes, len, false);
 	else if (type == IPSP_REC_SNAP_OUT)
 		ipsp_sync_append(n, bytes, len, item.number);
 	return 0;

@@ -125,8 +125,8 @@ static int take_static(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident
 	return ipsp_rec_take(n, at, ha, ident) == IPSP_NO_BIND ? IPSP_ERR_OVERLOADED : 0;
 }
 
-/* A new session has an address that this side gave by itself. */
-static void took(struct ipsp_node *n)
+/* A new session has an address that this side gave by itself, or was given for it. */
+static void took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
 {
 	n->stats.requests_local++;
 	if (!n->side.primary && !n->side.s6 && n->side.shared) {
@@ -137,6 +137,8 @@ static void took(struct ipsp_node *n)
 	if (n->side.shared && !n->side.licence && ipsp_psp(n)->enabled &&
 	    n->lease.lease_end < n->act->valid_until)
 		n->act->valid_until = n->lease.lease_end;
+	if (ask->at_pool == IPSP_NO_POOL)
+		ipsp_stock_took(n, at, ask);
 	if (n->side.anew && n->anew_until < n->now + ANEW_MORE_MS)
 		n->anew_until = n->now + ANEW_MORE_MS;
 }
@@ -177,8 +179,36 @@ int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 		return gate_peer(n, ask);
 	if (ipsp_rec_take(n, *at, ha, ident) == IPSP_NO_BIND)
 		return IPSP_ERR_OVERLOADED;
-	took(n);
-	if (ask->at_pool == IPSP_NO_POOL)
-		ipsp_stock_took(n, *at, ask);
+	took(n, *at, ask);
+	return 0;
+}
+
+/* --------------------------------------------------------------- given for it by the peer */
+
+bool ipsp_serve_may(const struct ipsp_node *n, const struct ipsp_ident *ident,
+		    const struct ipsp_ask *ask, struct ipsp_place at)
+{
+	const struct ipsp_pool_conf *conf = &n->conf.pools[at.pool];
+	uint32_t cursor = 0;
+	uint16_t p;
+
+	if (at.index >= conf->size || conf->busyout || ipsp_is_static(n, at.pool) ||
+	    ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS ||
+	    ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_FREE || gate(n) != 0)
+		return false;
+	if (ask->at_pool != IPSP_NO_POOL && ask->at_index != at.index)
+		return false;
+	while ((p = ipsp_order_next(n->order, ask, &cursor)) != at.pool)
+		if (p == IPSP_NO_POOL)
+			return false;
+	return ipsp_binds_session(n->binds, ident) == IPSP_NO_BIND;
+}
+
+int ipsp_serve_given(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
+		     const struct ipsp_ask *ask, struct ipsp_place at)
+{
+	if (ipsp_rec_take(n, at, ha, ident) == IPSP_NO_BIND)
+		return IPSP_ERR_OVERLOADED; /* and the step has failed */
+	took(n, at, ask);
 	return 0;
 }

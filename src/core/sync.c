@@ -192,7 +192,7 @@ static void came_back(struct ipsp_node *n, uint16_t pool, uint32_t index)
 		struct ipsp_set_entry e;
 		struct ipsp_set_iter it;
 		struct ipsp_item item;
-		if (ipsp_item_parse(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
+		if (ipsp_item_again(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
 		    item.pool != pool)
 			continue;
 		for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
@@ -257,14 +257,19 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 		ipsp_heal_on_drop(n, item);
 	else if (item->type == IPSP_ITEM_GIVE)
 		on_give(n, item);
-	ipsp_rec_in(n, item, bytes, len);
+	struct ipsp_place at;
+	uint32_t slot = item->type == IPSP_ITEM_GIVE ? ipsp_xact_named(n, item, &at) : IPSP_NO_XACT;
+	ipsp_rec_in(n, item, bytes, len, slot != IPSP_NO_XACT);
 	note_applied(n);
 	if (item->type == IPSP_ITEM_DROP)
 		ipsp_heal_ask(n, item);
 	if (item->type == IPSP_ITEM_GIVE) {
 		n->stats.grants_received++;
 		ipsp_stock_answered(n, item->request);
-		n->xacts.retry = true;
+		if (slot != IPSP_NO_XACT)
+			ipsp_xact_given(n, slot, at);
+		else
+			n->xacts.given = true;
 	}
 	if (n->side.shared && !was_shared) {
 		ipsp_say(n, IPSP_LOG_NOTICE, "the peer has shared its pools: unlocked");
@@ -376,14 +381,15 @@ static struct ipsp_out_item *nth(const struct ipsp_stream *s, uint32_t i)
 	return s->items[(s->head + i) & (s->cap - 1)];
 }
 
-/* The next item to send now, or NULL; marks it as sent. */
-struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *repeated)
+/* The next item to send now, or NULL; marks it as sent. @looked: at how many of the oldest for a
+ * repeat, 0 at first. */
+struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *looked)
 {
 	struct ipsp_stream *s = &n->stream;
 	uint32_t flying = s->n - s->unsent;
 
-	for (uint32_t i = 0; i < flying && i < RESEND_BURST && *repeated < RESEND_BURST; i++) {
-		struct ipsp_out_item *o = nth(s, i);
+	while (*looked < flying && *looked < RESEND_BURST) {
+		struct ipsp_out_item *o = nth(s, (*looked)++);
 		uint32_t back = o->tries > 6 ? 6u : o->tries ? o->tries - 1u : 0u;
 		ipsp_ms rto = s->rto_ms << back;
 		if (n->now - o->sent_at < (rto > RTO_MAX_MS ? RTO_MAX_MS : rto))
@@ -391,7 +397,6 @@ struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *repeated)
 		o->sent_at = n->now;
 		o->tries = o->tries < 200 ? (uint8_t)(o->tries + 1) : o->tries;
 		n->stats.items_repeated++;
-		(*repeated)++;
 		return o;
 	}
 	if (s->unsent == 0 || flying >= IPSP_WINDOW)

@@ -113,10 +113,10 @@ static void pack_items(struct packer *p)
 	struct ipsp_node *n = p->n;
 	struct ipsp_msg msg = {.type = IPSP_MSG_ITEM};
 	struct ipsp_out_item *o;
-	uint32_t repeated = 0;
+	uint32_t looked = 0;
 
 	msg.u.item.stream = ipsp_sync_tag(n->side.books, n->side.peer_books);
-	while ((o = ipsp_sync_next(n, &repeated))) {
+	while ((o = ipsp_sync_next(n, &looked))) {
 		msg.u.item.bytes = o->bytes;
 		msg.u.item.n = o->n;
 		pack(p, &msg);

@@ -591,43 +591,51 @@ bool ipsp_set_next(struct ipsp_set_iter *it, struct ipsp_set_entry *entry)
 	return false;
 }
 
-int ipsp_item_parse(const uint8_t *bytes, size_t n, struct ipsp_item *item)
+int ipsp_item_again(const uint8_t *bytes, size_t n, struct ipsp_item *item)
 {
 	struct ipsp_rd rd = ipsp_rd_of(bytes, n);
-	struct ipsp_item found = {0};
-	struct ipsp_set_iter it;
-	struct ipsp_set_entry entry;
 	unsigned type, form;
 	int err;
 
-	found.number = ipsp_rd_u64(&rd);
+	item->number = ipsp_rd_u64(&rd);
 	type = ipsp_rd_u8(&rd);
-	found.flags = ipsp_rd_u8(&rd);
-	found.request = ipsp_rd_u64(&rd);
-	found.pool = ipsp_rd_u16(&rd);
+	item->flags = ipsp_rd_u8(&rd);
+	item->request = ipsp_rd_u64(&rd);
+	item->pool = ipsp_rd_u16(&rd);
 	form = ipsp_rd_u8(&rd);
-	found.n_set = ipsp_rd_u16(&rd);
-	found.set = ipsp_rd_take(&rd, found.n_set);
+	item->n_set = ipsp_rd_u16(&rd);
+	item->set = ipsp_rd_take(&rd, item->n_set);
 	if (rd.failed || ipsp_rd_left(&rd) > 0 || n > IPSP_ITEM_MAX)
 		return IPSP_ERR_FORMAT;
 	if (type & IPSP_ITEM_MAY_SKIP) {
-		*item = (struct ipsp_item){.number = found.number,
+		*item = (struct ipsp_item){.number = item->number,
 					   .type = IPSP_ITEM_SKIPPED,
 					   .pool = IPSP_NO_POOL,
 					   .form = IPSP_SET_RUNS,
-					   .set = found.set};
+					   .set = item->set};
 		return 0;
 	}
 	err = form_fits(type, form);
+	if (err)
+		return err;
+	if (item->n_set > 0 && item->pool == IPSP_NO_POOL)
+		return IPSP_ERR_FORMAT;
+	item->type = (enum ipsp_item_type)type;
+	item->form = (enum ipsp_set_form)form;
+	return 0;
+}
+
+int ipsp_item_parse(const uint8_t *bytes, size_t n, struct ipsp_item *item)
+{
+	struct ipsp_item found;
+	struct ipsp_set_iter it;
+	struct ipsp_set_entry entry;
+
+	const int err = ipsp_item_again(bytes, n, &found);
 	if (err == IPSP_ERR_VERSION)
 		*item = (struct ipsp_item){.number = found.number};
 	if (err)
 		return err;
-	if (found.n_set > 0 && found.pool == IPSP_NO_POOL)
-		return IPSP_ERR_FORMAT;
-	found.type = (enum ipsp_item_type)type;
-	found.form = (enum ipsp_set_form)form;
-
 	/* walked here once, so that nobody who walks it later meets anything malformed */
 	ipsp_set_begin(&it, &found);
 	while (ipsp_set_next(&it, &entry))

@@ -193,6 +193,8 @@ size_t ipsp_item_end(struct ipsp_item_writer *w);
  * not known: IPSP_ERR_VERSION, and @item has .number alone.
  */
 int ipsp_item_parse(const uint8_t *bytes, size_t n, struct ipsp_item *item);
+/* The same of one that was parsed before, or written here: its set is not walked again. */
+int ipsp_item_again(const uint8_t *bytes, size_t n, struct ipsp_item *item);
 
 struct ipsp_set_iter {
 	struct ipsp_rd rd;

@@ -91,7 +91,8 @@ struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
 	return (struct ipsp_ident){.subscriber = x->text,
 				   .session = x->text + x->n_subscriber,
 				   .n_subscriber = x->n_subscriber,
-				   .n_session = x->n_session};
+				   .n_session = x->n_session,
+				   .hash = x->hash};
 }
 
 /* With durability "power" an address is told after the flush of what gave it. */
@@ -168,6 +169,10 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 	x->text = text;
 	x->n_subscriber = ev->ident.n_subscriber;
 	x->n_session = ev->ident.n_session;
+	struct ipsp_ident ident = ev->ident;
+	if (ident.hash == 0)
+		ipsp_binds_foresee(n->binds, &ident);
+	x->hash = ident.hash;
 	x->token = ev->token;
 	x->id = ev->id;
 	x->ha = ha;
@@ -221,7 +226,6 @@ static bool retry_one(struct ipsp_node *n, uint32_t slot, int refusal)
 	struct ipsp_xact *x = &n->xacts.slots[slot];
 	struct ipsp_ident ident = ipsp_xact_ident(x);
 	struct ipsp_place at = {IPSP_NO_POOL, 0};
-	ipsp_binds_foresee(n->binds, &ident);
 	int how = IPSP_SERVED_FRESH;
 	int err = ipsp_serve(n, x->ha, &ident, &x->ask, &at, &how);
 
@@ -245,20 +249,27 @@ static void send_cancel(struct ipsp_node *n, uint64_t id)
 	ipsp_grant_refuse(n, id, IPSP_REFUSE_CANCEL);
 }
 
+/* Is there anything new for it since addresses came? Asked for by number, only that one. */
+static bool may_have_come(const struct ipsp_node *n, const struct ipsp_xact *x)
+{
+	return x->wait != IPSP_XW_PEER || x->ask.at_pool == IPSP_NO_POOL ||
+	       ipsp_pool_own(n->pools[x->ask.at_pool], x->ask.at_index) == IPSP_OWN_OURS;
+}
+
 /* Deadlines, and another try where something may have changed. */
 void ipsp_xact_retry(struct ipsp_node *n)
 {
 	struct ipsp_xacts *xs = &n->xacts;
-	bool all = xs->retry;
+	bool all = xs->retry, given = xs->given;
 
-	if (!all && n->now < xs->soonest)
+	if (!all && !given && n->now < xs->soonest)
 		return;
-	xs->retry = false;
+	xs->retry = xs->given = false;
 	xs->soonest = IPSP_NEVER;
 	for (uint32_t i = xs->head, next; i != IPSP_NO_XACT; i = next) {
 		next = xs->slots[i].next;
-		if ((all || xs->slots[i].wait == IPSP_XW_START ||
-		     xs->slots[i].wait == IPSP_XW_LEASE) &&
+		if ((all || (given && may_have_come(n, &xs->slots[i])) ||
+		     xs->slots[i].wait == IPSP_XW_START || xs->slots[i].wait == IPSP_XW_LEASE) &&
 		    retry_one(n, i, 0))
 			continue;
 		struct ipsp_xact *x = &xs->slots[i];
@@ -316,7 +327,7 @@ bool ipsp_xact_wants(const struct ipsp_node *n, struct ipsp_place at)
 
 ipsp_ms ipsp_xact_due(const struct ipsp_node *n)
 {
-	return n->xacts.retry ? n->now : n->xacts.soonest;
+	return n->xacts.retry || n->xacts.given ? n->now : n->xacts.soonest;
 }
 
 /* --------------------------------------------------------------- asking the peer */
@@ -359,6 +370,35 @@ bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r)
 		return true;
 	}
 	return false;
+}
+
+uint32_t ipsp_xact_named(const struct ipsp_node *n, const struct ipsp_item *item,
+			 struct ipsp_place *at)
+{
+	uint32_t slot = (uint32_t)(item->request & 0xffff);
+	const struct ipsp_xact *x = slot < n->xacts.n_slots ? &n->xacts.slots[slot] : NULL;
+	struct ipsp_set_entry e, more;
+	struct ipsp_set_iter it;
+
+	if (!x || x->wait != IPSP_XW_PEER || x->peer_id != item->request ||
+	    item->form != IPSP_SET_KEPT || item->pool >= n->conf.n_pools)
+		return IPSP_NO_XACT;
+	ipsp_set_begin(&it, item);
+	if (!ipsp_set_next(&it, &e) || ipsp_set_next(&it, &more) || e.use != IPSP_USE_HOLD ||
+	    e.n_subscriber != x->n_subscriber ||
+	    memcmp(e.subscriber, x->text, x->n_subscriber) != 0)
+		return IPSP_NO_XACT;
+	struct ipsp_ident ident = ipsp_xact_ident(x);
+	*at = (struct ipsp_place){item->pool, e.start};
+	return ipsp_serve_may(n, &ident, &x->ask, *at) ? slot : IPSP_NO_XACT;
+}
+
+void ipsp_xact_given(struct ipsp_node *n, uint32_t slot, struct ipsp_place at)
+{
+	struct ipsp_xact *x = &n->xacts.slots[slot];
+	struct ipsp_ident ident = ipsp_xact_ident(x);
+
+	close_one(n, slot, ipsp_serve_given(n, x->ha, &ident, &x->ask, at), at, true);
 }
 
 void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)

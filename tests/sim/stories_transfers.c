@@ -243,6 +243,7 @@ static void test_the_owner_is_away(void **state)
 	story_forget(w);
 	story_cut(w, true, true);
 	ask(w, HA2, 3, 5); /* not known to be away yet: the request waits for its timeout */
+	story_run(w, 10);
 	ask(w, HA1, 4, 1);
 	story_run(w, 3500);
 	story_expect(w, "HA2 refused mn-3: timeout\n"
