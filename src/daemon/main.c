@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,8 @@ int main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	if (!path || (o.socket && !socket)) {
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));
+	} else if (sodium_init() < 0) { /* it also picks what is quickest on this processor */
+		fprintf(stderr, "ipspd: libsodium can't be used\n");
 	} else if (ipspd_config_read(o.config, &config, say_fault, NULL) != 0) {
 		code = EXIT_BAD;
 	} else if (o.test) {
