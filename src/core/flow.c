@@ -7,7 +7,11 @@
  */
 #include "core/node_int.h"
 
-#define FLOW_ITEMS 64 /* items made in one turn at most: bulk work never holds a turn up */
+/* What is moved in one turn at most: bulk work never holds a turn up. A kept address, with its
+ * binding and its timer, costs some eight times what a free one does. */
+#define FLOW_WORK 4096
+#define WORK_KEPT 16
+#define WORK_FREE 2
 
 /* --------------------------------------------------------------- sums over the books */
 
@@ -114,8 +118,9 @@ static uint32_t left_s(const struct ipsp_node *n, ipsp_ms end)
 	return end > n->now ? (uint32_t)((end - n->now + 999) / 1000) : 0;
 }
 
-/* One item of kept addresses or of free ones, from the first that moves at or after *from on. */
-static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
+/* One item of kept addresses or of free ones, from the first that moves at or after *from on, and
+ * as long as there is *work left. */
+static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from, int *work)
 {
 	struct ipsp_pool *pool = n->pools[p];
 	uint32_t i = ipsp_pool_next_move(pool, *from), last;
@@ -141,7 +146,8 @@ static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
 		}
 		last = i;
 		*from = i + 1;
-		if (*from >= n->conf.pools[p].size)
+		*work -= kept ? WORK_KEPT : WORK_FREE;
+		if (*from >= n->conf.pools[p].size || *work <= 0)
 			break;
 		i = ipsp_pool_next_move(pool, *from);
 	} while (i != IPSP_NO_INDEX && i > last);
@@ -151,7 +157,7 @@ static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from)
 
 static void move_unused(struct ipsp_node *n)
 {
-	uint32_t made = 0;
+	int work = FLOW_WORK;
 
 	if (n->disk_full || n->side.primary || n->side.anew || !ipsp_flow_settled(n) ||
 	    !ipsp_flow_peer_takes(n) || (n->compare.known && !n->compare.same))
@@ -164,7 +170,7 @@ static void move_unused(struct ipsp_node *n)
 		if (ipsp_is_static(n, p))
 			continue;
 		while (ipsp_pool_counts(n->pools[p])->move_idle > 0) {
-			if (made >= FLOW_ITEMS || n->stream.n >= 2 * IPSP_WINDOW) {
+			if (work <= 0 || n->stream.n >= 2 * IPSP_WINDOW) {
 				n->move_pool = p;
 				n->move_from = from;
 				n->more_to_move =
@@ -174,9 +180,8 @@ static void move_unused(struct ipsp_node *n)
 			}
 			if (from >= n->conf.pools[p].size)
 				from = 0;
-			if (!move_item(n, p, &from))
+			if (!move_item(n, p, &from, &work))
 				break; /* what is left may not move: DUP */
-			made++;
 		}
 	}
 }

@@ -395,20 +395,6 @@ void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bo
 		change(pool, index, to);
 }
 
-void ipsp_pool_move_all(struct ipsp_pool *pool, bool on)
-{
-	const uint32_t size = pool->conf->size;
-
-	for (uint32_t index = 0; index < size;) {
-		uint8_t state = pool->states[index];
-
-		if (own_of(state) != IPSP_OWN_OURS || is_to_move(state) == on)
-			index = ipsp_pool_alike(pool, index, size, false); /* nor the next ones */
-		else
-			ipsp_pool_set_flag(pool, index++, IPSP_ADDR_MOVE, on);
-	}
-}
-
 uint32_t ipsp_pool_next_move(const struct ipsp_pool *pool, uint32_t from)
 {
 	uint32_t index = ipsp_pool_moves_find(pool, from);

@@ -14,9 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH 64
-#define ROUNDS                                                                                     \
-	4 /* batches a wake-up: the rest waits for the next, after the others had their turn */
+#define BATCH	      64 /* sent with one call */
+#define BATCH_IN      16 /* taken in one turn: what the rest brings is work for the next ones */
 #define SOCKET_BUFFER (4 << 20)
 #define TTL	      255
 #define SAY_EVERY_S   10
@@ -48,11 +47,11 @@ struct ipspd_udp {
 	struct iovec out_iov[BATCH];
 	unsigned n_out;
 
-	struct mmsghdr in[BATCH];
-	struct iovec in_iov[BATCH];
-	union sockaddr_any from[BATCH];
-	struct control control[BATCH];
-	uint8_t bytes[BATCH][IPSP_DGRAM_MAX];
+	struct mmsghdr in[BATCH_IN];
+	struct iovec in_iov[BATCH_IN];
+	union sockaddr_any from[BATCH_IN];
+	struct control control[BATCH_IN];
+	uint8_t bytes[BATCH_IN][IPSP_DGRAM_MAX];
 };
 
 /* ---------------------------------------------------------------- addresses */
@@ -172,7 +171,7 @@ static void take(struct ipspd_udp *udp, unsigned i)
 
 static void prepare_batch(struct ipspd_udp *udp)
 {
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < BATCH_IN; i++) {
 		udp->in_iov[i] = (struct iovec){udp->bytes[i], sizeof(udp->bytes[i])};
 		udp->in[i].msg_hdr = (struct msghdr){
 			.msg_name = &udp->from[i],
@@ -190,19 +189,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	struct ipspd_udp *udp = arg;
 
 	(void)what;
-	for (int round = 0; round < ROUNDS; round++) {
-		prepare_batch(udp);
-		int n = recvmmsg(fd, udp->in, BATCH, 0, NULL);
-		if (n < 0) {
-			if (errno != EAGAIN && errno != EINTR)
-				udp->stats.receive_errors++; /* an ICMP error, read away by this */
-			return;
-		}
-		for (int i = 0; i < n; i++)
-			take(udp, (unsigned)i);
-		if (n < BATCH)
-			return;
-	}
+	prepare_batch(udp);
+	int n = recvmmsg(fd, udp->in, BATCH_IN, 0, NULL);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		udp->stats.receive_errors++; /* an ICMP error, read away by this */
+	for (int i = 0; i < n; i++)
+		take(udp, (unsigned)i);
 }
 
 /* ---------------------------------------------------------------- sending */
