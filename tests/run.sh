@@ -48,6 +48,7 @@ build=$(CDPATH='' cd -- "$build" && pwd)
 asan=$build/asan   # gcc, sanitizers: unit and system tests
 plain=$build/plain # gcc, optimised, asserts on: the simulator's swarm
 clang=$build/clang # clang, sanitizers, fuzz targets: a second opinion on warnings
+tsan=$build/tsan   # gcc, ThreadSanitizer: what uses the store's flusher thread
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 passed=0
 failed=0
@@ -105,28 +106,32 @@ configure() {
 		${launcher:+"$launcher"} "$@"
 }
 
-# make_build NAME FOLDER COMPILER OPTION...
+# make_build NAME TARGETS FOLDER COMPILER OPTION...
 make_build() {
 	name=$1
-	folder=$2
-	shift
+	targets=$2
+	folder=$3
+	shift 2
 	configure "$@" >"$build/log/configure-$(basename "$folder").log" 2>&1 </dev/null || {
 		failed=$((failed + 1))
 		echo "FAILED  cmake for $name:"
 		tail -n 30 "$build/log/configure-$(basename "$folder").log" | sed 's/^/        /'
 		return 1
 	}
-	step "$name" 1200 cmake --build "$folder" -j "$jobs"
+	# shellcheck disable=SC2086 # a list of names
+	step "$name" 1200 cmake --build "$folder" -j "$jobs" --target $targets
 }
 
 builds() {
 	say 'Builds, warnings are errors'
-	make_build 'gcc, ASan and UBSan' "$asan" gcc -DCMAKE_BUILD_TYPE=Debug \
+	make_build 'gcc, ASan and UBSan' all "$asan" gcc -DCMAKE_BUILD_TYPE=Debug \
 		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined
-	make_build 'gcc, optimised' "$plain" gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	make_build 'gcc, optimised' all "$plain" gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 		-DCMAKE_C_FLAGS_RELWITHDEBINFO='-O2 -g'
-	make_build 'clang, with the fuzz targets' "$clang" clang -DCMAKE_BUILD_TYPE=Debug \
+	make_build 'clang, with the fuzz targets' all "$clang" clang -DCMAKE_BUILD_TYPE=Debug \
 		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined -DIPSPD_FUZZ=ON
+	make_build 'gcc, ThreadSanitizer' 'ipspd ipspctl test_store' "$tsan" gcc -DCMAKE_BUILD_TYPE=Debug \
+		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=thread
 }
 
 unit() {
@@ -143,6 +148,7 @@ unit() {
 		add 0 1 0
 	fi
 	step 'bulk work, optimised: no turn takes 100 ms' 120 "$plain/tests/test_bulk"
+	step 'the store and its flusher under ThreadSanitizer' 300 "$tsan/tests/test_store"
 }
 
 sim() {
@@ -207,6 +213,8 @@ e2e() {
 		echo 'FAILED  the system tests did not come to their end'
 		add 0 1 0
 	fi
+	[ -n "$tests" ] || step 'daemons and their flushers under ThreadSanitizer' 300 \
+		env IPSPD_BUILD="$tsan" python3 "$top/tests/e2e/run.py" flush
 }
 
 echo "Testing $top, building in $build"
