@@ -32,6 +32,7 @@
  */
 #define MOVE_ENTRIES 2u
 #define MOVE_PLACES  16u
+#define PIECE	     (1u << 18) /* entries, 1 MiB: what is given back of an old table at once */
 
 /* ---------------------------------------------------------------- hash */
 
@@ -134,7 +135,8 @@ static uint32_t *table_find(const struct ipsp_binds *binds, const struct table *
 	if (!table->entries)
 		return NULL;
 	uint32_t place = home_of(table, hash), distance = 0;
-	for (; table->entries[place] != 0; place = after(table, place), distance++) {
+	for (; place < table->end && table->entries[place] != 0;
+	     place = after(table, place), distance++) {
 		uint32_t *entry = &table->entries[place];
 		uint32_t its = distance_of(binds, table, place);
 
@@ -177,7 +179,8 @@ static void table_delete(const struct ipsp_binds *binds, struct table *table, ui
 	for (;;) {
 		uint32_t next = after(table, place);
 
-		if (table->entries[next] == 0 || distance_of(binds, table, next) == 0)
+		if (next >= table->end || table->entries[next] == 0 ||
+		    distance_of(binds, table, next) == 0)
 			break;
 		table->entries[place] =
 			with_distance(table->entries[next], distance_of(binds, table, next) - 1);
@@ -196,31 +199,44 @@ static uint32_t *find(const struct ipsp_binds *binds, uint64_t hash, uint32_t nu
 	return entry ? entry : table_find(binds, &binds->old, hash, number, kind, ident);
 }
 
-/* The last step ends the old table. */
+/* The last entry of the old table has moved: its memory goes back in pieces, too. */
+static void shorten(struct table *old)
+{
+	uint32_t *rest;
+
+	if (--old->end == 0) {
+		free(old->entries);
+		*old = (struct table){NULL, 0, 0};
+	} else if (old->end % PIECE == 0) {
+		/* of memory that is mapped for itself this gives back some pages, and copies none
+		 */
+		rest = (uint32_t *)realloc(old->entries, old->end * sizeof(*rest));
+		old->entries = rest ? rest : old->entries;
+	}
+}
+
+/* From the end of the old table on; the last step ends it. */
 static void move(struct ipsp_binds *binds, uint32_t entries, uint32_t places)
 {
 	struct table *old = &binds->old;
 
 	while (old->entries && entries > 0 && places > 0) {
-		uint32_t entry = old->entries[binds->moved];
+		uint32_t place = old->end - 1, entry = old->entries[place];
 
-		if (binds->moved + MOVE_AHEAD < old->size) {
-			uint32_t ahead = old->entries[binds->moved + MOVE_AHEAD];
+		if (place >= MOVE_AHEAD) {
+			uint32_t ahead = old->entries[place - MOVE_AHEAD];
 			if (ahead != 0)
 				__builtin_prefetch(slot_at(binds, number_of(ahead)));
 		}
 		if (entry != 0) {
 			uint64_t hash = ipsp_bind_hash_of(binds, number_of(entry));
 
-			table_delete(binds, old, binds->moved); /* may fill the place again */
+			table_delete(binds, old, place); /* the last place may be filled again */
 			table_insert(binds, &binds->now, hash, number_of(entry));
 			entries--;
 		} else {
 			places--;
-			if (++binds->moved == old->size) {
-				free(old->entries);
-				*old = (struct table){NULL, 0};
-			}
+			shorten(old);
 		}
 	}
 }
@@ -235,8 +251,7 @@ static bool resize(struct ipsp_binds *binds, uint32_t size)
 	/* nothing is left of the old one, see MOVE_ENTRIES; but be sure */
 	move(binds, UINT32_MAX, UINT32_MAX);
 	binds->old = binds->now;
-	binds->now = (struct table){entries, size};
-	binds->moved = 0;
+	binds->now = (struct table){entries, size, size};
 	return true;
 }
 
@@ -255,7 +270,7 @@ bool ipsp_bind_index_make(struct ipsp_binds *binds, uint32_t n)
 	if (!entries)
 		return false;
 	ipsp_bind_index_free(binds);
-	binds->now = (struct table){entries, size};
+	binds->now = (struct table){entries, size, size};
 	return true;
 }
 
@@ -263,8 +278,8 @@ void ipsp_bind_index_free(struct ipsp_binds *binds)
 {
 	free(binds->now.entries);
 	free(binds->old.entries);
-	binds->now = binds->old = (struct table){NULL, 0};
-	binds->n_entries = binds->moved = 0;
+	binds->now = binds->old = (struct table){NULL, 0, 0};
+	binds->n_entries = 0;
 }
 
 bool ipsp_bind_index_reserve(struct ipsp_binds *binds)
@@ -334,7 +349,7 @@ static uint32_t check_table(const struct ipsp_binds *binds, const struct table *
 {
 	uint32_t n = 0;
 
-	for (uint32_t place = 0; place < table->size; place++) {
+	for (uint32_t place = 0; place < table->end; place++) {
 		uint32_t entry = table->entries[place], before = place ? place : table->size;
 
 		if (entry == 0)
@@ -357,6 +372,5 @@ void ipsp_bind_index_check(const struct ipsp_binds *binds)
 
 	assert(n == binds->n_entries);
 	assert(fits(n, binds->now.size));
-	for (uint32_t place = 0; place < binds->moved && binds->old.entries; place++)
-		assert(binds->old.entries[place] == 0);
+	assert(binds->now.end == binds->now.size);
 }

@@ -52,6 +52,7 @@ _Static_assert(sizeof(struct slot) == 32, "two slots are a cache line");
 struct table {
 	uint32_t *entries; /* owned; NULL: no such table */
 	uint32_t size;
+	uint32_t end; /* entries from here on are empty, and have no memory any more; or size */
 };
 
 struct ipsp_binds {	       /* invariant: what ipsp_binds_check walks */
@@ -61,7 +62,6 @@ struct ipsp_binds {	       /* invariant: what ipsp_binds_check walks */
 	bool loading;	       /* nothing is in the index yet, nor in a chain */
 	struct table now, old; /* old: what has not moved to now yet */
 	uint32_t n_entries;    /* in both */
-	uint32_t moved;	       /* old entries before this one are empty */
 };
 
 #define SLOT_BITS 13 /* ipsp_slab_at with constants */

@@ -254,39 +254,38 @@ static int replay_one(struct ipsp_node *n, const uint8_t *rec, size_t len)
 
 #define AHEAD 8 /* records whose addresses are fetched before their turn comes */
 
-/* The memory of the record at @ahead, which goes on to the next one. */
-static void foresee(const struct ipsp_node *n, struct ipsp_rd *ahead)
+/* Has the memory of the record at @p in the cache when its turn comes; returns where the next is.
+ */
+static const uint8_t *foresee(const struct ipsp_node *n, const uint8_t *p, const uint8_t *end)
 {
-	size_t len = ipsp_rd_u16(ahead);
-	const uint8_t *rec = ipsp_rd_take(ahead, len);
+	const size_t head = 2, place = 7; /* its length; type, pool and index */
+	size_t len;
 
-	if (!rec)
-		return;
-	struct ipsp_rd rd = ipsp_rd_of(rec, len);
-	uint8_t type = ipsp_rd_u8(&rd);
-	uint16_t pool = ipsp_rd_u16(&rd);
-	uint32_t index = ipsp_rd_u32(&rd);
-
-	if ((type == IPSP_REC_TAKE || type == IPSP_REC_DROP || type == IPSP_REC_KEEP) &&
-	    !rd.failed && pool < n->conf.n_pools)
-		ipsp_pool_foresee(n->pools[pool], index);
+	if (end - p < (ptrdiff_t)head || (len = ipsp_load_u16(p)) > (size_t)(end - p) - head)
+		return end;
+	p += head;
+	if (len >= place &&
+	    (p[0] == IPSP_REC_TAKE || p[0] == IPSP_REC_DROP || p[0] == IPSP_REC_KEEP) &&
+	    ipsp_load_u16(p + 1) < n->conf.n_pools)
+		ipsp_pool_foresee(n->pools[ipsp_load_u16(p + 1)], ipsp_load_u32(p + 3));
+	return p + len;
 }
 
 int ipsp_node_replay_all(struct ipsp_node *n, const uint8_t *recs, size_t len)
 {
-	struct ipsp_rd rd = ipsp_rd_of(recs, len), ahead = rd;
+	struct ipsp_rd rd = ipsp_rd_of(recs, len);
+	const uint8_t *ahead = recs;
 	int err = 0;
 
 	n->replaying = true;
 	n->blank = false;
-	for (int i = 0; i < AHEAD && ipsp_rd_left(&ahead) > 0; i++)
-		foresee(n, &ahead);
+	for (int i = 0; i < AHEAD; i++)
+		ahead = foresee(n, ahead, rd.end);
 	while (err == 0 && ipsp_rd_left(&rd) > 0) {
 		size_t n_rec = ipsp_rd_u16(&rd);
 		const uint8_t *rec = ipsp_rd_take(&rd, n_rec);
 
-		if (ipsp_rd_left(&ahead) > 0)
-			foresee(n, &ahead);
+		ahead = foresee(n, ahead, rd.end);
 		if (!rec)
 			err = IPSP_ERR_FORMAT;
 		else if (n_rec > 0 && rec[0] == IPSP_REC_TAKE)
