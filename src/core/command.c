@@ -18,6 +18,7 @@ static void wait_for(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms d
 		if (!n->waiters[i].used) {
 			n->waiters[i] = (struct ipsp_waiter){true, ev->command, ev->token, ev->id,
 							     deadline};
+			n->n_waiters++;
 			return;
 		}
 	ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_OVERLOADED, NULL);
@@ -247,7 +248,7 @@ void ipsp_command_do(struct ipsp_node *n, const struct ipsp_event *ev)
 
 static void waiters(struct ipsp_node *n)
 {
-	for (int i = 0; i < IPSP_WAITERS; i++) {
+	for (int i = 0; i < IPSP_WAITERS && n->n_waiters > 0; i++) {
 		struct ipsp_waiter *w = &n->waiters[i];
 		if (!w->used)
 			continue;
@@ -266,6 +267,7 @@ static void waiters(struct ipsp_node *n)
 		if (err > 0)
 			continue;
 		w->used = false;
+		n->n_waiters--;
 		ipsp_out_done(n, w->token, w->id, err, NULL);
 	}
 }
@@ -309,7 +311,7 @@ ipsp_ms ipsp_command_due(const struct ipsp_node *n)
 {
 	ipsp_ms due = IPSP_NEVER;
 
-	for (int i = 0; i < IPSP_WAITERS; i++)
+	for (int i = 0; i < IPSP_WAITERS && n->n_waiters > 0; i++)
 		if (n->waiters[i].used && n->waiters[i].deadline < due)
 			due = n->waiters[i].deadline;
 	return due;

@@ -61,17 +61,21 @@ uint32_t ipsp_hello_ms(const struct ipsp_node *n)
 	return ms < 10 ? 10 : ms;
 }
 
+static bool heard(const struct ipsp_node *n, uint32_t loss)
+{
+	return n->peer.known && n->peer.heard_at != IPSP_NEVER && n->now - n->peer.heard_at < loss;
+}
+
 bool ipsp_heard(const struct ipsp_node *n)
 {
-	return n->peer.known && n->peer.heard_at != IPSP_NEVER &&
-	       n->now - n->peer.heard_at < ipsp_loss_ms(n);
+	return heard(n, ipsp_loss_ms(n));
 }
 
 /* An echo is as old as our own hellos are rare: ten of the longer interval, at most half a dead
  * interval. */
-static bool peer_hears_us(const struct ipsp_node *n)
+static bool peer_hears_us(const struct ipsp_node *n, uint32_t loss)
 {
-	uint32_t mine = 10 * ipsp_hello_ms(n), most = n->lease.dead_ms / 2, loss = ipsp_loss_ms(n);
+	uint32_t mine = 10 * ipsp_hello_ms(n), most = n->lease.dead_ms / 2;
 
 	if (mine > most)
 		mine = most;
@@ -81,7 +85,9 @@ static bool peer_hears_us(const struct ipsp_node *n)
 
 bool ipsp_contact(const struct ipsp_node *n)
 {
-	return ipsp_heard(n) && peer_hears_us(n);
+	const uint32_t loss = ipsp_loss_ms(n);
+
+	return heard(n, loss) && peer_hears_us(n, loss);
 }
 
 void ipsp_lease_touch(struct ipsp_node *n)

@@ -175,6 +175,7 @@ struct ipsp_actions {
 	struct ipsp_buf recs; /* records: each u16 length | bytes; opaque to the shell */
 	uint64_t rec_seq;     /* the number of the last record made so far */
 	bool want_flush;
+	bool says_state; /* one of the outs is an IPSP_OUT_STATE */
 	bool lease_set;
 	struct ipsp_lease_note lease;
 	struct ipsp_out *outs; /* n_outs */

@@ -277,6 +277,7 @@ struct ipsp_node {
 	struct ipsp_has has;
 	struct ipsp_compare compare;
 	struct ipsp_waiter waiters[IPSP_WAITERS];
+	uint32_t n_waiters; /* that are used */
 	bool stopping, stopped, stop_at_once, said_stopped;
 	bool more_to_move, sweep_owed;
 	bool leaving;	    /* IPSP is disabled here; the peer is still told so */

@@ -30,7 +30,7 @@ void ipsp_actions_clear(struct ipsp_actions *act)
 	ipsp_buf_clear(&act->recs);
 	ipsp_buf_clear(&act->bytes);
 	act->n_outs = 0;
-	act->want_flush = act->lease_set = act->failed = false;
+	act->want_flush = act->says_state = act->lease_set = act->failed = false;
 	act->valid_until = IPSP_NEVER;
 }
 
@@ -88,8 +88,10 @@ void ipsp_out_hook(struct ipsp_node *n, enum ipsp_hook hook, struct ipsp_addr ad
 void ipsp_out_state(struct ipsp_node *n, uint64_t token)
 {
 	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_STATE);
-	if (o)
-		o->token = token;
+	if (!o)
+		return;
+	o->token = token;
+	n->act->says_state = true;
 }
 
 void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)

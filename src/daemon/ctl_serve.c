@@ -471,7 +471,8 @@ static void out_answer(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 	op_answer(ctl, op, msg);
 }
 
-static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx, const struct ipsp_out *out)
+IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+				const struct ipsp_out *out)
 {
 	struct ipspd_client *client;
 	struct ipspd_op *op;
@@ -500,8 +501,8 @@ static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx, const s
 					 .text = ipsp_ctl_str(out->text)});
 }
 
-static void out_release(struct ipspd_ctl *ctl, const struct ipsp_actions *act,
-			const struct ipsp_out *out)
+IPSP_APART static void out_release(struct ipspd_ctl *ctl, const struct ipsp_actions *act,
+				   const struct ipsp_out *out)
 {
 	struct ipspd_client *client = ipspd_client_find(ctl, out->token);
 	const char *bytes = (const char *)act->bytes.data;
@@ -517,7 +518,7 @@ static void out_release(struct ipspd_ctl *ctl, const struct ipsp_actions *act,
 				       .session = {out->len2 ? bytes + out->off2 : "", out->len2}});
 }
 
-static void out_cancelled(struct ipspd_ctl *ctl, const struct ipsp_out *out)
+IPSP_APART static void out_cancelled(struct ipspd_ctl *ctl, const struct ipsp_out *out)
 {
 	struct ipspd_client *client = ipspd_client_find(ctl, out->token);
 

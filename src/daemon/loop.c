@@ -300,8 +300,7 @@ static void tell_ctx(struct ipspd_ctx *ctx)
 		ipspd_fail(ctx->daemon, "%s: memory ran out", ctx->name);
 		return;
 	}
-	for (size_t i = 0; i < ctx->act.n_outs && !ctx->look; i++)
-		ctx->look = ctx->act.outs[i].type == IPSP_OUT_STATE;
+	ctx->look = ctx->look || ctx->act.says_state;
 	open_socket(ctx);
 	for (size_t i = 0; i < ctx->act.n_outs; i++)
 		carry_out(ctx, &ctx->act.outs[i]);

@@ -54,12 +54,6 @@ static uint64_t get_u64(const uint8_t *p)
 	return ipsp_rd_u64(&rd);
 }
 
-static void set_u32(uint8_t *p, uint32_t v)
-{
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
 /* ---------------------------------------------------------------- reading a file through a window
  */
 
@@ -172,21 +166,21 @@ uint64_t store_frame_size(uint32_t len)
 /* Appends @frame; @base is the place in the file where @buf begins. */
 void store_frame_put(struct ipsp_buf *buf, uint64_t base, const struct store_frame *frame)
 {
-	static const uint8_t zeros[8];
-	size_t start = buf->len;
+	const size_t size = (size_t)store_frame_size(frame->len);
+	uint8_t *p = ipsp_buf_room(buf, size);
 
-	ipsp_buf_put_u32(buf, 0);
-	ipsp_buf_put_u32(buf, frame->len);
-	ipsp_buf_put_u32(buf, (uint32_t)frame->type << 24);
-	ipsp_buf_put_u32(buf, frame->context);
-	ipsp_buf_put_u64(buf, base + start);
-	ipsp_buf_put_u64(buf, frame->flushed);
-	ipsp_buf_put(buf, frame->data, frame->len);
-	ipsp_buf_put(buf, zeros, (8 - frame->len % 8) % 8);
-	if (buf->failed)
+	if (!p)
 		return;
-	uint8_t *head = buf->data + start;
-	set_u32(head, ipsp_crc32c(0, head + 4, buf->len - start - 4));
+	ipsp_store_u32(p + 4, frame->len);
+	ipsp_store_u32(p + 8, (uint32_t)frame->type << 24);
+	ipsp_store_u32(p + 12, frame->context);
+	ipsp_store_u64(p + 16, base + buf->len);
+	ipsp_store_u64(p + 24, frame->flushed);
+	if (frame->len > 0)
+		memcpy(p + STORE_FRAME_LEN, frame->data, frame->len);
+	memset(p + STORE_FRAME_LEN + frame->len, 0, size - STORE_FRAME_LEN - frame->len);
+	ipsp_store_u32(p, ipsp_crc32c(0, p + 4, size - 4));
+	buf->len += size;
 }
 
 /* The frame at @at. False: none that is whole is there. */
