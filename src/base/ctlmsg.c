@@ -64,26 +64,29 @@ static inline size_t str16_size(const struct ipsp_ctl_str *s)
 	return s->n <= IPSP_CTL_TEXT_MAX ? 2 + s->n : NO_SIZE;
 }
 
-#define U8(member)    +1
-#define U16(member)   +2
-#define U32(member)   +4
-#define I32(member)   +4
-#define U64(member)   +8
-#define ADDR(member)  +16
-#define STR8(member)  +str8_size(&msg->member)
-#define STR16(member) +str16_size(&msg->member)
+#define U8(member)    size += 1;
+#define U16(member)   size += 2;
+#define U32(member)   size += 4;
+#define I32(member)   size += 4;
+#define U64(member)   size += 8;
+#define ADDR(member)  size += 16;
+#define STR8(member)  size += str8_size(&msg->member);
+#define STR16(member) size += str16_size(&msg->member);
 #define FRAME(name, fields)                                                                        \
 	case IPSP_CTL_##name:                                                                      \
-		return 0 fields; /* NOLINT(bugprone-macro-parentheses): a sum */
+		fields break; /* NOLINT(bugprone-macro-parentheses): statements */
 
 /* Of the body of @msg. */
 static inline size_t body_size(const struct ipsp_ctl_msg *msg)
 {
+	size_t size = 0;
+
 	switch (msg->type) {
 		FRAMES(FRAME)
 	default:
 		return NO_SIZE;
 	}
+	return size;
 }
 
 #undef U8
@@ -94,7 +97,6 @@ static inline size_t body_size(const struct ipsp_ctl_msg *msg)
 #undef ADDR
 #undef STR8
 #undef STR16
-#undef FRAME
 
 #define U8(member)  *p++ = msg->member;
 #define U16(member) ipsp_store_u16(p, msg->member), p += 2;
@@ -109,9 +111,6 @@ static inline size_t body_size(const struct ipsp_ctl_msg *msg)
 #define STR16(member)                                                                              \
 	ipsp_store_u16(p, (uint16_t)msg->member.n), p += 2;                                        \
 	ipsp_copy_text(p, msg->member.p, msg->member.n), p += msg->member.n;
-#define FRAME(name, fields)                                                                        \
-	case IPSP_CTL_##name:                                                                      \
-		fields break; /* NOLINT(bugprone-macro-parentheses): statements */
 
 /* The end of the body of @msg, which has a size. */
 static inline uint8_t *put_body(uint8_t *p, const struct ipsp_ctl_msg *msg)

@@ -3,6 +3,7 @@
  * are stands in bind_int.h, the index is in bind_index.c.
  */
 #undef NDEBUG /* ipsp_binds_check is for every build; the other asserts cost nothing */
+#include "base/attr.h"
 #include "base/bytes.h"
 #include "core/bind_int.h"
 #include <assert.h>
@@ -157,16 +158,23 @@ uint32_t ipsp_binds_count(const struct ipsp_binds *binds)
 
 /* ---------------------------------------------------------------- changes */
 
+/* The KEPT one of the subscriber of @slot that is in the index; IPSP_NO_BIND: none. */
+IPSP_APART static uint32_t kept_head(const struct ipsp_binds *binds, const struct slot *slot,
+				     uint64_t hash)
+{
+	const struct ipsp_ident ident = ident_of(binds, slot);
+
+	return ipsp_bind_index_find(binds, hash, IPSP_BIND_KEPT, &ident);
+}
+
 /* Puts what is in slot @number where it is found by name. */
 static bool name_add(struct ipsp_binds *binds, uint32_t number, uint64_t hash)
 {
 	struct slot *slot = slot_at(binds, number);
 	uint32_t head = IPSP_NO_BIND;
 
-	if (slot->kind == IPSP_BIND_KEPT && binds->n_kept > 0) {
-		struct ipsp_ident ident = ident_of(binds, slot);
-		head = ipsp_bind_index_find(binds, hash, IPSP_BIND_KEPT, &ident);
-	}
+	if (slot->kind == IPSP_BIND_KEPT && binds->n_kept > 0)
+		head = kept_head(binds, slot, hash);
 	if (head == IPSP_NO_BIND) {
 		if (!ipsp_bind_index_reserve(binds))
 			return false;

@@ -40,8 +40,8 @@
  * Keyed, so that nobody outside can choose names that collide. The last word has both lengths:
  * "ab","c" is not "a","bc".
  */
-static uint64_t hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
-			 const struct ipsp_ident *ident)
+uint64_t ipsp_bind_hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			    const struct ipsp_ident *ident)
 {
 	const size_t n_session = kind == IPSP_BIND_SESSION ? ident->n_session : 0;
 	struct ipsp_sip sip = binds->keyed;
@@ -52,20 +52,12 @@ static uint64_t hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kin
 					  (uint64_t)n_session << 16);
 }
 
-uint64_t ipsp_bind_hash(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
-			const struct ipsp_ident *ident)
-{
-	if (kind == IPSP_BIND_SESSION && ident->hash != 0)
-		return ident->hash;
-	return hash_new(binds, kind, ident);
-}
-
 uint64_t ipsp_bind_hash_of(const struct ipsp_binds *binds, uint32_t number)
 {
 	const struct slot *slot = slot_at(binds, number);
 	const struct ipsp_ident ident = ident_of(binds, slot);
 
-	return hash_new(binds, (enum ipsp_bind_kind)slot->kind, &ident);
+	return ipsp_bind_hash_new(binds, (enum ipsp_bind_kind)slot->kind, &ident);
 }
 
 /* ---------------------------------------------------------------- one table */
@@ -132,9 +124,8 @@ static uint32_t *table_find(const struct ipsp_binds *binds, const struct table *
 			    uint64_t hash, uint32_t number, enum ipsp_bind_kind kind,
 			    const struct ipsp_ident *ident)
 {
-	if (!table->entries)
-		return NULL;
 	uint32_t place = home_of(table, hash), distance = 0;
+
 	for (; place < table->end && table->entries[place] != 0;
 	     place = after(table, place), distance++) {
 		uint32_t *entry = &table->entries[place];
@@ -196,7 +187,9 @@ static uint32_t *find(const struct ipsp_binds *binds, uint64_t hash, uint32_t nu
 {
 	uint32_t *entry = table_find(binds, &binds->now, hash, number, kind, ident);
 
-	return entry ? entry : table_find(binds, &binds->old, hash, number, kind, ident);
+	if (!entry && binds->old.entries)
+		entry = table_find(binds, &binds->old, hash, number, kind, ident);
+	return entry;
 }
 
 /* The last entry of the old table has moved: its memory goes back in pieces, too. */
@@ -305,7 +298,7 @@ void ipsp_bind_index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t numbe
 	struct table *table = &binds->now;
 	uint32_t *entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
 
-	if (!entry) {
+	if (!entry && binds->old.entries) {
 		table = &binds->old;
 		entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
 	}
@@ -332,6 +325,7 @@ uint32_t ipsp_bind_index_find(const struct ipsp_binds *binds, uint64_t hash,
 void ipsp_bind_index_replace(struct ipsp_binds *binds, uint64_t hash, uint32_t number,
 			     uint32_t other)
 {
+	assert(number != IPSP_NO_BIND);
 	uint32_t *entry = find(binds, hash, number, IPSP_BIND_NONE, NULL);
 
 	if (entry)

@@ -99,8 +99,18 @@ static inline struct ipsp_ident ident_of(const struct ipsp_binds *binds, const s
 
 #define MOVE_AHEAD 16u /* how far the memory of what comes next is fetched in advance */
 
-uint64_t ipsp_bind_hash(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
-			const struct ipsp_ident *ident); /* the ident's own, where it has one */
+uint64_t ipsp_bind_hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			    const struct ipsp_ident *ident);
+
+/* The ident's own, where it has one. */
+static inline uint64_t ipsp_bind_hash(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+				      const struct ipsp_ident *ident)
+{
+	if (kind == IPSP_BIND_SESSION && ident->hash != 0)
+		return ident->hash;
+	return ipsp_bind_hash_new(binds, kind, ident);
+}
+
 uint64_t ipsp_bind_hash_of(const struct ipsp_binds *binds, uint32_t number);
 void ipsp_bind_index_fetch(const struct ipsp_binds *binds, uint64_t hash);
 

@@ -1,5 +1,6 @@
 /* effect - see effect.h. */
 #include "core/effect.h"
+#include "base/attr.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +14,11 @@ bool ipsp_place_used(const struct ipsp_node *n, struct ipsp_place at, struct ips
 	return ipsp_binds_get(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), bind);
 }
 
-void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
+/* What is used or kept there ends. */
+IPSP_APART static void clear_used(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use)
 {
 	struct ipsp_pool *pool = n->pools[at.pool];
-	enum ipsp_use use = ipsp_pool_use(pool, at.index);
 
-	if (use == IPSP_USE_FREE)
-		return;
 	if (use == IPSP_USE_USED && !ipsp_is_static(n, at.pool)) {
 		struct ipsp_bind b;
 		n->used--;
@@ -31,6 +30,14 @@ void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
 		ipsp_name_dropped(n, ipsp_binds_ha(n->binds, ipsp_pool_bind(pool, at.index)));
 	ipsp_binds_del(n->binds, ipsp_pool_bind(pool, at.index));
 	ipsp_pool_drop(pool, at.index);
+}
+
+void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
+{
+	const enum ipsp_use use = ipsp_pool_use(n->pools[at.pool], at.index);
+
+	if (use != IPSP_USE_FREE)
+		clear_used(n, at, use);
 }
 
 /* The session has no address yet: whoever takes has just looked. */

@@ -219,17 +219,18 @@ static void refuse_request(struct ipspd_client *client, uint64_t id, int err)
 			 &(struct ipsp_ctl_msg){.type = IPSP_CTL_ANSWER, .id = id, .err = err});
 }
 
-/* A pool or a group was named. */
+/* @ev, with a pool or a group that was named. */
 IPSP_APART static void post_named(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
-				  struct ipsp_event *ev)
+				  const struct ipsp_event *ev)
 {
+	struct ipsp_event named = *ev;
 	char pool[256], group[256];
 
 	if (msg->pool.n > 0)
-		ev->pool = ipspd_ctl_copy(pool, &msg->pool);
+		named.pool = ipspd_ctl_copy(pool, &msg->pool);
 	if (msg->group.n > 0)
-		ev->group = ipspd_ctl_copy(group, &msg->group);
-	ipspd_post(client->ctx, ev);
+		named.group = ipspd_ctl_copy(group, &msg->group);
+	ipspd_post(client->ctx, &named);
 }
 
 static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
