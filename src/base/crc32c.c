@@ -46,6 +46,11 @@ static uint32_t by_tables(uint32_t crc, const uint8_t *b, size_t n)
 	return crc;
 }
 
+uint32_t ipsp_crc32c_plain(uint32_t crc, const void *p, size_t n)
+{
+	return ~by_tables(~crc, p, n);
+}
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <string.h>
 
@@ -72,6 +77,6 @@ uint32_t ipsp_crc32c(uint32_t crc, const void *p, size_t n)
 #else
 uint32_t ipsp_crc32c(uint32_t crc, const void *p, size_t n)
 {
-	return ~by_tables(~crc, p, n);
+	return ipsp_crc32c_plain(crc, p, n);
 }
 #endif
