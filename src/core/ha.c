@@ -339,6 +339,8 @@ static void end_session(struct ipsp_node *n, struct ipsp_place at, const struct 
 			}
 	if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS)
 		end_own(n, at, b, timers);
+	else if (b->flags & IPSP_BIND_DUPLICATE && n->peer.heard_at == IPSP_NEVER)
+		ipsp_heal_drop_later(n, at, b);
 	else
 		end_foreign(n, at, b);
 	ipsp_xact_wake(n, at);

@@ -155,6 +155,33 @@ void ipsp_heal_dropped(struct ipsp_node *n, struct ipsp_place at)
 	ipsp_rec_out(n, &w);
 }
 
+/*
+ * The same before this process has heard the peer, which may show that these books are behind: an
+ * item made now would have a number that the peer knows for another, and hide it. The session ends
+ * when the peer is heard. Until then it is nobody's, which is recorded.
+ */
+void ipsp_heal_drop_later(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b)
+{
+	if (b->ha != 0)
+		ipsp_rec_ha(n, ipsp_pool_bind(n->pools[at.pool], at.index), 0);
+	n->sweep_dropped = true;
+}
+
+/* The peer was heard, and whose books are whole is known. */
+void ipsp_heal_drop_now(struct ipsp_node *n)
+{
+	struct ipsp_bind b;
+
+	if (!n->sweep_dropped)
+		return;
+	n->sweep_dropped = false;
+	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND && n->n_duplicate > 0;
+	     i = ipsp_binds_next(n->binds, i + 1))
+		if (ipsp_binds_get(n->binds, i, &b) && b.kind == IPSP_BIND_SESSION && b.ha == 0 &&
+		    b.flags & IPSP_BIND_DUPLICATE)
+			ipsp_ha_end(n, (struct ipsp_place){b.pool, b.index}, false);
+}
+
 void ipsp_heal_on_drop(struct ipsp_node *n, const struct ipsp_item *item)
 {
 	struct ipsp_set_entry e;

@@ -119,6 +119,7 @@ static void i_am_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 	s.agreed_primary = s.primary;
 	s.p6 = IPSP_P6_IDLE;
 	ipsp_rec_side(n, &s, true);
+	ipsp_heal_drop_now(n); /* what has ended is not reported */
 	if (n->used > 0)
 		ipsp_heal_report(n);
 	n->lease.lease_end = 0;
@@ -428,6 +429,7 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost &&
 		 h->books != n->side.peer_books)
 		peer_is_lost(n, h);
+	ipsp_heal_drop_now(n);
 	nobody_shares(n, h);
 	shared_by_force(n, h);
 	agree(n, h);

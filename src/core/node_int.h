@@ -280,6 +280,7 @@ struct ipsp_node {
 	uint32_t n_waiters; /* that are used */
 	bool stopping, stopped, stop_at_once, said_stopped;
 	bool more_to_move, sweep_owed;
+	bool sweep_dropped; /* duplicates have ended before the peer was heard */
 	bool leaving;	    /* IPSP is disabled here; the peer is still told so */
 	bool asks_to_leave; /* IPSP is to be disabled here as soon as the peer knows */
 	ipsp_ms leaving_until;
@@ -415,6 +416,8 @@ void ipsp_heal_report(struct ipsp_node *n);
 bool ipsp_heal_reported(const struct ipsp_node *n); /* the peer has applied all that we reported */
 bool ipsp_heal_pending(const struct ipsp_node *n);
 void ipsp_heal_dropped(struct ipsp_node *n, struct ipsp_place at);
+void ipsp_heal_drop_later(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b);
+void ipsp_heal_drop_now(struct ipsp_node *n);
 void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item);
 void ipsp_heal_on_drop(struct ipsp_node *n, const struct ipsp_item *item);
 void ipsp_heal_ask(struct ipsp_node *n,

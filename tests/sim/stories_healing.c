@@ -89,6 +89,92 @@ static void test_duplicate_unanswered(void **state)
 	story_end(w);
 }
 
+/*
+ * S is put back to a copy of its disk from when its session was told to go, and restarts alone. The
+ * session ends there before the peer is heard: its DROPPED would have the number of an item that P
+ * has, and S would look as if it were not behind.
+ */
+static void rolled_back_with_a_duplicate(bool same_boot)
+{
+	struct world *w = story_begin();
+
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-9", "10.1.0.1");
+	ha_hang(&w->has[HA2], w->now + SIM_MS(8000));
+	story_cut(w, false, false);
+	story_run(w, 5000);
+	disk_keep_copy(&w->hosts[S].disk);
+	story_run(w, 5000);
+	assert_int_equal(story_stats(w, S)->duplicates_resolved, 1);
+	uint64_t sent = story_status(w, S).sent;
+	story_cut(w, true, true);
+	if (same_boot)
+		host_kill(&w->hosts[S]);
+	else
+		host_power_off(&w->hosts[S], false);
+	assert_true(disk_roll_back(&w->hosts[S].disk));
+	check_state_lost(&w->hosts[S]);
+	story_start(w, S);
+	story_run(w, 1000);
+	assert_int_equal(story_status(w, S).sent, sent - 1);
+	/* once more, from what it has written since */
+	host_kill(&w->hosts[S]);
+	story_start(w, S);
+	story_run(w, 1000);
+	assert_int_equal(story_status(w, S).sent, sent - 1);
+	story_cut(w, false, false);
+	story_expect_rest(w, 20000);
+	assert_true(story_noted(w, S, "this side has lost its state"));
+	assert_int_equal(story_status(w, P).duplicates_open, 0);
+	assert_int_equal(story_status(w, S).duplicates_open, 0);
+	story_end(w);
+}
+
+static void test_rolled_back_with_a_duplicate(void **state)
+{
+	(void)state;
+	rolled_back_with_a_duplicate(true);
+	rolled_back_with_a_duplicate(false);
+}
+
+/* The same without a rollback: a duplicate that ends before the peer is heard again ends when it
+ * is, and the address is free for both from then on. */
+static void test_duplicate_ends_alone(void **state)
+{
+	(void)state;
+	for (unsigned boot = 0; boot < 2; boot++) {
+		struct world *w = story_begin();
+
+		story_take(w, HA1, "mn-1", "10.1.0.1");
+		story_take(w, HA2, "mn-2", "10.1.0.2");
+		take_over_both(w);
+		story_take(w, HA2, "mn-9", "10.1.0.1");
+		ha_hang(&w->has[HA2], w->now + SIM_MS(8000));
+		story_cut(w, false, false);
+		story_run(w, 5000);
+		uint64_t sent = story_status(w, S).sent;
+		story_cut(w, true, true);
+		if (boot)
+			host_power_off(&w->hosts[S], false);
+		else
+			host_kill(&w->hosts[S]);
+		story_start(w, S);
+		story_run(w, 6000);
+		assert_int_equal(story_status(w, S).sent, sent);
+		assert_null(ha_find(&w->has[HA2], 9, 1));
+		assert_int_equal(story_stats(w, S)->duplicates_resolved, 0);
+		story_leave(w, HA1, "mn-1");
+		story_cut(w, false, false);
+		story_expect_rest(w, 20000);
+		assert_int_equal(story_stats(w, S)->duplicates_resolved, 1);
+		story_take(w, HA1, "mn-5", "10.1.0.1");
+		assert_non_null(ha_find(&w->has[HA1], 5, 1));
+		story_end(w);
+	}
+}
+
 /* Scenario 43c: a second cut in the middle of healing; it resumes, nothing is lost. */
 static void test_cut_in_healing(void **state)
 {
@@ -203,6 +289,8 @@ int stories_healing(void)
 		cmocka_unit_test(test_cut_in_healing),
 		cmocka_unit_test(test_one_way_to_s),
 		cmocka_unit_test(test_one_way_to_p),
+		cmocka_unit_test(test_rolled_back_with_a_duplicate),
+		cmocka_unit_test(test_duplicate_ends_alone),
 		cmocka_unit_test(test_wiped_secondary),
 		cmocka_unit_test(test_wiped_primary),
 	};
