@@ -133,6 +133,42 @@ class Disable(Case):
         pair.settle()
         pair.check_ledger()
 
+    def test_a_file_without_it_while_shared_out(self):
+        """The secondary is restarted with a file that has it no more: it serves nothing, keeps its sessions and says
+        what to do. Put back within the dead interval nothing has happened; later, the two heal."""
+        pair = self.pair(trapd=False)
+        pair.start(dead_interval_ms=4000, hello_interval_ms=100, request_timeout_ms=1500, release_timeout_ms=500)
+        for number in (0, 1):
+            pair.gateway(number).request(f"u{number}@isp", "s")
+        pair.work(20, "the sessions")
+        pair.settle()
+        second, gateway = pair.hosts[1], pair.gateways[1]
+        stanza, before = second.config.ipsp, second.sessions()
+
+        def restart(ipsp):
+            second.kill9()
+            second.config.ipsp = ipsp
+            second.start()
+            pair.loop.until(lambda: not gateway.connected(), 20, "the gateway to notice")
+            gateway.attach()
+            pair.loop.until(lambda: gateway.attached, 20, "the gateway to attach")
+
+        for late in (False, True):
+            restart(None)
+            status = second.status()
+            self.assertEqual((status["state"], status["serving"]), ("disabled", False))
+            self.assertIn("shared-out", second.do("show", "log"))
+            self.assertIn("disabled", second.ctl("request", "new@isp").stderr)
+            self.assertEqual(second.sessions(), before)
+            if late:
+                pair.loop.until(lambda: pair.hosts[0].status()["state"] == "peer-down", 20, "a takeover")
+            restart(stanza)
+            pair.wait_sharing(60)
+            self.assertEqual(second.sessions(), before)
+            self.assertEqual(pair.hosts[0].counters()["takeovers"], int(late))
+        pair.settle()
+        pair.check_ledger()
+
     def test_forced_while_shared_out(self):
         """It gives this side all addresses, and says what that risks."""
         pair = self.shared(sessions=(5, 5))
