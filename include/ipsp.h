@@ -107,8 +107,10 @@ enum ipsp_conn_type {
 	IPSP_CONN_DONE,	     /* to every other call with an id: .id .err, .text: words or "" */
 	IPSP_CONN_SESSION,   /* one line of _list: .id .address .plen .pool .subscriber .session */
 	IPSP_CONN_JSON,	     /* a slice of the JSON text of _show or _command: .id .text .n_text */
-	IPSP_CONN_RELEASE,   /* end this session: .address .subscriber .session .reason */
-	IPSP_CONN_CANCELLED, /* the release of .address is void: the session may stay */
+	IPSP_CONN_RELEASE,   /* end this session: .address .subscriber .session .reason; .id is the
+				daemon's number of this event */
+	IPSP_CONN_CANCELLED, /* the release of .address is void, the event .id: the session may stay
+			      */
 	IPSP_CONN_STATE,     /* .context has now .role and .state (the words of ipspctl) */
 	IPSP_CONN_BYE	     /* the daemon closes this connection: .err, and .text says why */
 };
@@ -203,8 +205,14 @@ int ipsp_conn_request(struct ipsp_conn *conn, uint64_t id, const struct ipsp_con
 /* The session on @address has ended. DONE: 0, no-such-session, not-permitted (another HA's). */
 int ipsp_conn_release(struct ipsp_conn *conn, uint64_t id, const struct ipsp_address *address);
 
-/* The answer to IPSP_CONN_RELEASE: that session has ended. Nothing answers it. */
+/*
+ * The answer to IPSP_CONN_RELEASE: that session has ended. Nothing answers it. With the event's
+ * .id it is the answer to that event and no other, however late it comes; without, to the oldest
+ * that is open for the address, where one that was cancelled counts for ten minutes.
+ */
 int ipsp_conn_released(struct ipsp_conn *conn, const struct ipsp_address *address);
+int ipsp_conn_released_event(struct ipsp_conn *conn, uint64_t event,
+			     const struct ipsp_address *address);
 
 /* The sessions that belong to the name attached. SESSION for each, then DONE. */
 int ipsp_conn_list(struct ipsp_conn *conn, uint64_t id);

@@ -11,7 +11,7 @@
 	FRAME(ATTACH, U64(id) STR8(context) STR8(name))                                            \
 	FRAME(REQUEST, U64(id) ADDR(addr) STR8(subscriber) STR8(session) STR8(pool) STR8(group))   \
 	FRAME(RELEASE, U64(id) ADDR(addr))                                                         \
-	FRAME(RELEASED, ADDR(addr))                                                                \
+	FRAME(RELEASED, ADDR(addr) LATER64(event))                                                 \
 	FRAME(LIST, U64(id))                                                                       \
 	FRAME(COMMAND, U64(id) U8(flags) STR8(context) STR8(name) STR8(argument))                  \
 	FRAME(SHOW, U64(id) U32(n) STR8(context) STR8(name) STR8(pool) STR8(subscriber))           \
@@ -19,8 +19,8 @@
 	FRAME(DONE, U64(id) I32(err) STR16(text))                                                  \
 	FRAME(TEXT, U64(id) STR16(text))                                                           \
 	FRAME(SESSION, U64(id) ADDR(addr) U8(plen) STR8(pool) STR8(subscriber) STR8(session))      \
-	FRAME(EVENT, ADDR(addr) U8(reason) STR8(subscriber) STR8(session))                         \
-	FRAME(CANCELLED, ADDR(addr))                                                               \
+	FRAME(EVENT, ADDR(addr) U8(reason) STR8(subscriber) STR8(session) LATER64(event))          \
+	FRAME(CANCELLED, ADDR(addr) LATER64(event))                                                \
 	FRAME(STATE, STR8(context) STR8(role) STR8(state))                                         \
 	FRAME(BYE, I32(err) STR16(text))
 
@@ -64,14 +64,15 @@ static inline size_t str16_size(const struct ipsp_ctl_str *s)
 	return s->n <= IPSP_CTL_TEXT_MAX ? 2 + s->n : NO_SIZE;
 }
 
-#define U8(member)    size += 1;
-#define U16(member)   size += 2;
-#define U32(member)   size += 4;
-#define I32(member)   size += 4;
-#define U64(member)   size += 8;
-#define ADDR(member)  size += 16;
-#define STR8(member)  size += str8_size(&msg->member);
-#define STR16(member) size += str16_size(&msg->member);
+#define U8(member)	size += 1;
+#define U16(member)	size += 2;
+#define U32(member)	size += 4;
+#define I32(member)	size += 4;
+#define U64(member)	size += 8;
+#define LATER64(member) size += 8;
+#define ADDR(member)	size += 16;
+#define STR8(member)	size += str8_size(&msg->member);
+#define STR16(member)	size += str16_size(&msg->member);
 #define FRAME(name, fields)                                                                        \
 	case IPSP_CTL_##name:                                                                      \
 		fields break; /* NOLINT(bugprone-macro-parentheses): statements */
@@ -94,15 +95,17 @@ static inline size_t body_size(const struct ipsp_ctl_msg *msg)
 #undef U32
 #undef I32
 #undef U64
+#undef LATER64
 #undef ADDR
 #undef STR8
 #undef STR16
 
-#define U8(member)  *p++ = msg->member;
-#define U16(member) ipsp_store_u16(p, msg->member), p += 2;
-#define U32(member) ipsp_store_u32(p, msg->member), p += 4;
-#define I32(member) ipsp_store_u32(p, (uint32_t)msg->member), p += 4;
-#define U64(member) ipsp_store_u64(p, msg->member), p += 8;
+#define U8(member)	*p++ = msg->member;
+#define U16(member)	ipsp_store_u16(p, msg->member), p += 2;
+#define U32(member)	ipsp_store_u32(p, msg->member), p += 4;
+#define I32(member)	ipsp_store_u32(p, (uint32_t)msg->member), p += 4;
+#define U64(member)	ipsp_store_u64(p, msg->member), p += 8;
+#define LATER64(member) U64(member)
 #define ADDR(member)                                                                               \
 	ipsp_store_u64(p, msg->member.hi), ipsp_store_u64(p + 8, msg->member.lo), p += 16;
 #define STR8(member)                                                                               \
@@ -128,6 +131,7 @@ static inline uint8_t *put_body(uint8_t *p, const struct ipsp_ctl_msg *msg)
 #undef U32
 #undef I32
 #undef U64
+#undef LATER64
 #undef ADDR
 #undef STR8
 #undef STR16
@@ -171,6 +175,13 @@ static inline const uint8_t *get_text(const uint8_t *p, const uint8_t *end, size
 #define U32(member) NEED(4) msg->member = ipsp_load_u32(p), p += 4;
 #define I32(member) NEED(4) msg->member = (int32_t)ipsp_load_u32(p), p += 4;
 #define U64(member) NEED(8) msg->member = ipsp_load_u64(p), p += 8;
+/* Put behind the fields of the first version: 0 where the body ends before it. */
+#define LATER64(member)                                                                            \
+	msg->member = 0;                                                                           \
+	if (p < end) {                                                                             \
+		NEED(8)                                                                            \
+		msg->member = ipsp_load_u64(p), p += 8;                                            \
+	}
 #define ADDR(member)                                                                               \
 	NEED(16)                                                                                   \
 	msg->member.hi = ipsp_load_u64(p), msg->member.lo = ipsp_load_u64(p + 8), p += 16;

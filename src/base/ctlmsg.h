@@ -16,6 +16,7 @@
  *     min max  u16, the range of versions that the sender speaks
  *     flags plen reason     u8 each
  *     text     u16 length, bytes
+ *     event    u64, the daemon's number of a release event; the first version ends before it: 0
  *     the rest u8 length, bytes
  *
  * No text has a NUL inside, but .text may. A type that is not known is skipped; what stands in a
@@ -48,17 +49,17 @@ enum ipsp_ctl_type {
 	IPSP_CTL_ATTACH = 2,   /* id context name: "" the only context; "" an operator. -> DONE */
 	IPSP_CTL_REQUEST = 3,  /* id addr subscriber session pool group -> ANSWER */
 	IPSP_CTL_RELEASE = 4,  /* id addr -> DONE */
-	IPSP_CTL_RELEASED = 5, /* addr */
+	IPSP_CTL_RELEASED = 5, /* addr event: 0: the oldest that is open for the address */
 	IPSP_CTL_LIST = 6,     /* id -> SESSION .. SESSION DONE */
 	IPSP_CTL_COMMAND = 7,  /* id flags context name argument -> TEXT .. TEXT DONE */
 	IPSP_CTL_SHOW = 8,     /* id n context name pool subscriber -> TEXT .. TEXT DONE */
 	/* from the daemon */
-	IPSP_CTL_ANSWER = 65,	 /* id err addr plen pool */
-	IPSP_CTL_DONE = 66,	 /* id err text: words for people, or "" */
-	IPSP_CTL_TEXT = 67,	 /* id text: the next slice of a JSON text */
-	IPSP_CTL_SESSION = 68,	 /* id addr plen pool subscriber session */
-	IPSP_CTL_EVENT = 69,	 /* addr reason subscriber session: the HA is to end this session */
-	IPSP_CTL_CANCELLED = 70, /* addr: that event is void */
+	IPSP_CTL_ANSWER = 65,  /* id err addr plen pool */
+	IPSP_CTL_DONE = 66,    /* id err text: words for people, or "" */
+	IPSP_CTL_TEXT = 67,    /* id text: the next slice of a JSON text */
+	IPSP_CTL_SESSION = 68, /* id addr plen pool subscriber session */
+	IPSP_CTL_EVENT = 69,   /* addr reason subscriber session event: the HA is to end this one */
+	IPSP_CTL_CANCELLED = 70, /* addr event: that event is void */
 	IPSP_CTL_STATE = 71,	 /* context role state */
 	IPSP_CTL_BYE = 72,	 /* err text: why the daemon closes this connection now */
 	IPSP_CTL_TYPES
@@ -74,7 +75,7 @@ struct ipsp_ctl_str { /* borrowed; no NUL at its end */
 /* Every field that any frame has. Those that its frame has not are neither written nor read. */
 struct ipsp_ctl_msg {
 	enum ipsp_ctl_type type;
-	uint64_t id;
+	uint64_t id, event;
 	struct ipsp_addr addr;
 	int32_t err;
 	uint32_t n, magic;

@@ -115,6 +115,14 @@ static void add_session(struct agent *agent, const struct ipsp_conn_msg *msg)
 					"subscriber", msg->subscriber, "session", msg->session));
 }
 
+/* With the number of the event, which a daemon of the first version doesn't say. */
+static void say_event(const struct ipsp_conn_msg *msg, json_t *line)
+{
+	if (msg->id != 0)
+		json_object_set_new(line, "number", json_integer((json_int_t)msg->id));
+	cli_json_print(line);
+}
+
 static void say_message(void *arg, const struct ipsp_conn_msg *msg)
 {
 	struct agent *agent = arg;
@@ -130,14 +138,14 @@ static void say_message(void *arg, const struct ipsp_conn_msg *msg)
 		add_session(agent, msg);
 		break;
 	case IPSP_CONN_RELEASE:
-		cli_json_print(json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "release", "address",
-					 text, "subscriber", msg->subscriber, "session",
-					 msg->session, "reason",
-					 ipsp_release_word((int)msg->reason)));
+		say_event(msg,
+			  json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "release", "address",
+				    text, "subscriber", msg->subscriber, "session", msg->session,
+				    "reason", ipsp_release_word((int)msg->reason)));
 		break;
 	case IPSP_CONN_CANCELLED:
-		cli_json_print(
-			json_pack("{s:s, s:s}", "event", "release-cancelled", "address", text));
+		say_event(msg,
+			  json_pack("{s:s, s:s}", "event", "release-cancelled", "address", text));
 		break;
 	case IPSP_CONN_STATE:
 		cli_json_print(json_pack("{s:s, s:s, s:s, s:s}", "event", "state", "context",
@@ -222,12 +230,16 @@ static void take_list(struct agent *agent, uint64_t number)
 /* Nothing answers it but where the script asks for that by an id. */
 static void take_released(struct agent *agent, const json_t *line, const json_t *id)
 {
+	const json_t *number = json_object_get(line, "number"); /* of the event, or none */
 	struct ipsp_address address;
 	bool given = false;
 
 	if (!get_address(line, &address, &given) || !given)
 		say_invalid(id, "released has the address of a release event");
-	else if (ipsp_conn_released(agent->conn, &address) != 0)
+	else if (number && (!json_is_integer(number) || json_integer_value(number) <= 0))
+		say_invalid(id, "number is that of a release event, or left out");
+	else if (ipsp_conn_released_event(agent->conn, (uint64_t)json_integer_value(number),
+					  &address) != 0)
 		say(id, cli_json_failed(IPSP_ERR_NOMEM, NULL));
 	else if (id)
 		say(id, json_pack("{s:b}", "ok", 1));

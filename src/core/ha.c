@@ -2,9 +2,9 @@
  * ha - the HAs of this context: who is attached, the end of their sessions, and the release events
  * that they have not answered.
  *
- * An answer names only an address, so every event is kept until it is answered, with the session
- * that it was for: the answer to an event whose session has ended meanwhile changes nothing, and
- * the answer to one whose request has ended is an ordinary release.
+ * An answer names the number of its event, or only an address. So every event is kept until it is
+ * answered, with the session that it was for: the answer to an event whose session has ended
+ * meanwhile changes nothing, and the answer to one whose request has ended is an ordinary release.
  */
 #include "core/node_int.h"
 
@@ -19,6 +19,8 @@ static uint32_t bucket(uint16_t pool, uint32_t index)
 int ipsp_ha_init(struct ipsp_node *n)
 {
 	n->has.soonest = IPSP_NEVER;
+	ipsp_rng_bytes(&n->rng, &n->has.asked, sizeof n->has.asked);
+	n->has.asked >>= 16; /* in JSON it stays a number */
 	return 0;
 }
 
@@ -42,6 +44,7 @@ static struct ipsp_asked *asked_add(struct ipsp_node *n, struct ipsp_place at)
 		n->act->failed = true;
 		return NULL;
 	}
+	a->number = ++h->asked;
 	a->pool = at.pool;
 	a->index = at.index;
 	struct ipsp_asked **same = &h->buckets[bucket(at.pool, at.index)];
@@ -91,19 +94,40 @@ static struct ipsp_asked *asked_open(struct ipsp_node *n, struct ipsp_place at)
 
 /*
  * An HA need not answer an event that was cancelled, or one for a session that it had ended itself.
- * After this long it won't, and a later answer is for the next event.
+ * Whoever answers without numbers is taken not to do so after this long, so that its next answer is
+ * for the next event.
  */
 #define UNANSWERED_MS 600000
 
+static bool of_place(const struct ipsp_asked *a, struct ipsp_place at)
+{
+	return a->pool == at.pool && a->index == at.index;
+}
+
+static bool is_stale(const struct ipsp_node *n, const struct ipsp_asked *a)
+{
+	return (a->gone || a->cancelled) && n->now - a->made_at >= UNANSWERED_MS;
+}
+
+/*
+ * What is kept is bounded: of the stale ones the newest that was cancelled. A late answer by number
+ * still finds that, and it means no more than that the session has ended.
+ */
 static void purge_unanswered(struct ipsp_node *n, struct ipsp_place at)
 {
-	struct ipsp_asked *next;
+	struct ipsp_asked *next, *cancelled = NULL;
 
 	for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a; a = next) {
 		next = a->next_same;
-		if (a->pool == at.pool && a->index == at.index && (a->gone || a->cancelled) &&
-		    n->now - a->made_at >= UNANSWERED_MS)
+		if (!of_place(a, at) || !is_stale(n, a))
+			continue;
+		if (a->gone) {
 			asked_del(n, a);
+			continue;
+		}
+		if (cancelled)
+			asked_del(n, cancelled);
+		cancelled = a;
 	}
 }
 
@@ -139,6 +163,7 @@ static void send_event(struct ipsp_node *n, const struct ipsp_asked *a)
 	if (!o)
 		return;
 	o->token = a->token;
+	o->id = a->number;
 	o->addr = ipsp_pool_addr(&n->conf.pools[a->pool], a->index);
 	o->reason = a->reason;
 	o->off = n->act->bytes.len;
@@ -227,6 +252,7 @@ static void cancel(struct ipsp_node *n, struct ipsp_asked *a)
 	struct ipsp_out *o = a->token && !a->held ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
 	if (o) {
 		o->token = a->token;
+		o->id = a->number;
 		o->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
 	}
 	ipsp_xact_wake(n, at);
@@ -427,6 +453,24 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 	ipsp_out_done(n, ev->token, ev->id, 0, NULL);
 }
 
+/* The event that @ev answers; NULL: none. */
+static struct ipsp_asked *answered(struct ipsp_node *n, struct ipsp_place at,
+				   const struct ipsp_event *ev)
+{
+	struct ipsp_asked *stale = NULL;
+
+	for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
+	     a = a->next_same) {
+		if (!of_place(a, at) || a->token != ev->token || a->held)
+			continue;
+		if (ev->id != 0 ? a->number == ev->id : !is_stale(n, a))
+			return a;
+		if (ev->id == 0 && !stale)
+			stale = a;
+	}
+	return stale; /* there is no other */
+}
+
 void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	struct ipsp_place at;
@@ -434,9 +478,7 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 
 	if (ev->token == 0 || !find_place(n, ev->addr, &at))
 		return;
-	struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)];
-	while (a && (a->pool != at.pool || a->index != at.index || a->token != ev->token))
-		a = a->next_same;
+	struct ipsp_asked *a = answered(n, at, ev);
 	if (!a)
 		return;
 	bool gone = a->gone, cancelled = a->cancelled;
@@ -511,6 +553,7 @@ void ipsp_ha_forget(struct ipsp_node *n)
 		struct ipsp_out *o = open ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
 		if (o) {
 			o->token = a->token;
+			o->id = a->number;
 			o->addr = ipsp_pool_addr(ipsp_pool_conf(n->pools[a->pool]), a->index);
 		}
 		asked_del(n, a);

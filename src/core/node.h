@@ -46,7 +46,8 @@ enum ipsp_event_type {
 	IPSP_EV_DETACH,	  /* .token */
 	IPSP_EV_REQUEST,  /* .token (0: an operator's one-shot), .id, .ask... */
 	IPSP_EV_RELEASE,  /* .token, .id, .addr: the session that has it ends */
-	IPSP_EV_RELEASED, /* .token, .addr: answers a release event */
+	IPSP_EV_RELEASED, /* .token, .addr: answers a release event: the one with the number .id, or
+			     (0) the oldest open one for the address */
 	IPSP_EV_COMMAND,  /* .command, .force, .mode; .token, .id: who is told (IPSP_OUT_DONE) */
 	IPSP_EV_HOOK,	  /* the takeover-check hook has ended: .yes */
 	IPSP_EV_CONF,	  /* .conf: a new configuration, already checked on its own; .token, .id are
@@ -103,8 +104,8 @@ enum ipsp_out_type {
 	IPSP_OUT_DONE,	  /* a RELEASE, a COMMAND or a CONF: .token, .id, .err, .text (words, may be
 			     "") */
 	IPSP_OUT_RELEASE, /* to the HA .token: end this session: .addr, subscriber and session in
-			     act->bytes, .reason */
-	IPSP_OUT_CANCELLED, /* to the HA .token: the release event for .addr is void */
+			     act->bytes, .reason; .id is the number of this event */
+	IPSP_OUT_CANCELLED, /* to the HA .token: the release event .id for .addr is void */
 	IPSP_OUT_STATE, /* role or state changed: to every attached HA of this context (.token 0) or
 			   one */
 	IPSP_OUT_TRAP,	/* .trap */

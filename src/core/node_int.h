@@ -163,6 +163,7 @@ struct ipsp_ha {		  /* the number is the place; 0 is nobody */
 };
 
 struct ipsp_asked { /* a release event that its HA has not answered */
+	uint64_t number;
 	uint16_t ha, pool;
 	uint32_t index, bind;
 	uint64_t token;	  /* of the connection that it was sent on; 0: waits for an attach */
@@ -187,6 +188,8 @@ struct ipsp_has {
 	bool counted; /* .sessions are right: not yet while the log is replayed */
 	struct ipsp_asked *buckets[1024], *first, *last;
 	uint32_t n_asked, n_held;
+	uint64_t asked;	 /* the newest number; begins with a random one, as an answer may be meant
+			    for an event of another process */
 	ipsp_ms soonest; /* no deadline is before */
 };
 

@@ -269,6 +269,7 @@ static void serve_released(struct ipspd_client *client, const struct ipsp_ctl_ms
 	if (client->ctx && client->ha[0]) /* nobody else is ever asked to end a session */
 		ipspd_post(client->ctx, &(struct ipsp_event){.type = IPSP_EV_RELEASED,
 							     .token = client->token,
+							     .id = msg->event,
 							     .addr = msg->addr});
 }
 
@@ -514,6 +515,7 @@ IPSP_APART static void out_release(struct ipspd_ctl *ctl, const struct ipsp_acti
 		client,
 		&(struct ipsp_ctl_msg){.type = IPSP_CTL_EVENT,
 				       .addr = out->addr,
+				       .event = out->id,
 				       .reason = (uint8_t)out->reason,
 				       .subscriber = {bytes + out->off, out->len},
 				       .session = {out->len2 ? bytes + out->off2 : "", out->len2}});
@@ -525,7 +527,8 @@ IPSP_APART static void out_cancelled(struct ipspd_ctl *ctl, const struct ipsp_ou
 
 	if (client)
 		ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_CANCELLED,
-								.addr = out->addr});
+								.addr = out->addr,
+								.event = out->id});
 }
 
 IPSP_APART static void out_state(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,

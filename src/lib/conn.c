@@ -250,7 +250,7 @@ int ipsp_conn_next(struct ipsp_conn *conn, struct ipsp_conn_msg *msg)
 		return got;
 	}
 	msg->type = type_of(in.type);
-	msg->id = in.id;
+	msg->id = in.event ? in.event : in.id; /* no frame has both */
 	msg->err = in.err;
 	msg->address = address_of(in.addr);
 	msg->plen = in.plen;
@@ -305,6 +305,14 @@ int ipsp_conn_released(struct ipsp_conn *conn, const struct ipsp_address *addres
 {
 	return ipsp_ctl_put(&conn->out, &(struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASED,
 							       .addr = addr_of(address)});
+}
+
+int ipsp_conn_released_event(struct ipsp_conn *conn, uint64_t event,
+			     const struct ipsp_address *address)
+{
+	return ipsp_ctl_put(&conn->out, &(struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASED,
+							       .addr = addr_of(address),
+							       .event = event});
 }
 
 int ipsp_conn_list(struct ipsp_conn *conn, uint64_t id)

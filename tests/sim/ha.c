@@ -13,6 +13,7 @@ void ha_init(struct ha *ha, struct world *w, unsigned number, unsigned side)
 	*ha = (struct ha){.w = w, .number = number, .side = side, .alive = true};
 	snprintf(ha->name, sizeof(ha->name), "HA%u", (number + 1) % 10);
 	ha->rand = rand_fork(&w->rand);
+	ha->by_number = number % 2;
 	ha->timer_at = SIM_NEVER;
 	ha->last_gaddr = NO_ADDR;
 }
@@ -224,7 +225,10 @@ static void answer_event(struct ha *ha, struct ha_thought *t)
 		    ((r->sub == t->sub && r->sess == t->sess) || r->gaddr == t->gaddr))
 			r->released = true;
 	}
-	push(ha, IPC_RELEASED, (struct ipc){.gaddr = t->gaddr});
+	/* an HA answers by the event's number or, as those of the first version, by address alone
+	 */
+	push(ha, IPC_RELEASED,
+	     (struct ipc){.gaddr = t->gaddr, .id = ha->by_number ? t->number : 0});
 	if (s && s->gaddr == t->gaddr)
 		session_del(ha, s);
 	t->used = false;
@@ -552,6 +556,7 @@ void ha_send(struct ha *ha, struct ipc m)
 			if (ha->thoughts[i].used)
 				continue;
 			ha->thoughts[i] = (struct ha_thought){.used = true,
+							      .number = m.id,
 							      .sub = m.sub,
 							      .sess = m.sess,
 							      .gaddr = m.gaddr,

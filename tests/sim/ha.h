@@ -73,6 +73,7 @@ struct ha_request {
 
 struct ha_thought { /* a release event on its way to the HA, or read and not yet answered */
 	bool used, read;
+	uint64_t number; /* the daemon's, of the event */
 	uint32_t sub, sess, gaddr;
 	enum ipsp_reason reason;
 	sim_us at; /* when it will be answered; SIM_NEVER: never */
@@ -96,6 +97,7 @@ struct ha {
 	struct ipc **unread; /* came while it hung */
 	size_t n_unread, cap_unread;
 	sim_us latency, think_max;
+	bool by_number;
 	unsigned mute; /* per mille of the release events are never answered */
 	/* the last answer to a request, for stories */
 	int last_err;

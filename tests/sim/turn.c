@@ -167,6 +167,7 @@ static void out_release(struct host *h, const struct ipsp_out *out)
 
 	if (ha)
 		ha_send(ha, (struct ipc){.kind = IPC_EVENT,
+					 .id = out->id,
 					 .gaddr = world_gaddr(h->w, out->addr),
 					 .sub = number_in(&h->act.bytes, out->off, out->len),
 					 .sess = number_in(&h->act.bytes, out->off2, out->len2),
@@ -248,6 +249,7 @@ static void carry_out(struct host *h, const struct ipsp_out *out)
 		ha = ha_of(h, out->token);
 		if (ha)
 			ha_send(ha, (struct ipc){.kind = IPC_CANCELLED,
+						 .id = out->id,
 						 .gaddr = world_gaddr(h->w, out->addr)});
 		break;
 	case IPSP_OUT_TRAP:

@@ -95,6 +95,10 @@ void liar_turn(struct liar *l, const struct ipsp_event *ev)
 			l->done = o->err;
 		} else if (o->type == IPSP_OUT_ANSWER) {
 			l->answered = o->err;
+		} else if (o->type == IPSP_OUT_RELEASE) {
+			l->event = o->id;
+		} else if (o->type == IPSP_OUT_CANCELLED) {
+			l->cancelled = o->id;
 		}
 	}
 	if (l->pool.size <= 4096)

@@ -36,7 +36,8 @@ struct liar {
 	int refused;	/* what the node's last REFUSE said */
 	size_t n_asked; /* REQUESTs of the node */
 	struct ipsp_request asked;
-	int done, answered; /* 1: not yet */
+	int done, answered;	   /* 1: not yet */
+	uint64_t event, cancelled; /* the last release event to an HA, and the last that is void */
 	struct ipsp_item last_item;
 	ipsp_ms hello_at;	      /* for tests that say hellos by themselves */
 	uint64_t turn_us, longest_us; /* processor time of the last turn, and of the longest */

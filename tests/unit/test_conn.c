@@ -152,7 +152,7 @@ static void everything_can_be_asked(void **state)
 	(void)state;
 	assert_int_equal(ipsp_conn_attach(conn, 1, "isp1", NULL), 0);
 	assert_int_equal(ipsp_conn_release(conn, 2, &at), 0);
-	assert_int_equal(ipsp_conn_released(conn, &at), 0);
+	assert_int_equal(ipsp_conn_released_event(conn, 77, &at), 0);
 	assert_int_equal(ipsp_conn_list(conn, 3), 0);
 	assert_int_equal(ipsp_conn_command(conn, 4, NULL, "takeover", NULL, IPSP_COMMAND_FORCE), 0);
 	assert_int_equal(ipsp_conn_show(conn, 5, "isp1", "log", &filter), 0);
@@ -224,8 +224,9 @@ static const struct ipsp_ctl_msg answers[] = {
 	{.type = IPSP_CTL_EVENT,
 	 .addr = {0, 0xffff0a010005ULL},
 	 .reason = 1,
+	 .event = 9876543210,
 	 .subscriber = {"u", 1}},
-	{.type = IPSP_CTL_CANCELLED, .addr = {0, 0xffff0a010005ULL}},
+	{.type = IPSP_CTL_CANCELLED, .addr = {0, 0xffff0a010005ULL}, .event = 9876543210},
 	{.type = IPSP_CTL_STATE,
 	 .context = {"isp1", 4},
 	 .role = {"primary", 7},
@@ -245,7 +246,7 @@ static void assert_answer(size_t i, const struct ipsp_conn_msg *msg)
 	char text[IPSP_ADDRESS_TEXT];
 
 	assert_int_equal(msg->type, types[i]);
-	assert_int_equal(msg->id, in->id);
+	assert_int_equal(msg->id, in->event ? in->event : in->id);
 	assert_int_equal(msg->err, in->err);
 	assert_int_equal(msg->plen, in->plen);
 	assert_int_equal(msg->reason, in->reason);

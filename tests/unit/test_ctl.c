@@ -369,7 +369,10 @@ static void an_operators_release_asks_the_ha(void **state)
 	assert_memory_equal(&msg.address, &address, sizeof(address));
 	assert_string_equal(msg.subscriber, "u1");
 	assert_int_equal(msg.reason, IPSP_RELEASE_TERMINATE);
-	ipsp_conn_released(ha->conn, &address);
+	ipsp_conn_released_event(ha->conn, msg.id + 1, &address); /* no such event */
+	push(ha);
+	assert_int_equal(count_list(w, ha), 1);
+	ipsp_conn_released_event(ha->conn, msg.id, &address);
 	push(ha);
 	turn(w);
 	assert_int_equal(wait_for(w, boss, IPSP_CONN_DONE).err, 0);

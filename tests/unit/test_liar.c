@@ -326,6 +326,118 @@ static void outside_of_the_pools(void **state)
 	liar_free(l);
 }
 
+/* ---------------------------------------------------------------- late answers of an HA */
+
+static void ha_says(struct liar *l, enum ipsp_event_type type, uint64_t id, uint32_t index)
+{
+	struct ipsp_event ev = {.type = type, .token = HA, .id = id, .ha_name = "ha"};
+
+	if (index != IPSP_NO_INDEX)
+		ev.addr = ipsp_addr_v4(0x0a010001 + index);
+	liar_turn(l, &ev);
+}
+
+/* The liar asks for the address of its own subscriber's session here; returns the event's number.
+ */
+static uint64_t handoff(struct liar *l, uint64_t id, uint32_t index)
+{
+	uint64_t before = l->event;
+
+	liar_say_request(l, id, l->heard.epoch, 0, index);
+	assert_int_not_equal(l->event, before);
+	return l->event;
+}
+
+static uint32_t used(struct liar *l)
+{
+	return ipsp_pool_counts(l->node->pools[0])->used;
+}
+
+/*
+ * An event was cancelled and not answered, and its session has ended. Much later another session
+ * has the address, and is to end, too: an answer that names the first event ends nothing, however
+ * late it comes, and one that names the second ends it at once.
+ */
+static void an_answer_names_its_event(void **state)
+{
+	struct liar *l = liar_active(true);
+	uint64_t first, second, applied;
+
+	(void)state;
+	ha_says(l, IPSP_EV_ATTACH, 0, IPSP_NO_INDEX);
+	liar_take(l, "u7", 3);
+	first = handoff(l, 1 << 16, 3);
+	liar_pass(l, 5000);
+	assert_int_equal(l->cancelled, first);
+	ha_says(l, IPSP_EV_RELEASE, 8, 3); /* the session ends, and comes again */
+	assert_int_equal(used(l), 0);
+	liar_take(l, "u7", 3);
+	liar_pass(l, 3600000);
+	second = handoff(l, 2 << 16, 3);
+	ha_says(l, IPSP_EV_RELEASED, first, 3);
+	assert_int_equal(used(l), 1);
+	ha_says(l, IPSP_EV_RELEASED, 12345, 3); /* of another process */
+	assert_int_equal(used(l), 1);
+	ha_says(l, IPSP_EV_RELEASED, second, 4); /* of another address */
+	assert_int_equal(used(l), 1);
+	applied = l->applied;
+	ha_says(l, IPSP_EV_RELEASED, second, 3);
+	assert_int_equal(used(l), 0);
+	assert_int_equal(l->applied, applied + 1);
+	ha_says(l, IPSP_EV_RELEASED, second, 3); /* answered already */
+	liar_free(l);
+}
+
+/* The answer to a cancelled event is an ordinary release, by number at any time. */
+static void a_cancelled_event_is_answered_late(void **state)
+{
+	(void)state;
+	for (unsigned wait = 0; wait < 2; wait++) {
+		struct liar *l = liar_active(true);
+		uint64_t first;
+
+		ha_says(l, IPSP_EV_ATTACH, 0, IPSP_NO_INDEX);
+		liar_take(l, "u7", 3);
+		first = handoff(l, 1 << 16, 3);
+		liar_pass(l, wait ? 3600000 : 5000);
+		assert_int_equal(l->cancelled, first);
+		assert_int_equal(used(l), 1);
+		if (wait) { /* a second one is open: the session has ended for that as well */
+			assert_true(handoff(l, 2 << 16, 3) > first);
+			ha_says(l, IPSP_EV_RELEASED, first, 3);
+			assert_int_equal(l->last_item.request, 2 << 16);
+		} else {
+			ha_says(l, IPSP_EV_RELEASED, first, 3);
+		}
+		assert_int_equal(used(l), 0);
+		liar_free(l);
+	}
+}
+
+/* Without a number it is for the oldest that is open: one that was cancelled counts for ten
+ * minutes, and then the answer is for the next. */
+static void an_answer_without_a_number(void **state)
+{
+	(void)state;
+	for (unsigned late = 0; late < 2; late++) {
+		struct liar *l = liar_active(true);
+
+		ha_says(l, IPSP_EV_ATTACH, 0, IPSP_NO_INDEX);
+		liar_take(l, "u7", 3);
+		handoff(l, 1 << 16, 3);
+		liar_pass(l, 5000);
+		ha_says(l, IPSP_EV_RELEASE, 8, 3);
+		liar_take(l, "u7", 3);
+		liar_pass(l, late ? 600000 : 60000);
+		handoff(l, 2 << 16, 3);
+		ha_says(l, IPSP_EV_RELEASED, 0, 3);
+		assert_int_equal(used(l), !late);
+		ha_says(l, IPSP_EV_RELEASED, 0, 3);
+		assert_int_equal(used(l), 0);
+		liar_free(l);
+	}
+}
+
 /* ---------------------------------------------------------------- a later version */
 
 /* Scenario 52: messages and fields that this version doesn't know are skipped, and what is beside
@@ -606,6 +718,9 @@ int main(void)
 		cmocka_unit_test(stale_is_put_right),
 		cmocka_unit_test(silent_desynchronisation),
 		cmocka_unit_test(outside_of_the_pools),
+		cmocka_unit_test(an_answer_names_its_event),
+		cmocka_unit_test(a_cancelled_event_is_answered_late),
+		cmocka_unit_test(an_answer_without_a_number),
 		cmocka_unit_test(what_a_later_version_says),
 		cmocka_unit_test(no_version_in_common),
 		cmocka_unit_test(a_version_that_leaves),

@@ -167,7 +167,10 @@ class Gateway:
             self.asked[address] += 1
         if self.sessions().get(address) == (line["subscriber"], line["session"]):
             self.ledger.drop(address, self.name)  # first end the session, then say so
-        self._agent.send({"op": "released", "address": address})
+        answer = {"op": "released", "address": address}
+        if sum(self.reasons.values()) % 2 and "number" in line:  # as those of the first version, and by number
+            answer["number"] = line["number"]
+        self._agent.send(answer)
 
     def _list_came(self, line):
         if not line["ok"]:

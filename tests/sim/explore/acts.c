@@ -75,11 +75,12 @@ static void request(struct tiny *w, struct side *s, unsigned arg)
 	shell_turn(w, s, &ev);
 }
 
+/* @asked: it answers a release event, and doesn't say which one. */
 static void end_session(struct tiny *w, struct side *s, unsigned a, bool asked)
 {
 	struct ipsp_event ev = {.type = asked ? IPSP_EV_RELEASED : IPSP_EV_RELEASE,
 				.token = shell_token(s),
-				.id = ++s->ha.id,
+				.id = asked ? 0 : ++s->ha.id,
 				.addr = shell_address(a)};
 
 	s->ha.sessions[a] = 0;
