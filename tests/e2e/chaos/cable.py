@@ -20,8 +20,7 @@ class Cable(net.VethNet):
         for number, (side, inner) in enumerate(zip(self.sides, ("left", "right"))):
             side.run("ip", "link", "add", net.LINK, "type", "veth",
                      "peer", "name", inner, "netns", str(self.middle.pid))
-            side.run("ip", "address", "add", f"{self.addresses[number]}/{self.prefix_length}",
-                     "dev", net.LINK)
+            self._address(number)
             side.run("ip", "link", "set", net.LINK, "up")
             self.middle.run("ip", "link", "set", inner, "up")
         self._relay = process.spawn(
@@ -45,6 +44,14 @@ class Cable(net.VethNet):
 
     def link(self, number, state):
         self.sides[number].run("ip", "link", "set", net.LINK, state)
+        if state == "up":
+            self._address(number)
+
+    def _address(self, number):
+        """(A link that goes down takes its IPv6 addresses along.)"""
+        address = self.addresses[number]
+        self.sides[number].run("ip", "address", "replace", f"{address}/{self.prefix_length}", "dev", net.LINK,
+                               *(["nodad"] if ":" in address else []))
 
     def close(self):
         self._relay.stdin.close()
@@ -52,3 +59,8 @@ class Cable(net.VethNet):
         process.stop(self._relay)
         self.middle.close()
         super().close()
+
+
+class Cable6(Cable):
+    addresses = ("2001:db8:ffff::1", "2001:db8:ffff::2")
+    prefix_length = 64

@@ -1,14 +1,17 @@
 /*
- * faults - a host's clock and disk, at the command of a test: preloaded into a daemon, it adds to
- * the wall clock, and makes flushes slow or fail, as the file CHAOS_FAULTS says at every moment.
- * That file is mapped, so that the test changes it while the daemon runs. Its layout is `struct
- * orders`.
+ * faults - a host's clock, boot and disk, at the command of a test: preloaded into a daemon, it
+ * adds to the wall clock, makes flushes slow or fail, and says another boot_id, as the file
+ * CHAOS_FAULTS says at every moment. That file is mapped, so that the test changes it while the
+ * daemon runs. Its layout is `struct orders`.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -21,6 +24,7 @@ struct orders {
 	int32_t flush_ms;    /* how much longer a flush takes */
 	uint32_t flushes;    /* counted here */
 	uint32_t failed;
+	uint32_t boot; /* the number of the host's boot; 0: its real one */
 };
 
 static const struct orders nothing;
@@ -95,6 +99,42 @@ time_t time(time_t *at)
 	if (at)
 		*at = ts.tv_sec;
 	return ts.tv_sec;
+}
+
+/* ---------------------------------------------------------------- the boot of the host */
+
+static int real_open(const char *path, int flags, va_list more)
+{
+	const mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, mode_t) : 0;
+
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+static int boot_id(unsigned boot)
+{
+	char text[40];
+	const int n = snprintf(text, sizeof(text), "%08x-cafe-4afe-8afe-000000000000\n", boot);
+	const int fd = memfd_create("boot_id", MFD_CLOEXEC);
+
+	if (fd >= 0 && (write(fd, text, (size_t)n) != n || lseek(fd, 0, SEEK_SET) != 0)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list more;
+	int fd;
+
+	va_start(more, flags);
+	if (read_orders().boot != 0 && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0)
+		fd = boot_id(read_orders().boot);
+	else
+		fd = real_open(path, flags, more);
+	va_end(more);
+	return fd;
 }
 
 /* ---------------------------------------------------------------- the disk */

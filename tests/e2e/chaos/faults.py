@@ -31,6 +31,7 @@ class Disk:
     """A small file system for a state directory."""
 
     def __init__(self, folder):
+        self._folder = folder
         self._fill = os.path.join(folder, "fill")
         options = f"size={DISK},mode=0700".encode()
         if _LIBC.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, options):
@@ -46,6 +47,10 @@ class Disk:
                     if error.errno != errno.ENOSPC:
                         raise
 
+    def wipe(self):
+        for name in os.listdir(self._folder):
+            os.unlink(os.path.join(self._folder, name))
+
     def clear(self):
         if os.path.exists(self._fill):
             os.unlink(self._fill)
@@ -54,7 +59,7 @@ class Disk:
 class Orders:
     """What faults.c does to one daemon; see `struct orders` there."""
 
-    FORM = struct.Struct("=qiiII")
+    FORM = struct.Struct("=qiiIII")
 
     def __init__(self, path):
         self.path = path
@@ -77,7 +82,11 @@ class Orders:
 
     def counts(self):
         """How many flushes there were, and how many failed."""
-        return self.FORM.unpack(self._map)[3:]
+        return self.FORM.unpack(self._map)[3:5]
+
+    def reboot(self):
+        """From the next start on the daemon finds itself on another boot of its host."""
+        self.set(24, "=I", self.FORM.unpack(self._map)[5] + 1)
 
 
 def preloaded(folder, library, orders):
@@ -147,8 +156,9 @@ class SlowReader:
 class Side:
     """One host of a lane, as far as faults go."""
 
-    def __init__(self, number, host, disk, orders):
+    def __init__(self, number, host, disk, orders, keeps):
         self.number = number
+        self.keeps = keeps  # sessions, over a reboot: durability = "power"
         self.host = host
         self.disk = disk
         self.orders = orders
@@ -255,6 +265,30 @@ class Faults:
             side.expected = -signal.SIGKILL
             side.host.kill9()
         return True
+
+    def _reboot(self, fault, begins):
+        """The sessions of its HAs live on elsewhere; the clock that counts from the boot goes on, too."""
+        side = self._sides[fault.side]
+        if self._kill_9(fault, begins) is False:
+            return False
+        if begins:
+            side.orders.reboot()
+            if not side.keeps:
+                self._forgets(fault.side)
+        return True
+
+    def _wipe(self, fault, begins):
+        side = self._sides[fault.side]
+        if self._kill_9(fault, begins) is False:
+            return False
+        if begins:
+            side.disk.wipe()
+            self._forgets(fault.side)
+        return True
+
+    def _forgets(self, side):
+        for ha in self._gateways[side]:
+            ha.forgotten()
 
     def _sigterm(self, fault, begins):
         side = self._sides[fault.side]

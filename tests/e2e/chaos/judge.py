@@ -6,11 +6,14 @@ when an address has two holders, and says which of the declared exceptions it fa
   apart    each side has marked the other down after its dead interval, and both live
   away     the first holder's daemon was dead or stopped for a dead interval, its HA's sessions lived on
   one way  one side has marked the other down after its dead interval; the other still heard it, and had not
-  alone    the same, without hearing it: its own silence was not over (it was restarted meanwhile), or it is a
-           secondary that may not take over
+  alone    the same, without hearing it: its own silence was not over (it was restarted meanwhile, or its dead
+           interval is the longer one), or it is a secondary that may not take over
   forced   takeover --force
+  lost     the first holder's session has outlived its daemon's memory: the host was rebooted, or the state was
+           wiped, and the gateway has not got it back yet. What was held for it has gone to its own
+           subscriber, or in a healing to the side that had given it by a licence
 
-All of them need that the second holder's side had a licence when it gave the address (but for `forced`,
+All but the last need that the second holder's side had a licence when it gave the address (but for `forced`,
 where the first one's may have been the licence). Anything else is a violation. A pair with equal
 subscribers is no duplicate: the same node on both sides, which healing makes a handoff.
 """
@@ -40,7 +43,7 @@ class Double:
 
 
 class Judge:
-    """Has the ledger's face for the gateways. @classify(first, second) names the exception or None,
+    """Has the ledger's face for the gateways. @classify(first, second, address) names the exception or None,
     @fault(text) writes down what is wrong."""
 
     def __init__(self, classify, fault):
@@ -74,7 +77,7 @@ class Judge:
 
     def _twice(self, address, first, second):
         same = first[1] == second[1]
-        kind = self._classify(first[0], second[0])
+        kind = self._classify(first[0], second[0], address)
         if kind is None:
             kind = "outside"
             self.fault(f"{address} was given to {second} while {first} holds it, outside of the window")

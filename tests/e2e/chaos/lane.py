@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 
 from harness import process
 from harness.agent import Loop
@@ -19,7 +20,7 @@ from harness.config import Context, Ipsp
 from harness.host import Host
 from harness.pair import COUNTS, write_key
 
-from .cable import Cable
+from .cable import Cable, Cable6
 from .faults import Disk, Faults, Orders, Side, compiled, preloaded
 from .judge import LATE_S, Judge
 from .load import Ha, Load
@@ -29,17 +30,30 @@ SESSIONS = 70  # of a gateway when all is well, in a pool of 254
 SESSIONS_ALONE = 125  # under a licence: the addresses of its own run out
 RATE = 12  # steps of load a second, each gateway
 MANY = 12  # violations: it is clear then that something is wrong
-# The pairs in turn, so that each dead interval meets each: (pool-share-protocol, pool, addresses of context n)
-NETWORK = "10.{}.0.0/24"
+ANEW_S = 20.0  # what a side is given anew after a loss of its state is kept back for its HAs so long at most
+
+
+@dataclass
+class Variant:
+    protocol: dict = field(default_factory=dict)  # of pool-share-protocol
+    pool: dict = field(default_factory=dict)
+    addresses: str = "10.{}.0.0/24"  # of context n
+    cable: type = Cable
+    longer: float = 1.0  # the second side's dead interval, by the first one's
+    disabled: bool = False  # no dead interval: ten hello intervals of silence are a loss, and the end
+
+
+# The pairs in turn, so that each dead interval meets each; the seed says which is the first.
 VARIANTS = (
-    ({}, {}, NETWORK),
-    ({"block-size": 1, "reserved-free-percentage": 10}, {}, NETWORK),
-    ({"durability": "power"}, {"address-hold-timer": 2}, NETWORK),
-    ({}, {"length": 64}, "2001:db8:{}::/56"),
+    Variant(),
+    Variant({"block-size": 1, "reserved-free-percentage": 10}, longer=1.6),
+    Variant({"durability": "power"}, {"address-hold-timer": 2}, disabled=True),
+    Variant({}, {"length": 64}, "2001:db8:{}::/56", Cable6),
 )
 TAKES_OVER = re.compile(r" (c\d): (the dead interval has run out: taking over|forced takeover)")
 HEALS = re.compile(r" (c\d): the peer is heard again: its addresses are its own again")
 FOUND = re.compile(r" (c\d): duplicate: (\S+) is used here by")
+ANEW = re.compile(r" (c\d): (its state was lost: until|what was given anew is given)")
 RESOLVED = re.compile(r" (c\d): duplicate resolved: (\S+) was dropped here")
 
 
@@ -56,9 +70,11 @@ class Lane:
     def __init__(self, folder, number, options):
         self.folder = folder
         self.number = number
-        self.dead_s = options.dead[number % len(options.dead)]
-        self.variant = VARIANTS[number // len(options.dead) % len(VARIANTS)]
-        self.hello_s = min(0.2, self.dead_s / 40)
+        self.variant = VARIANTS[(number // len(options.dead) + options.seed) % len(VARIANTS)]
+        shorter_s = options.dead[number % len(options.dead)]
+        self.dead_of = (shorter_s, shorter_s * self.variant.longer)
+        self.dead_s = max(self.dead_of)
+        self.hello_s = shorter_s / 10 if self.variant.disabled else min(0.2, shorter_s / 40)
         # Till both serve again once all is whole. Three hello intervals of listening after a restart, four
         # until the next handshake begins, three until each has the other's promise and its echo; 2 s, the
         # longest pause before an item is said again; 1 s, how often a full disk is looked at.
@@ -71,7 +87,7 @@ class Lane:
         self.loop = Loop()
         self.violations = []
         self.judge = Judge(self._classify, self.fault)
-        self.cable = Cable([4187 + i for i in range(CONTEXTS)], f"{options.seed} relay {number}")
+        self.cable = self.variant.cable([4187 + i for i in range(CONTEXTS)], f"{options.seed} relay {number}")
         self.key_file = write_key(os.path.join(folder, "pair.key"), b"\x5a" * 32)
         library = compiled(folder)
         self.sides = [self._side(i, library) for i in (0, 1)]
@@ -116,23 +132,25 @@ class Lane:
         host.config.context, host.config.pools, host.config.ipsp = (
             contexts[0].context, contexts[0].pools, contexts[0].ipsp)
         host.config.others = contexts[1:]
-        return Side(number, host, disk, orders)
+        return Side(number, host, disk, orders, self.variant.protocol.get("durability") == "power")
 
     def _context(self, side, number):
         primary = side == number % 2
-        protocol, pool, addresses = self.variant
-        settings = {"hello-interval-ms": int(self.hello_s * 1000), **protocol}
-        if self.dead_s >= 25:
-            settings["dead-interval"] = int(self.dead_s)
+        pool, dead_s = self.variant.pool, self.dead_of[side]
+        settings = {"hello-interval-ms": int(self.hello_s * 1000), **self.variant.protocol}
+        if self.variant.disabled:
+            settings["dead-interval"] = "no"
+        elif dead_s >= 25:
+            settings["dead-interval"] = int(dead_s)
         else:
-            settings["dead-interval-ms"] = int(self.dead_s * 1000)
+            settings["dead-interval-ms"] = int(dead_s * 1000)
         return Context(
             context=f"c{number}",
             pools=[{"name": f"pool-{number}", **pool,
-                    "prefix" if "length" in pool else "network": addresses.format(number + 1)}],
+                    "prefix" if "length" in pool else "network": self.variant.addresses.format(number + 1)}],
             ipsp=Ipsp(
                 role="primary" if primary else "secondary", address=self.cable.addresses[side],
-                peer=self.cable.addresses[1 - side], prefix_length=24, port=4187 + number,
+                peer=self.cable.addresses[1 - side], prefix_length=self.cable.prefix_length, port=4187 + number,
                 interface=f"lan-{number}", key_file=self.key_file, options=settings),
         )
 
@@ -193,10 +211,11 @@ class Lane:
             self.kept_back_at[number] = now
             self.log_counts["kept back by S6"] += 1
             return
-        most = self.alone_bound_s + self.slack_s
+        most = self.alone_bound_s + self.slack_s + self._anew_s()
         if gap > most >= self.alone[0]:  # said once
             self.fault(f"c{number}: nobody serves for {gap:.1f} s\n{self.story()}")
-        self.alone = max(self.alone, (gap, self.episode.number))
+        if not self._anew_s():
+            self.alone = max(self.alone, (gap, self.episode.number))
 
     @staticmethod
     def _kept_back(number, able):
@@ -230,7 +249,7 @@ class Lane:
             licence.forced = match[2] == "forced takeover"
             self.log_counts["forced takeovers" if licence.forced else "takeovers"] += 1
             silent_s = now - (self.broken_since or now)
-            if not licence.forced and silent_s < self.dead_s - self.slack_s:
+            if not licence.forced and silent_s < self.dead_of[side] - self.slack_s:
                 self.fault(f"ha{side + 1} took over after {silent_s:.1f} s: {line}")
         match = HEALS.search(line)
         if match:
@@ -242,7 +261,19 @@ class Lane:
         if RESOLVED.search(line):
             self.log_counts["duplicates resolved"] += 1
 
-    def _classify(self, first, second):
+    def _anew_s(self):
+        return ANEW_S if any(fault.kind == "wipe" for fault in self.episode.faults) else 0.0
+
+    def _anew_is_over(self):
+        """The last word of each context on it, where it has said anything, is that it is over."""
+        words = {}
+        for side in (0, 1):
+            for line in self.lines[side]:
+                if match := ANEW.search(line):
+                    words[side, match[1]] = match[2]
+        return not any(word.startswith("its state") for word in words.values())
+
+    def _classify(self, first, second, address):
         """The declared exception that a second holder falls under, or None. Names are ha1-c0."""
         self._read_logs()
         f, s, c = int(first[2]) - 1, int(second[2]) - 1, int(second[5])
@@ -258,7 +289,7 @@ class Lane:
             return "one way" if self.faults.deaf[s] and not self.faults.deaf[f] else "alone"
         if of_first.forced and (of_first.since or of_first.until > read_since - LATE_S):
             return "forced"
-        return None
+        return "lost" if address in self.gateways[f][c].recovers else None
 
     def _served(self, ha, asked_at):
         """This is the lease: a side assigns nothing new once the other has taken over."""
@@ -276,7 +307,7 @@ class Lane:
         away = [to - since for side, since, to in self.aways if side == number]
         if self.sides[number].away_since:
             away.append(now - self.sides[number].away_since)
-        return any(length >= self.dead_s - self.slack_s for length in away)
+        return any(length >= self.dead_of[1 - number] - self.slack_s for length in away)
 
     # ---------------------------------------------------------------- the run
 
@@ -326,9 +357,12 @@ class Lane:
         served = self._serve_all(f"both to serve after episode {episode.number}")
         if served is not None:
             took = served - healed
-            self.serve = max(self.serve, (took, episode.number))
-            if took > self.serve_bound_s + self.slack_s:
+            if not self._anew_s():
+                self.serve = max(self.serve, (took, episode.number))
+            if took > self.serve_bound_s + self.slack_s + self._anew_s():
                 self.fault(f"both served again after {took:.1f} s\n{self.story()}")
+            if self._anew_s():
+                self._until(self._anew_is_over, self.patience, "what was given anew to be given to all")
             self._come_to_rest()
         self._load(True)
         self._wait(episode.rest)
@@ -554,6 +588,7 @@ class Lane:
             "episodes": self.episode.number if self.episode else 0,
             "faults": dict(self.counts),
             "grants": sum(ha.grants for ha in gateways),
+            "recovered": sum(ha.recovered for ha in gateways),
             "moves": sum(load.moves for load in self.loads),
             "duplicates": dict(self.judge.duplicates), "same-node": dict(self.judge.same),
             "losses": self.losses,

@@ -31,6 +31,9 @@ class Ha(Gateway):
         self.on_new = None  # (gateway, when the request was made): a new session was served
         self.hanging = False
         self._silenced = False
+        self._forgotten = False  # the daemon has lost its sessions since it was last attached to
+        self.recovered = 0  # sessions asked for again after that
+        self.recovers = set()  # addresses that it has and ipspd doesn't know yet, or has given away
 
     def name_of_next(self, what="u"):
         self._names += 1
@@ -85,6 +88,24 @@ class Ha(Gateway):
             except ProcessLookupError:
                 pass
 
+    def forgotten(self):
+        self._forgotten = True
+        self.recovers = set(self.sessions())
+
+    def _compare(self):
+        super()._compare()
+        if self._forgotten:
+            self.recovers = set(self.lost)
+            self.recovered += len(self.lost)
+            self.lost.clear()
+        self._forgotten = False
+
+    def _has_lost(self, job):
+        """What its daemon has forgotten was given to another meanwhile: the session ends."""
+        if self.sessions().get(job.address) == (job.subscriber, job.session):
+            self.ledger.drop(job.address, self.name)
+        self.recovers.discard(job.address)
+
     def able(self):
         return self.attached and not self.hanging
 
@@ -108,6 +129,7 @@ class Ha(Gateway):
 
     def _granted(self, job, address):
         super()._granted(job, address)
+        self.recovers.discard(address)
         self.grants += 1
         if not job.address:
             self.served_at = time.monotonic()
@@ -121,6 +143,8 @@ class Ha(Gateway):
             self.refusals[error] += 1
             if job.subscriber == self._probe:
                 self._probe = None
+            if job.op == "request" and job.address in self.recovers:
+                self._has_lost(job)
             if error not in FAIR and not (job.op == "release" and error == "no-such-session"):
                 self._fault(f"{self.name}: {job} was refused: {error}: {message}")
         self.refused.clear()

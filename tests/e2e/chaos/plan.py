@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 CONTEXTS = 2
 
 # Those that keep the two sides from hearing each other both ways.
-BREAKS = ("cut", "cut one way", "link down", "kill -9", "SIGSTOP", "SIGTERM", "failing flush")
+BREAKS = ("cut", "cut one way", "link down", "kill -9", "SIGSTOP", "SIGTERM", "failing flush", "reboot", "wipe")
+# Its peer gives a side anew what it has lost; what comes of it when that one is not well is not covered.
+ALONE = ("wipe",)
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Fault:
             return {"in0", "in1"}
         if self.kind in ("cut one way", "loss"):
             return {f"in{self.side}"}
-        if self.kind in ("kill -9", "SIGSTOP", "SIGTERM", "failing flush"):
+        if self.kind in ("kill -9", "SIGSTOP", "SIGTERM", "failing flush", "reboot", "wipe"):
             return {f"daemon{self.side}"}
         if self.kind in ("full disk", "slow flush"):
             return {f"disk{self.side}"}
@@ -68,14 +70,14 @@ DECK = [
     ("cut", True), ("cut", True), ("cut", False), ("cut one way", True), ("cut one way", False),
     ("link down", False), ("loss", False), ("relay", False), ("relay", False),
     ("kill -9", True), ("kill -9", False), ("kill -9", False), ("SIGSTOP", True), ("SIGSTOP", False),
-    ("SIGTERM", True), ("SIGTERM", False), ("full disk", False), ("failing flush", False),
+    ("SIGTERM", True), ("SIGTERM", False), ("reboot", True), ("reboot", False), ("wipe", False), ("full disk", False), ("failing flush", False),
     ("slow flush", False), ("clock step", False), ("HA crash", False), ("HA cut off", False),
     ("HA hangs", False), ("slow reader", False), ("drain", False),
     ("takeover", False), ("takeover --force", True),
 ]
 # What may fall into the time of another fault.
 BESIDES = [
-    "loss", "relay", "kill -9", "kill -9", "SIGSTOP", "cut", "cut one way", "full disk", "failing flush",
+    "loss", "relay", "kill -9", "kill -9", "reboot", "SIGSTOP", "cut", "cut one way", "full disk", "failing flush",
     "slow flush", "clock step", "HA crash", "HA cut off", "HA hangs", "drain", "takeover",
 ]
 # What may come in the middle of a healing.
@@ -116,7 +118,7 @@ class Plan:
             faults.append(self._fault(kind, self._chance.uniform(0.25, 0.8) * self.dead_s))
         else:
             faults.append(self._fault(kind, 0.0, long))
-        for _ in range(self._chance.choice((0, 0, 1, 1, 2))):
+        for _ in range(0 if kind in ALONE else self._chance.choice((0, 0, 1, 1, 2))):
             beside = self._fault(self._chance.choice(BESIDES), 0.0)
             beside.at = self._chance.uniform(0, max(faults[0].lasts, 2.0))
             if not any(self._collide(beside, other) for other in faults):
@@ -144,7 +146,7 @@ class Plan:
             pass
         elif kind in ("clock step", "HA crash", "HA cut off", "takeover"):
             pass
-        elif kind == "kill -9":
+        elif kind in ("kill -9", "reboot", "wipe"):
             fault.lasts = chance.uniform(0.05, min(2.0, self.dead_s * 0.3))
         elif kind == "failing flush":
             fault.lasts = chance.uniform(1.5, 3.0)  # sessions are flushed within a second

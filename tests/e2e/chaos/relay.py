@@ -23,6 +23,7 @@ import sys
 import time
 
 ETH_P_ALL = 3
+IPV4, IPV6, UDP = b"\x08\x00", b"\x86\xdd", 17
 OUTGOING = 4  # PACKET_OUTGOING: what this program sent itself
 KEPT = 2000  # datagrams of each direction, for replays
 
@@ -48,14 +49,27 @@ class Relay:
 
     def datagram_at(self, frame):
         """Where the UDP header of a datagram for one of the ports begins, or None."""
-        if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != 17:
+        if len(frame) >= 42 and frame[12:14] == IPV4 and frame[23] == UDP:
+            at = 14 + 4 * (frame[14] & 15)
+        elif len(frame) >= 62 and frame[12:14] == IPV6 and frame[20] == UDP:
+            at = 54
+        else:
             return None
-        at = 14 + 4 * (frame[14] & 15)
         if len(frame) < at + 8:
             return None
-        # A checksum that the sender left to its interface was never made. 0: there is none.
-        frame[at + 6:at + 8] = b"\0\0"
         return at if struct.unpack_from("!H", frame, at + 2)[0] in self.ports else None
+
+    @staticmethod
+    def checksum(frame, at):
+        """One that the sender left to its interface was never made, nor is it right for what was corrupted."""
+        frame[at + 6:at + 8] = b"\0\0"
+        if frame[12:14] == IPV4:
+            return  # 0: there is none
+        data = frame[22:54] + frame[at:] + bytes((len(frame) - at) % 2)
+        total = sum(struct.unpack(f"!{len(data) // 2}H", data)) + len(frame) - at + UDP
+        while total >> 16:
+            total = (total & 0xffff) + (total >> 16)
+        struct.pack_into("!H", frame, at + 6, ~total & 0xffff or 0xffff)
 
     def keep(self, side, frame):
         """An even choice of all that ever came by, so that some are of sessions long gone."""
@@ -74,11 +88,13 @@ class Relay:
         if at is None:
             self.send(1 - side, bytes(frame))
             return
+        self.checksum(frame, at)
         self.counts["datagrams"] += 1
         self.keep(side, bytes(frame))
         if self.happens("corrupt") and len(frame) > at + 8:
             for _ in range(self.chance.randint(1, 3)):
                 frame[self.chance.randrange(at + 8, len(frame))] ^= 1 << self.chance.randrange(8)
+            self.checksum(frame, at)
             self.counts["corrupted"] += 1
         copies = [bytes(frame)]
         if self.happens("repeat"):

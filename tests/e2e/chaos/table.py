@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-KINDS = ("outside", "apart", "away", "one way", "alone", "forced")
+KINDS = ("outside", "apart", "away", "one way", "alone", "forced", "lost")
 WORDS = {
     "outside": "duplicates outside of the declared window",
     "apart": "duplicates inside: both sides had taken over",
@@ -10,6 +10,7 @@ WORDS = {
     "one way": "duplicates inside: one side had taken over, the other still heard it",
     "alone": "duplicates inside: one side had taken over, the other not yet",
     "forced": "duplicates inside: takeover --force",
+    "lost": "duplicates inside: a session that outlived its rebooted host, or its daemon's state",
 }
 
 
@@ -30,7 +31,7 @@ def total_of(results):
     }
     for key in ("faults", "duplicates", "same-node", "log", "relay", "refusals", "orders"):
         whole[key] = dict(summed(results, key))
-    for key in ("episodes", "grants", "moves", "losses", "starts", "lost-datagrams"):
+    for key in ("episodes", "grants", "recovered", "moves", "losses", "starts", "lost-datagrams"):
         whole[key] = sum(one[key] for one in results)
     return whole
 
@@ -61,6 +62,7 @@ def rows(whole):
         whole["log"].get("takeovers", 0), whole["log"].get("forced takeovers", 0))
     yield "healings", whole["log"].get("healings", 0)
     yield "grants to sessions", whole["grants"]
+    yield "sessions that outlived a reboot or a lost state, asked for again", whole["recovered"]
     yield "nodes that moved with their address", whole["moves"]
     yield None
     for kind in KINDS:
