@@ -49,13 +49,15 @@ static void pack(struct packer *p, const struct ipsp_msg *msg)
 	p->len = len;
 }
 
+/* Most turns have nothing to say: each of these looks first, and only then sets a message to 0. */
+
 static void pack_hello(struct packer *p)
 {
 	struct ipsp_node *n = p->n;
-	struct ipsp_msg msg = {.type = IPSP_MSG_HELLO};
 
 	if (n->now < n->hello_at && !(n->hello_soon && n->now >= n->hello_min_at))
 		return;
+	struct ipsp_msg msg = {.type = IPSP_MSG_HELLO};
 	/* what a peer that hears this side had to wait: work that holds a turn up shows here */
 	if (n->peer.known && n->now > n->hello_at + n->stats.hello_late_max_ms)
 		n->stats.hello_late_max_ms = n->now - n->hello_at;
@@ -70,10 +72,10 @@ static void pack_hello(struct packer *p)
 static void pack_ack(struct packer *p)
 {
 	struct ipsp_node *n = p->n;
-	struct ipsp_msg msg = {.type = IPSP_MSG_ACK};
 
 	if (!n->stream.ack_now)
 		return;
+	struct ipsp_msg msg = {.type = IPSP_MSG_ACK};
 	n->stream.ack_now = false;
 	msg.u.ack.number = n->stream.ack_due;
 	msg.u.ack.stream = ipsp_sync_tag(n->side.peer_books, n->side.books);
@@ -97,9 +99,10 @@ static void pack_refusals(struct packer *p)
 
 static void pack_requests(struct packer *p)
 {
+	if (p->n->now < p->n->xacts.send_at && p->n->now < ipsp_stock_due(p->n))
+		return;
 	struct ipsp_msg msg = {.type = IPSP_MSG_REQUEST};
 	uint32_t slot = IPSP_NO_XACT;
-
 	if (ipsp_stock_next(p->n, &msg.u.request))
 		pack(p, &msg);
 	if (p->n->now < p->n->xacts.send_at)
@@ -111,10 +114,12 @@ static void pack_requests(struct packer *p)
 static void pack_items(struct packer *p)
 {
 	struct ipsp_node *n = p->n;
-	struct ipsp_msg msg = {.type = IPSP_MSG_ITEM};
 	struct ipsp_out_item *o;
 	uint32_t looked = 0;
 
+	if (n->stream.n == 0)
+		return;
+	struct ipsp_msg msg = {.type = IPSP_MSG_ITEM};
 	msg.u.item.stream = ipsp_sync_tag(n->side.books, n->side.peer_books);
 	while ((o = ipsp_sync_next(n, &looked))) {
 		msg.u.item.bytes = o->bytes;
@@ -125,18 +130,18 @@ static void pack_items(struct packer *p)
 
 static void pack_takeover(struct packer *p)
 {
-	struct ipsp_msg msg = {.type = IPSP_MSG_TAKEOVER};
-
 	if (!ipsp_command_wants_takeover(p->n))
 		return;
+	struct ipsp_msg msg = {.type = IPSP_MSG_TAKEOVER};
 	msg.u.request.epoch = p->n->side.epoch;
 	pack(p, &msg);
 }
 
 static void pack_conf(struct packer *p)
 {
+	if (!p->n->compare.asking && !p->n->compare.part_due)
+		return;
 	struct ipsp_msg msg = {.type = IPSP_MSG_CONF_ASK};
-
 	if (ipsp_compare_next(p->n, &msg.u.conf.offset))
 		pack(p, &msg);
 	msg.type = IPSP_MSG_CONF_PART;
