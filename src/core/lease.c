@@ -75,12 +75,12 @@ bool ipsp_heard(const struct ipsp_node *n)
  * interval. */
 static bool peer_hears_us(const struct ipsp_node *n, uint32_t loss)
 {
-	uint32_t mine = 10 * ipsp_hello_ms(n), most = n->lease.dead_ms / 2;
+	const ipsp_ms age = n->now - n->peer.echoed_sent_at;
 
-	if (mine > most)
-		mine = most;
-	return n->peer.echoed_sent_at != IPSP_NEVER &&
-	       n->now - n->peer.echoed_sent_at < (mine > loss ? mine : loss);
+	if (n->peer.echoed_sent_at == IPSP_NEVER || age < loss) /* asked six times a turn */
+		return n->peer.echoed_sent_at != IPSP_NEVER;
+	uint32_t mine = 10 * ipsp_hello_ms(n), most = n->lease.dead_ms / 2;
+	return age < (mine < most ? mine : most);
 }
 
 bool ipsp_contact(const struct ipsp_node *n)
