@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs every test.
 #
 #   sh tests/run.sh                      everything, as CI does
-#   sh tests/run.sh lint e2e             these parts only: build unit sim fuzz lint e2e
+#   sh tests/run.sh lint e2e             these parts only: build unit sim fuzz lint bench e2e
 #   sh tests/run.sh --seeds 200000 sim   a larger swarm
 #   sh tests/run.sh --fuzz 600 fuzz      each fuzz target for ten minutes
 #   sh tests/run.sh --tests 'upgrade kill' e2e    these system tests only
@@ -35,13 +35,13 @@ while [ $# -gt 0 ]; do
 		esac
 		shift
 		;;
-	build | unit | sim | fuzz | lint | e2e) parts="$parts $1" ;;
+	build | unit | sim | fuzz | lint | bench | e2e) parts="$parts $1" ;;
 	*) usage ;;
 	esac
 	shift
 done
 case $seeds$fuzz in *[!0-9]*) usage ;; esac
-parts=${parts:- build unit sim fuzz lint e2e}
+parts=${parts:- build unit sim fuzz lint bench e2e}
 
 mkdir -p "$build/log" || exit 1
 build=$(CDPATH='' cd -- "$build" && pwd)
@@ -198,6 +198,19 @@ lint() {
 	step 'scripts' 120 sh "$lint/scripts.sh"
 }
 
+bench() {
+	say 'Memory and instructions, which repeat'
+	if [ "$(id -u)" -ne 0 ]; then
+		echo 'skipped: two hosts are two network namespaces here, which needs root'
+		add 0 0 1
+		return
+	fi
+	if IPSPD_BUILD=$plain step 'memory and instructions within their goals' 300 \
+		python3 "$top/tests/bench/bench.py" --gate --quick; then
+		sed -n '/^G/s/^/        /p' "$log"
+	fi
+}
+
 e2e() {
 	say 'System tests: two daemons, a cable, snmptrapd'
 	log=$build/log/e2e.log
@@ -225,6 +238,7 @@ wants unit && unit
 wants sim && sim
 wants fuzz && fuzzing
 wants lint && lint
+wants bench && bench
 wants e2e && e2e
 
 say "It took $(($(date +%s) - began)) s"

@@ -15,6 +15,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import goals  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 import rivals_kea  # noqa: E402
@@ -99,10 +100,15 @@ def arguments():
     parser.add_argument("--seconds", type=float, help="how long one sample takes (1; quick: 0.2)")
     parser.add_argument("--rows", type=lambda text: text.upper().split(","), default=[],
                         help="only these, as in G1,G17")
+    parser.add_argument("--gate", action="store_true",
+                        help="memory and instructions only, which repeat: fails where a goal is not met")
     parser.add_argument("--alone", action="store_true", help="without Redis, SQLite and Kea")
     parser.add_argument("--out", help="a folder for results.json, table.txt, callgrind.txt, plots")
     parser.add_argument("--document", help="also writes the figures into this Markdown file")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.gate:
+        given.rows, given.alone = list(goals.GATE), True
+    return given
 
 
 def main():
@@ -112,8 +118,8 @@ def main():
     bench = Bench(given)
     began = time.time()
     good = all([bench.run(name) for name in ORDER])  # all of them, whatever one does
-    report.write(bench, began, given.document)
-    return 0 if good else 1
+    met = report.write(bench, began, given.document)
+    return 0 if good and (met or not given.gate) else 1
 
 
 if __name__ == "__main__":
