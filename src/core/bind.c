@@ -133,6 +133,7 @@ struct ipsp_binds *ipsp_binds_new(const uint8_t hash_key[16])
 		return NULL;
 	}
 	binds->keyed = ipsp_sip_begin(hash_key);
+	binds->roomy_since = IPSP_NEVER;
 	ipsp_slab_init(&binds->slots, sizeof(struct slot), NUMBER_MASK);
 	assert(binds->slots.bits == SLOT_BITS);
 	for (uint32_t i = 0; i < TEXT_SLABS; i++)
@@ -296,6 +297,11 @@ bool ipsp_binds_loaded(struct ipsp_binds *binds)
 }
 
 /* ---------------------------------------------------------------- looking */
+
+void ipsp_binds_rest(struct ipsp_binds *binds, ipsp_ms now)
+{
+	ipsp_bind_index_rest(binds, now);
+}
 
 bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_bind *out)
 {

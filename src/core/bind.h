@@ -11,7 +11,7 @@
  * Memory: at most 42 bytes a binding with its place in the index, 47 while the index grows; where
  * subscriber and session have more than 16 bytes together, as many more, rounded up to 16. It is
  * given back when bindings end: in pieces of 128 to 256 KiB of which none is left, and the index
- * when an eighth of it is in use. At most 2^26 - 2^13 bindings. Times have 48 bits, which is 8,900
+ * when an eighth of it was enough for a minute (ipsp_binds_rest). At most 2^26 - 2^13 bindings. Times have 48 bits, which is 8,900
  * years. No call waits for the index to grow or shrink: that goes on in small parts.
  */
 #ifndef IPSP_CORE_BIND_H
@@ -58,6 +58,9 @@ bool ipsp_binds_loaded(struct ipsp_binds *binds);
  * first. */
 uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind);
 void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind);
+/* To be called each turn: a step of what makes the index smaller, where it was too large for a
+ * minute. */
+void ipsp_binds_rest(struct ipsp_binds *binds, ipsp_ms now);
 bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind,
 		    struct ipsp_bind *out); /* false: no such number */
 /* Has what _get shows in the cache when it comes; @bind may be any number. */

@@ -6,9 +6,11 @@
  * homes: a search ends at the first entry from a later home and looks at few slots but the right
  * one; a deletion shifts back what follows without a look at any; no tombstones.
  *
- * A table doubles when it is filled to five sixths, and has a quarter of its size when it is filled
- * to an eighth only, in small steps: some old entries move with each change, so no request waits
- * for a million others. Until all have moved both tables are searched.
+ * A table doubles when it is filled to five sixths, in small steps: some old entries move with each
+ * change, so no request waits for a million others. It goes down to a quarter of its size when no
+ * more than an eighth of it was in use for a minute: sessions that have all ended come back often,
+ * and would pay for the way up again. That way down goes on with the time. Until all have moved both
+ * tables are searched.
  *
  * Of the KEPT ones of one subscriber only one is in the index, the head of a chain. Otherwise
  * a subscriber with many would be one long run from one home, and slow for all around it.
@@ -32,6 +34,9 @@
  */
 #define MOVE_ENTRIES 2u
 #define MOVE_PLACES  16u
+#define REST_MS	     60000u
+#define REST_ENTRIES 64u /* a turn, on the way down: beside those that move with each change */
+#define REST_PLACES  65536u
 #define PIECE	     (1u << 18) /* entries, 1 MiB: what is given back of an old table at once */
 
 /* ---------------------------------------------------------------- hash */
@@ -308,10 +313,22 @@ void ipsp_bind_index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t numbe
 	binds->n_entries--;
 	if (binds->old.entries)
 		move(binds, MOVE_ENTRIES, MOVE_PLACES);
-	/* where there is no memory it stays as large as it is */
-	if (!binds->old.entries && binds->now.size > SIZE_MIN &&
-	    binds->n_entries < binds->now.size / 8)
+}
+
+void ipsp_bind_index_rest(struct ipsp_binds *binds, ipsp_ms now)
+{
+	if (binds->old.entries && binds->old.size > binds->now.size) {
+		move(binds, REST_ENTRIES, REST_PLACES); /* and on to the next quarter */
+	} else if (binds->old.entries) {
+		binds->roomy_since = IPSP_NEVER;
+	} else if (binds->now.size <= SIZE_MIN || binds->n_entries >= binds->now.size / 8) {
+		binds->roomy_since = IPSP_NEVER;
+	} else if (binds->roomy_since == IPSP_NEVER) {
+		binds->roomy_since = now;
+	} else if (now - binds->roomy_since >= REST_MS) {
+		/* where there is no memory it stays as large as it is */
 		resize(binds, binds->now.size / 4 > SIZE_MIN ? binds->now.size / 4 : SIZE_MIN);
+	}
 }
 
 uint32_t ipsp_bind_index_find(const struct ipsp_binds *binds, uint64_t hash,

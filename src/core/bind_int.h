@@ -62,6 +62,7 @@ struct ipsp_binds {	       /* invariant: what ipsp_binds_check walks */
 	bool loading;	       /* nothing is in the index yet, nor in a chain */
 	struct table now, old; /* old: what has not moved to now yet */
 	uint32_t n_entries;    /* in both */
+	ipsp_ms roomy_since;   /* no more than an eighth of now is in use; IPSP_NEVER: more is */
 };
 
 #define SLOT_BITS 13 /* ipsp_slab_at with constants */
@@ -122,6 +123,7 @@ void ipsp_bind_index_put(struct ipsp_binds *binds, uint64_t hash, uint32_t numbe
 /* _put, and a step of what moves */
 void ipsp_bind_index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number);
 void ipsp_bind_index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t number);
+void ipsp_bind_index_rest(struct ipsp_binds *binds, ipsp_ms now);
 /* IPSP_NO_BIND: none of that kind and name */
 uint32_t ipsp_bind_index_find(const struct ipsp_binds *binds, uint64_t hash,
 			      enum ipsp_bind_kind kind, const struct ipsp_ident *ident);

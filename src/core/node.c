@@ -217,6 +217,7 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 	watch_waiting(n);
 	watch_stream(n);
 	ipsp_tx(n);
+	ipsp_binds_rest(n->binds, n->now);
 	if (n->state_changed) {
 		n->state_changed = false;
 		ipsp_out_state(n, 0);

@@ -25,7 +25,7 @@ import rows_state  # noqa: E402
 from measure import say  # noqa: E402
 
 SCENES = {**rows_state.SCENES, **rows_local.SCENES, **rows_pair.SCENES, **rivals_kea.SCENES}
-ORDER = ("instructions", "memory", "local", "power", "asked", "moves", "back", "restart",
+ORDER = ("repeats", "local", "power", "asked", "moves", "back", "restart",
          "compaction", "growth", "fill", "kea")
 
 

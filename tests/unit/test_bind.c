@@ -269,6 +269,7 @@ static void run(uint32_t variety, size_t most, int tides)
 	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
 	struct model m = {0};
 	struct name name;
+	ipsp_ms now = 1;
 
 	assert_non_null(binds);
 	for (int tide = 0; tide < 2 * tides; tide++) {
@@ -283,6 +284,7 @@ static void run(uint32_t variety, size_t most, int tides)
 				del_one(binds, &m);
 			if (chance(8) == 0)
 				change_one(binds, &m);
+			ipsp_binds_rest(binds, now += chance(1000)); /* a minute is 120 steps */
 			assert_int_equal(ipsp_binds_count(binds), m.n);
 			expect_found(binds, &m, ident);
 			expect_found(binds, &m, name_make(&name, variety));
@@ -398,13 +400,17 @@ static size_t memory_of(const struct ipsp_binds *binds)
 	return n + ((size_t)binds->slots.n_present * sizeof(struct slot) << binds->slots.bits);
 }
 
-/* All have ended, in no order: the memory is given back, and used again by those that come. */
+/*
+ * All have ended, in no order: the memory is given back, that of the index after a minute, and used
+ * again by those that come.
+ */
 static void test_given_back(void **state)
 {
 	enum { MANY = 1 << 19 };
 	struct ipsp_binds *binds = ipsp_binds_new(hash_key);
 	struct name name;
 	size_t most = 0;
+	ipsp_ms now = 1000;
 
 	(void)state;
 	for (uint32_t tide = 0; tide < 2; tide++) {
@@ -430,8 +436,15 @@ static void test_given_back(void **state)
 		assert_true(binds->slots.n_present <= 1);
 		for (uint32_t i = 0; i < TEXT_SLABS; i++)
 			assert_true(binds->texts[i].n_present <= 1);
-		assert_true(binds->now.size <= MANY / 64);
-		assert_true(binds->old.size <= MANY / 64);
+		const uint32_t size = binds->now.size;
+		ipsp_binds_rest(binds, now);
+		ipsp_binds_rest(binds, now + 59999);
+		assert_int_equal(binds->now.size, size);
+		for (uint32_t turn = 0; turn < 60; turn++)
+			ipsp_binds_rest(binds, now + 60000 + turn);
+		assert_true(binds->now.size <= 64);
+		assert_null(binds->old.entries);
+		now += 1000000;
 	}
 	ipsp_binds_free(binds);
 }
