@@ -11,8 +11,9 @@
  * Memory: at most 42 bytes a binding with its place in the index, 47 while the index grows; where
  * subscriber and session have more than 16 bytes together, as many more, rounded up to 16. It is
  * given back when bindings end: in pieces of 128 to 256 KiB of which none is left, and the index
- * when an eighth of it was enough for a minute (ipsp_binds_rest). At most 2^26 - 2^13 bindings. Times have 48 bits, which is 8,900
- * years. No call waits for the index to grow or shrink: that goes on in small parts.
+ * when an eighth of it was enough for a minute (ipsp_binds_rest). At most 2^26 - 2^13 bindings.
+ * Times have 48 bits, which is 8,900 years. No call waits for the index to grow or shrink: that
+ * goes on in small parts.
  */
 #ifndef IPSP_CORE_BIND_H
 #define IPSP_CORE_BIND_H

@@ -9,8 +9,8 @@
  * A table doubles when it is filled to five sixths, in small steps: some old entries move with each
  * change, so no request waits for a million others. It goes down to a quarter of its size when no
  * more than an eighth of it was in use for a minute: sessions that have all ended come back often,
- * and would pay for the way up again. That way down goes on with the time. Until all have moved both
- * tables are searched.
+ * and would pay for the way up again. That way down goes on with the time. Until all have moved
+ * both tables are searched.
  *
  * Of the KEPT ones of one subscriber only one is in the index, the head of a chain. Otherwise
  * a subscriber with many would be one long run from one home, and slow for all around it.

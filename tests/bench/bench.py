@@ -32,6 +32,7 @@ ORDER = ("repeats", "local", "power", "asked", "moves", "back", "restart",
 class Bench:
     def __init__(self, given):
         self.quick = given.quick
+        self.gate = given.gate
         self.rounds = given.rounds or (1 if given.quick else 5)
         self.seconds = given.seconds or (0.2 if given.quick else 1.0)
         self.size = 1 << 16 if given.quick else 1 << 20
@@ -101,7 +102,7 @@ def arguments():
     parser.add_argument("--rows", type=lambda text: text.upper().split(","), default=[],
                         help="only these, as in G1,G17")
     parser.add_argument("--gate", action="store_true",
-                        help="memory and instructions only, which repeat: fails where a goal is not met")
+                        help="memory and instructions only, which repeat: fails beyond a goal, or what was reached of it")
     parser.add_argument("--alone", action="store_true", help="without Redis, SQLite and Kea")
     parser.add_argument("--out", help="a folder for results.json, table.txt, callgrind.txt, plots")
     parser.add_argument("--document", help="also writes the figures into this Markdown file")

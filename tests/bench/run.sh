@@ -4,7 +4,7 @@
 #   sh tests/bench/run.sh                      everything, some 20 minutes on two idle cores
 #   sh tests/bench/run.sh --quick              some seconds a row: shows that it works, no more
 #   sh tests/bench/run.sh --rows G1,G17,BULK   these rows only
-#   sh tests/bench/run.sh --gate               what repeats: memory and instructions; fails above a goal
+#   sh tests/bench/run.sh --gate               what repeats: memory and instructions; a gate of CI
 #   sh tests/bench/run.sh --rounds 3 --seconds 0.5 --alone --out FOLDER --document FILE
 #
 # --alone leaves out Redis, SQLite and Kea. --out gets results.json, table.txt, callgrind.txt and the
