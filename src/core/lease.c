@@ -255,6 +255,8 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 	}
 	s.p6 = n->used > 0 ? IPSP_P6_ARMED : IPSP_P6_IDLE;
 	ipsp_rec_side(n, &s, true);
+	n->peer.promised =
+		0; /* all that was promised is over: a longer interval must not revive it */
 	n->licence_pending = !in_force;
 	n->licence_resting = false;
 	n->listen_until = 0;

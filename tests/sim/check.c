@@ -220,6 +220,9 @@ static void sweep(struct host *h, bool restarted)
 			w->check.n_wrong -= wrong(w, g);
 			cell.licensed = cell.use == IPSP_USE_USED &&
 					w->check.side[h->side].licensed_in_turn;
+			bool same =
+				cell.use == old.use && cell.sub == old.sub && cell.sess == old.sess;
+			cell.used_at = same ? old.used_at : w->now;
 			cells[g] = cell;
 			w->check.n_wrong += wrong(w, g);
 			if (cell.own != old.own)
@@ -398,7 +401,7 @@ void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess,
 static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold *here,
 		       const struct check_hold *there)
 {
-	const struct check_hold *later = here->emitted > there->emitted ? here : there;
+	const struct check_hold *later = here->since > there->since ? here : there;
 	bool same = here->sub == there->sub;
 
 	world_trace(w, TRACE_FAULT, "%s is used by mn-%u on %s and by mn-%u on %s",
@@ -429,6 +432,7 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 	struct check_side *cs = &w->check.side[ha->side];
 	struct check_hold *hold = &cs->holds[gaddr];
 	struct check_hold *there = &w->check.side[1 - ha->side].holds[gaddr];
+	const struct check_cell *cell = &cs->cells[gaddr];
 	bool mine = hold->ha == ha && hold->sub == sub && hold->sess == sess;
 
 	if (((hold->ha && !mine) || there->ha) && (emitted < cs->lost_at || emitted < cs->boot_at))
@@ -446,6 +450,13 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 					    .flushed = flushes_first(&w->hosts[ha->side])};
 	hold->orphan = emitted < cs->lost_at;
 	hold->unsure = emitted < cs->boot_at;
+	bool known = cell->use != IPSP_USE_FREE && cell->sub == sub;
+	if (hold->unsure && !known)
+		hold->orphan = true; /* read so late that nothing is held for it any more */
+	hold->since =
+		known && cell->use == IPSP_USE_USED && cell->sess == sess && cell->used_at < emitted
+			? cell->used_at
+			: emitted;
 	if (!mine && there->ha)
 		judge_both(w, gaddr, hold, there);
 	if (!mine && there->ha && there->unsure)

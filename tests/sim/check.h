@@ -17,6 +17,7 @@ struct check_cell { /* what one node says of one address, after its last turn */
 	uint8_t own, use, flags;
 	bool licensed;	    /* it came to be used under a licence */
 	uint32_t sub, sess; /* of its session; NO_ADDR: none */
+	sim_us used_at;	    /* when this session came to have it */
 	ipsp_ms end;	    /* held, or in quarantine: until then, by its host's clock */
 	uint32_t gave_sub; /* on its way: for whom it was kept when it was given, NO_ADDR: nobody */
 	ipsp_ms gave_left; /* ... and for how long it would have been */
@@ -26,6 +27,7 @@ struct check_hold {	     /* the ledger: one address that an HA of one side reall
 	const struct ha *ha; /* NULL: nobody */
 	uint32_t sub, sess;
 	sim_us emitted; /* when the node let the answer go */
+	sim_us since;	/* ... and when the node took it: earlier, where an answer was lost */
 	bool licensed;	/* the node had a licence then */
 	bool flushed;	/* before it was answered: the loss of power is no excuse */
 	bool orphan;	/* the daemon lost its state and has not confirmed it since */

@@ -280,9 +280,50 @@ static void test_wiped_primary(void **state)
 	story_end(w);
 }
 
+static struct ipsp_pool_conf many;
+
+static void with_many(struct world_conf *conf)
+{
+	many = conf->pools[0];
+	many.size = 200;
+	conf->pools = &many;
+}
+
+/*
+ * S has taken over, and gets a longer dead interval meanwhile. What it had promised before is over
+ * and does not become longer by it: P serves only once it has all of S's report.
+ */
+static void test_a_longer_interval_revives_no_lease(void **state)
+{
+	struct world *w = story_begin_with(with_many);
+
+	(void)state;
+	story_watch(w, 0);
+	story_take(w, HA2, "mn-999", NULL);
+	story_cut(w, false, true);
+	story_until_primary(w, S, 60000);
+	for (uint32_t i = 1; i <= 150; i++) {
+		assert_true(ha_request(&w->has[HA2], HA_NEW, i, 1, NO_ADDR, -1, -1));
+		story_run(w, 10);
+	}
+	host_reload(&w->hosts[S], 10 * DEAD_S * 1000);
+	story_run(w, 1000);
+	w->net.mix.jitter = SIM_MS(50);
+	story_cut(w, false, false);
+	for (unsigned ms = 0; ms < 5000; ms++) {
+		struct ipsp_status p = story_status(w, P);
+
+		assert_false(p.serving && p.state != IPSP_ST_ACTIVE);
+		story_run(w, 1);
+	}
+	story_expect_rest(w, 5000);
+	story_end(w);
+}
+
 int stories_healing(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_longer_interval_revives_no_lease),
 		cmocka_unit_test(test_duplicate),
 		cmocka_unit_test(test_same_subscriber),
 		cmocka_unit_test(test_duplicate_unanswered),
