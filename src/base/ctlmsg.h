@@ -65,6 +65,15 @@ enum ipsp_ctl_type {
 	IPSP_CTL_TYPES
 };
 
+/*
+ * The fields of these two, as macros of what is done with each: they are also read and written
+ * without a struct ipsp_ctl_msg (base/ctldirect.h). Those of all others stand in ctlmsg.c.
+ */
+#define IPSP_CTL_REQUEST_FIELDS(U64, ADDR, STR8)                                                   \
+	U64(id) ADDR(addr) STR8(subscriber) STR8(session) STR8(pool) STR8(group)
+#define IPSP_CTL_ANSWER_FIELDS(U64, I32, ADDR, U8, STR8)                                           \
+	U64(id) I32(err) ADDR(addr) U8(plen) STR8(pool)
+
 enum { IPSP_CTL_FORCE = 1 }; /* flags of COMMAND */
 
 struct ipsp_ctl_str { /* borrowed; no NUL at its end */

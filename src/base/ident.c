@@ -44,27 +44,13 @@ static size_t utf8_len(const unsigned char *s, size_t n)
 	return len;
 }
 
-/*
- * One of eight bytes is no plain ASCII: its top bit is set, it is below 0x20, or it is DEL. Where a
- * subtraction borrows from the byte above, the byte below has shown itself already.
- */
-static bool is_special(uint64_t eight)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
-	const uint64_t del = eight ^ ones * 0x7f; /* a byte that is DEL is 0 there */
-
-	return ((eight | (eight - ones * 0x20) | (del - ones)) & tops) != 0;
-}
-
 /* Most names are. */
 static bool is_plain(const unsigned char *p, size_t n)
 {
-	const uint64_t spaces = UINT64_C(0x2020202020202020);
-
 	for (; n >= 8; n -= 8, p += 8)
-		if (is_special(ipsp_load_le64(p)))
+		if (ipsp_text_special(ipsp_load_le64(p)))
 			return false;
-	return !is_special(ipsp_load_rest(p, n) | spaces << 8 * n);
+	return !ipsp_text_special(ipsp_load_rest(p, n) | IPSP_SPACES << 8 * n);
 }
 
 bool ipsp_text_ok(const char *s, size_t n)

@@ -7,6 +7,7 @@
 #ifndef IPSP_BASE_IDENT_H
 #define IPSP_BASE_IDENT_H
 
+#include "base/bytes.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,5 +23,42 @@ struct ipsp_ident { /* borrows both texts; neither needs a NUL */
 /* True for valid UTF-8 (RFC 3629) of at most IPSP_NAME_BYTES bytes and no control character (C0,
  * DEL, C1). */
 bool ipsp_text_ok(const char *s, size_t n);
+
+#define IPSP_SPACES UINT64_C(0x2020202020202020)
+
+/*
+ * Not 0 when one of eight bytes is no plain ASCII: its top bit is set, it is below 0x20, or it is
+ * DEL. Where a subtraction borrows from the byte above, the byte below has shown itself already.
+ */
+static inline uint64_t ipsp_text_special(uint64_t eight)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+	const uint64_t del = eight ^ ones * 0x7f; /* a byte that is DEL is 0 there */
+
+	return (eight | (eight - ones * 0x20) | (del - ones)) & tops;
+}
+
+/*
+ * Copies a text and looks at it, in one pass. True when it is plain ASCII, as most are: then it has
+ * no control character and no NUL.
+ */
+static inline bool ipsp_text_copy_plain(void *to, const void *from, size_t n)
+{
+	uint8_t *t = (uint8_t *)to;
+	const uint8_t *f = (const uint8_t *)from;
+	uint64_t special;
+
+	if (n < 8) {
+		ipsp_copy_text(t, f, n);
+		return ipsp_text_special(ipsp_load_rest(f, n) | IPSP_SPACES << 8 * n) == 0;
+	}
+	special = ipsp_text_special(ipsp_load_le64(f + n - 8)); /* overlaps what is before it */
+	memcpy(t + n - 8, f + n - 8, 8);
+	for (size_t i = 0; i + 8 < n; i += 8) {
+		special |= ipsp_text_special(ipsp_load_le64(f + i));
+		memcpy(t + i, f + i, 8);
+	}
+	return special == 0;
+}
 
 #endif

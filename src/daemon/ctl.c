@@ -88,15 +88,19 @@ static void client_close(struct ipspd_client *client)
 	client_free(client);
 }
 
+/* Memory that ran out leaves a hole in the stream, of which no client could make sense. */
+void ipspd_client_broken(struct ipspd_client *client)
+{
+	ipspd_log(IPSP_LOG_ERROR, "control: no memory for a client; closing it");
+	client->closing = true;
+	ipspd_wake(client->ctl->daemon);
+}
+
 void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	ipspd_client_due(client);
-	/* Memory that ran out leaves a hole in the stream, of which no client could make sense. */
-	if (!client->closing && ipsp_ctl_put(&client->out, msg) != 0) {
-		ipspd_log(IPSP_LOG_ERROR, "control: no memory for a client; closing it");
-		client->closing = true;
-		ipspd_wake(client->ctl->daemon);
-	}
+	if (!client->closing && ipsp_ctl_put(&client->out, msg) != 0)
+		ipspd_client_broken(client);
 }
 
 void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const char *text)
@@ -198,6 +202,12 @@ static int serve_all(struct ipspd_client *client, const uint8_t *bytes, size_t n
 	int got;
 
 	for (;;) {
+		if (n > IPSP_CTL_HEAD && bytes[IPSP_CTL_HEAD] == IPSP_CTL_REQUEST && client->ctx &&
+		    client->ha[0]) { /* of an HA: many, mostly */
+			used = ipspd_inbox_requests(&client->ctx->inbox, client->token, bytes, n);
+			bytes += used;
+			n -= used;
+		}
 		got = ipsp_ctl_next(bytes, n, &used, &msg);
 		bytes += used;
 		n -= used;
@@ -464,7 +474,6 @@ void ipspd_ctl_flush(struct ipspd_ctl *ctl)
 {
 	struct ipspd_client *now = ctl->due; /* those who become due meanwhile have the next turn */
 
-	ctl->named.ctx = NULL; /* good for one turn */
 	ctl->due = NULL;
 	if (now)
 		now->due_at = &now;

@@ -35,7 +35,12 @@ struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const ch
 /* Closes all clients and removes the socket; NULL is fine. */
 void ipspd_ctl_free(struct ipspd_ctl *ctl);
 
-/* Buffers what clients are to be told: ANSWER, DONE, RELEASE, CANCELLED, STATE; no other out. */
+/*
+ * Buffers what clients are to be told: the answers at the beginning of @n outs, and how many these
+ * are; and one DONE, RELEASE, CANCELLED or STATE. No other out.
+ */
+size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+			 const struct ipsp_out *outs, size_t n);
 void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act,
 		   const struct ipsp_out *out);
 

@@ -66,12 +66,7 @@ struct ipspd_ctl {
 	uint64_t n_tokens, n_keys; /* made so far */
 	struct ipspd_op ops[IPSPD_CTL_OPS];
 	size_t next_op;
-	struct {
-		const struct ipspd_ctx *ctx; /* NULL: none yet */
-		uint16_t pool;
-		struct ipsp_ctl_str name;
-	} named;		   /* the pool of the last answer of this turn */
-	struct ipsp_ctl_msg reply; /* an ANSWER or a DONE on its way: there are very many */
+	struct ipsp_ctl_msg reply; /* a DONE on its way: there are very many */
 	char words[160];
 	uint8_t bytes[IPSPD_CTL_READ + IPSP_CTL_HEAD + IPSP_CTL_FRAME_MAX]; /* of one read */
 };
@@ -79,6 +74,8 @@ struct ipspd_ctl {
 /* ctl.c */
 struct ipspd_client *ipspd_client_find(struct ipspd_ctl *ctl, uint64_t token); /* NULL: gone */
 void ipspd_client_put(struct ipspd_client *client, const struct ipsp_ctl_msg *msg);
+/* Memory ran out for its bytes: it is closed. */
+void ipspd_client_broken(struct ipspd_client *client);
 void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const char *text);
 /* A JSON text, in as many frames as it needs. */
 void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text, size_t n);

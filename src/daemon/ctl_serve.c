@@ -5,6 +5,7 @@
  *   - what needs neither: answered at once.
  */
 #include "base/attr.h"
+#include "base/ctldirect.h"
 #include "base/ident.h"
 #include "daemon/ctl_int.h"
 #include <stdio.h>
@@ -433,44 +434,76 @@ int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *m
 
 /* ---------------------------------------------------------------- outs */
 
-/* Most answers of a turn name the same pool: its name is measured once. */
-static struct ipsp_ctl_str pool_name(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
-				     uint16_t pool)
+IPSP_APART static struct ipsp_ctl_str pool_name(const struct ipspd_ctx *ctx, uint16_t pool)
 {
-	if (ctl->named.ctx != ctx || ctl->named.pool != pool) {
-		const struct ipsp_context_conf *conf = ipsp_node_conf(ctx->node);
+	const struct ipsp_context_conf *conf = ipsp_node_conf(ctx->node);
 
-		ctl->named.ctx = ctx;
-		ctl->named.pool = pool;
-		ctl->named.name = ipsp_ctl_str(pool < conf->n_pools ? conf->pools[pool].name : "");
-	}
-	return ctl->named.name;
+	return ipsp_ctl_str(pool < conf->n_pools ? conf->pools[pool].name : "");
 }
 
-static void out_answer(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
-		       const struct ipsp_out *out)
+IPSP_APART static void answer_operator(struct ipspd_ctl *ctl, const struct ipsp_out *out,
+				       struct ipsp_ctl_str pool)
 {
-	struct ipsp_ctl_msg *msg = &ctl->reply;
-	struct ipspd_client *client;
-	struct ipspd_op *op;
+	struct ipspd_op *op = op_find(ctl, out->id);
 
-	msg->type = IPSP_CTL_ANSWER;
-	msg->id = out->id;
-	msg->err = out->err;
-	msg->addr = out->addr;
-	msg->plen = out->plen;
-	msg->pool = out->err == 0 ? pool_name(ctl, ctx, out->pool) : ipsp_ctl_str("");
-	if (out->token) {
-		client = ipspd_client_find(ctl, out->token);
-		if (client)
-			ipspd_client_put(client, msg);
-		return;
+	if (op)
+		op_answer(ctl, op,
+			  &(struct ipsp_ctl_msg){.type = IPSP_CTL_ANSWER,
+						 .id = op->id,
+						 .err = out->err,
+						 .addr = out->addr,
+						 .plen = out->plen,
+						 .pool = pool});
+}
+
+/* False: no memory. */
+static inline bool put_answer(struct ipspd_client *client, const struct ipsp_out *out,
+			      struct ipsp_ctl_str pool)
+{
+	const struct ipsp_ctl_answer answer = {out->id, out->addr, out->err, out->plen, pool};
+	const size_t size = ipsp_ctl_answer_size(&answer);
+	uint8_t *frame = ipsp_buf_room(&client->out, size);
+
+	if (!frame)
+		return false;
+	ipsp_ctl_put_answer(frame, size, &answer);
+	client->out.len += size;
+	return true;
+}
+
+size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+			 const struct ipsp_out *outs, size_t n)
+{
+	struct ipspd_client *client = NULL; /* who has .token; NULL: gone */
+	struct ipsp_ctl_str name = {"", 0}; /* of .pool: most answers of a turn name the same */
+	uint32_t pool = UINT32_MAX;
+	uint64_t token = 0;
+	size_t i;
+
+	for (i = 0; i < n && outs[i].type == IPSP_OUT_ANSWER; i++) {
+		const struct ipsp_out *out = &outs[i];
+		const uint32_t wanted = out->err == 0 ? out->pool : UINT32_MAX;
+
+		if (wanted != pool) {
+			pool = wanted;
+			name = out->err == 0 ? pool_name(ctx, out->pool) : ipsp_ctl_str("");
+		}
+		if (out->token == 0) {
+			answer_operator(ctl, out, name);
+			continue;
+		}
+		if (out->token != token) {
+			token = out->token;
+			client = ipspd_client_find(ctl, token);
+			if (client)
+				ipspd_client_due(client);
+		}
+		if (client && !put_answer(client, out, name)) {
+			ipspd_client_broken(client);
+			client = NULL;
+		}
 	}
-	op = op_find(ctl, out->id);
-	if (!op)
-		return;
-	msg->id = op->id;
-	op_answer(ctl, op, msg);
+	return i;
 }
 
 IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
@@ -553,9 +586,6 @@ void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ip
 		   const struct ipsp_out *out)
 {
 	switch (out->type) {
-	case IPSP_OUT_ANSWER:
-		out_answer(ctl, ctx, out);
-		break;
 	case IPSP_OUT_DONE:
 		out_done(ctl, ctx, out);
 		break;
@@ -568,6 +598,7 @@ void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ip
 	case IPSP_OUT_STATE:
 		out_state(ctl, ctx, out);
 		break;
+	case IPSP_OUT_ANSWER: /* ipspd_ctl_answers */
 	case IPSP_OUT_DATAGRAM:
 	case IPSP_OUT_TRAP:
 	case IPSP_OUT_HOOK:

@@ -1,4 +1,5 @@
 #include "base/attr.h"
+#include "base/ctldirect.h"
 #include "daemon/ctx.h"
 #include <stdlib.h>
 #include <string.h>
@@ -27,15 +28,23 @@ IPSP_APART static struct ipspd_chunk *next_chunk(struct ipspd_inbox *inbox, size
 	return inbox->chunk = chunk;
 }
 
-/* @n bytes to be filled, until the inbox is cleared; NULL: no memory. */
-static void *room(struct ipspd_inbox *inbox, size_t n)
+/* @n bytes that are not yet taken; NULL: no memory. */
+static inline uint8_t *peek_room(struct ipspd_inbox *inbox, size_t n)
 {
 	struct ipspd_chunk *chunk = inbox->chunk;
 
 	if ((!chunk || chunk->cap - chunk->used < n) && !(chunk = next_chunk(inbox, n)))
 		return NULL;
-	uint8_t *to = chunk->bytes + chunk->used;
-	chunk->used += n;
+	return chunk->bytes + chunk->used;
+}
+
+/* @n bytes to be filled, until the inbox is cleared; NULL: no memory. */
+static void *room(struct ipspd_inbox *inbox, size_t n)
+{
+	uint8_t *to = peek_room(inbox, n);
+
+	if (to)
+		inbox->chunk->used += n;
 	return to;
 }
 
@@ -113,16 +122,23 @@ static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 	return true;
 }
 
-static struct ipsp_event *next_event(struct ipspd_inbox *inbox)
+IPSP_APART static bool grow_events(struct ipspd_inbox *inbox)
 {
-	if (inbox->n_events == inbox->cap_events) {
-		const size_t cap = inbox->cap_events ? 2 * inbox->cap_events : 64;
-		struct ipsp_event *more = realloc(inbox->events, cap * sizeof(*more));
-		if (!more)
-			return NULL;
-		inbox->events = more;
-		inbox->cap_events = cap;
-	}
+	const size_t cap = inbox->cap_events ? 2 * inbox->cap_events : 64;
+	struct ipsp_event *more = realloc(inbox->events, cap * sizeof(*more));
+
+	if (!more)
+		return false;
+	inbox->events = more;
+	inbox->cap_events = cap;
+	return true;
+}
+
+/* The place of the next event, which is not yet taken; NULL: no memory. */
+static inline struct ipsp_event *next_event(struct ipspd_inbox *inbox)
+{
+	if (inbox->n_events == inbox->cap_events && !grow_events(inbox))
+		return NULL;
 	return &inbox->events[inbox->n_events];
 }
 
@@ -138,6 +154,112 @@ bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
 	inbox->n_events++;
 	return true;
 }
+
+/* ---------------------------------------------------------------- requests, read directly */
+
+/* Where the next event and its texts go; in here, and not in the inbox, while a row is read. */
+struct spot {
+	struct ipsp_event *ev;
+	uint8_t *text;
+	size_t n_ev, n_text; /* room */
+};
+
+static inline struct spot spot_of(const struct ipspd_inbox *inbox)
+{
+	struct ipspd_chunk *chunk = inbox->chunk;
+
+	if (!chunk || !inbox->events)
+		return (struct spot){.n_ev = inbox->cap_events - inbox->n_events};
+	return (struct spot){inbox->events + inbox->n_events, chunk->bytes + chunk->used,
+			     inbox->cap_events - inbox->n_events, chunk->cap - chunk->used};
+}
+
+static inline void keep_spot(struct ipspd_inbox *inbox, struct spot at)
+{
+	inbox->n_events = inbox->cap_events - at.n_ev;
+	if (at.text)
+		inbox->chunk->used = inbox->chunk->cap - at.n_text;
+}
+
+/* For one event and @n bytes; none when memory ran out. */
+IPSP_APART static struct spot more_spot(struct ipspd_inbox *inbox, struct spot at, size_t n)
+{
+	keep_spot(inbox, at);
+	if (!next_event(inbox) || !peek_room(inbox, n))
+		return (struct spot){.n_ev = inbox->cap_events - inbox->n_events};
+	return spot_of(inbox);
+}
+
+/* A text with a NUL behind it; NULL where it is none. */
+static const char *add_name(uint8_t *to, const struct ipsp_ctl_str *s, bool *plain)
+{
+	if (s->n == 0)
+		return NULL;
+	*plain = ipsp_text_copy_plain(to, s->p, s->n) && *plain;
+	to[s->n] = '\0';
+	return (const char *)to;
+}
+
+IPSP_APART static bool add_names(struct ipsp_event *ev, uint8_t *to, struct ipsp_ctl_str pool,
+				 struct ipsp_ctl_str group)
+{
+	bool plain = true;
+
+	ev->pool = add_name(to, &pool, &plain);
+	ev->group = add_name(to + (pool.n > 0 ? pool.n + 1 : 0), &group, &plain);
+	return plain;
+}
+
+/* The length of the frame, or 0 when it is left to others: then nothing was taken. */
+static inline size_t take_request(struct ipspd_inbox *inbox, struct spot *at, uint64_t token,
+				  const uint8_t *bytes, size_t n)
+{
+	struct ipsp_ctl_request r;
+	const size_t length = ipsp_ctl_get_request(bytes, n, &r);
+
+	if (length == 0 || r.subscriber.n == 0 || r.subscriber.n > IPSP_NAME_BYTES ||
+	    r.session.n > IPSP_NAME_BYTES)
+		return 0;
+	const size_t n_ident = r.subscriber.n + r.session.n, n_names = r.pool.n + r.group.n;
+	const size_t n_text = n_ident + (n_names > 0 ? n_names + 2 : 0);
+	if (at->n_ev == 0 || at->n_text < n_text) {
+		*at = more_spot(inbox, *at, n_text);
+		if (!at->text)
+			return 0;
+	}
+	struct ipsp_event *ev = at->ev;
+	const char *text = (const char *)at->text;
+	bool plain = ipsp_text_copy_plain(at->text, r.subscriber.p, r.subscriber.n);
+	plain &= ipsp_text_copy_plain(at->text + r.subscriber.n, r.session.p, r.session.n);
+	ev->type = IPSP_EV_REQUEST;
+	ev->force = ev->yes = ev->full = false;
+	ev->token = token;
+	ev->id = r.id;
+	ev->addr = r.addr;
+	ev->ident = (struct ipsp_ident){text, text + r.subscriber.n, (uint8_t)r.subscriber.n,
+					(uint8_t)r.session.n, 0};
+	ev->pool = ev->group = NULL;
+	if (n_names > 0)
+		plain &= add_names(ev, at->text + n_ident, r.pool, r.group);
+	if (!plain)
+		return 0;
+	*at = (struct spot){ev + 1, at->text + n_text, at->n_ev - 1, at->n_text - n_text};
+	return length;
+}
+
+size_t ipspd_inbox_requests(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes,
+			    size_t n)
+{
+	struct spot at = spot_of(inbox);
+	size_t done = 0, length;
+
+	while ((length = take_request(inbox, &at, token, bytes + done, n - done)) > 0)
+		done += length;
+	keep_spot(inbox, at);
+	return done;
+}
+
+/* ---------------------------------------------------------------- clearing */
 
 static void free_confs(struct ipspd_inbox *inbox)
 {

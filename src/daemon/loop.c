@@ -291,6 +291,20 @@ static void carry_out(struct ipspd_ctx *ctx, const struct ipsp_out *out)
 		ipspd_ctl_out(daemon->ctl, ctx, &ctx->act, out);
 }
 
+/* In their order. Most are answers, which go in rows. */
+static void carry_outs(struct ipspd_ctx *ctx)
+{
+	const struct ipsp_actions *act = &ctx->act;
+	struct ipspd_ctl *ctl = ctx->daemon->ctl;
+
+	for (size_t i = 0; i < act->n_outs; i++) {
+		if (ctl && act->outs[i].type == IPSP_OUT_ANSWER)
+			i += ipspd_ctl_answers(ctl, ctx, act->outs + i, act->n_outs - i);
+		if (i < act->n_outs)
+			carry_out(ctx, &act->outs[i]);
+	}
+}
+
 static void tell_ctx(struct ipspd_ctx *ctx)
 {
 	if (!ctx->stepped)
@@ -302,8 +316,7 @@ static void tell_ctx(struct ipspd_ctx *ctx)
 	}
 	ctx->look = ctx->look || ctx->act.says_state;
 	open_socket(ctx);
-	for (size_t i = 0; i < ctx->act.n_outs; i++)
-		carry_out(ctx, &ctx->act.outs[i]);
+	carry_outs(ctx);
 	if (ctx->udp)
 		ipspd_udp_flush(ctx->udp);
 	close_socket(ctx);

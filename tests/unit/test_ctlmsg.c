@@ -1,5 +1,5 @@
 /* Frames of the control socket: there and back, byte by byte, and everything that is no frame. */
-#include "base/ctlmsg.h"
+#include "base/ctldirect.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -395,6 +395,45 @@ static void noise_is_survived(void **state)
 	}
 }
 
+/* The two frames that are written and read without a general message are the same ones. */
+static void direct_is_the_same(void **state)
+{
+	char text[256];
+	struct ipsp_ctl_request r;
+
+	(void)state;
+	memset(text, 'p', sizeof(text));
+	for (size_t n = 0; n <= 255; n++) {
+		const struct ipsp_ctl_msg msg = {.type = IPSP_CTL_ANSWER,
+						 .id = UINT64_MAX - n,
+						 .addr = ADDR,
+						 .err = -(int32_t)n,
+						 .plen = (uint8_t)n,
+						 .pool = {text, n}};
+		const struct ipsp_ctl_answer answer = {msg.id, msg.addr, msg.err, msg.plen,
+						       msg.pool};
+		struct ipsp_buf buf = {0};
+		uint8_t frame[512];
+		assert_int_equal(ipsp_ctl_put(&buf, &msg), 0);
+		assert_int_equal(ipsp_ctl_answer_size(&answer), buf.len);
+		ipsp_ctl_put_answer(frame, buf.len, &answer);
+		assert_memory_equal(frame, buf.data, buf.len);
+		assert_int_equal(ipsp_ctl_get_request(buf.data, buf.len, &r), 0);
+		ipsp_buf_fini(&buf);
+	}
+	size_t n_samples;
+	const struct ipsp_ctl_msg *m = samples(&n_samples);
+	for (size_t i = 0; i < n_samples; i++) {
+		struct ipsp_buf buf = {0};
+		assert_int_equal(ipsp_ctl_put(&buf, &m[i]), 0);
+		for (size_t n = 0; n < buf.len; n++)
+			assert_int_equal(ipsp_ctl_get_request(buf.data, n, &r), 0);
+		const size_t got = ipsp_ctl_get_request(buf.data, buf.len, &r);
+		assert_int_equal(got, m[i].type == IPSP_CTL_REQUEST ? buf.len : 0);
+		ipsp_buf_fini(&buf);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +448,7 @@ int main(void)
 		cmocka_unit_test(texts_are_checked),
 		cmocka_unit_test(what_is_refused_leaves_the_buffer),
 		cmocka_unit_test(versions_find_what_they_have_in_common),
+		cmocka_unit_test(direct_is_the_same),
 		cmocka_unit_test(noise_is_survived),
 	};
 
