@@ -93,6 +93,10 @@ void check_look(struct host *h)
 			   (unsigned long long)cs->status.epoch, (unsigned long long)st.epoch);
 	if (h->forcing && st.books != cs->status.books && cs->up_once)
 		h->w->check.seized = true;
+	uint64_t losses = ipsp_node_stats(h->node)->state_losses;
+	if (h->w->check.forced && losses > cs->state_losses)
+		h->w->check.seized = true;
+	cs->state_losses = losses;
 	licensed = st.state == IPSP_ST_PEER_DOWN;
 	if (licensed && !cs->licensed && !h->w->check.forced) {
 		world_hit(h->w, h->side == 0 ? FAULT_SAW_TAKEOVER_P : FAULT_SAW_TAKEOVER_S);
@@ -186,16 +190,18 @@ static struct check_cell cell_of(const struct host *h, uint32_t g, uint16_t pool
 
 /*
  * A session that outlived its host: the daemon holds the address for it. When the other side has
- * taken over before, and uses it, healing gives it away (the first two of the declared exceptions).
+ * taken over before, healing gives it away (the first two of the declared exceptions): to the
+ * session that uses it there, or that used it when this was reported.
  */
 static void check_given(struct host *h, uint32_t g, const struct check_cell *was)
 {
 	const struct check *check = &h->w->check;
+	const struct check_side *other = &check->side[1 - h->side];
 	struct check_hold *hold = &h->w->check.side[h->side].holds[g];
 
 	if (hold->ha && hold->unsure && was->sub == hold->sub && was->own == IPSP_OWN_OURS &&
 	    check->side[h->side].cells[g].own == IPSP_OWN_TRANSIT &&
-	    check->side[1 - h->side].cells[g].use == IPSP_USE_USED)
+	    (other->cells[g].use == IPSP_USE_USED || other->licensed_at > check->agreed_at))
 		hold->orphan = true;
 }
 

@@ -43,6 +43,7 @@ struct check_side {
 	bool licensed_in_turn;	 /* at the end of the last turn, or of the one before it */
 	sim_us boot_at, lost_at; /* answers from before are of another boot, or of a lost state */
 	sim_us licensed_at;	 /* when it last had a licence */
+	uint64_t state_losses;	 /* of this process, as it counts them */
 };
 
 struct check {
@@ -52,8 +53,10 @@ struct check {
 			    since */
 	bool forced;	 /* a command with --force was given, and what came of it isn't healed: no
 			    lease holds */
-	bool seized;   /* ... on a side that knew of no peer: it owns all, whatever another says */
-	bool rebooted; /* a host was, in this run */
+	/* ... on a side that knew of no peer, and owns all, whatever another says; or by it a side
+	 * has found that it has lost its state, and is given it anew */
+	bool seized;
+	bool rebooted;	  /* a host was, in this run */
 	sim_us agreed_at; /* when both sides were last active: no healing was open */
 	unsigned sample;  /* one in so many turns is looked at with the expensive checks */
 	uint64_t n_replays;
