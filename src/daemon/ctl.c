@@ -207,6 +207,8 @@ static int serve_all(struct ipspd_client *client, const uint8_t *bytes, size_t n
 			used = ipspd_inbox_requests(&client->ctx->inbox, client->token, bytes, n);
 			bytes += used;
 			n -= used;
+			if (used > 0)
+				ipspd_queue(client->ctx);
 		}
 		got = ipsp_ctl_next(bytes, n, &used, &msg);
 		bytes += used;

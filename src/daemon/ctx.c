@@ -53,6 +53,7 @@ struct ipspd_ctx *ipspd_ctx_new(struct ipspd *daemon, const struct ipsp_context_
 		return NULL;
 	ctx->daemon = daemon;
 	ctx->lease_fd = -1;
+	ctx->due = IPSP_NEVER; /* before its start */
 	ctx->look = true;
 	memcpy(ctx->name, conf->name, sizeof(ctx->name));
 	ipsp_actions_init(&ctx->act);
@@ -88,6 +89,7 @@ void ipspd_ctx_free(struct ipspd_ctx *ctx)
 {
 	if (!ctx)
 		return;
+	ipspd_unqueue(ctx);
 	ipspd_ctx_close_udp(ctx);
 	if (ctx->node)
 		ipsp_node_free(ctx->node);
@@ -108,7 +110,37 @@ bool ipspd_ctx_add(struct ipspd *daemon, struct ipspd_ctx *ctx)
 		return false;
 	daemon->ctxs = more;
 	daemon->ctxs[daemon->n_ctxs++] = ctx;
+	ipspd_queue(ctx); /* its node is to be started */
 	return true;
+}
+
+void ipspd_queue(struct ipspd_ctx *ctx)
+{
+	struct ipspd *daemon = ctx->daemon;
+
+	if (ctx->queued)
+		return;
+	ctx->queued = true;
+	ctx->queue_next = NULL;
+	if (!daemon->queue)
+		daemon->queue_end = &daemon->queue;
+	*daemon->queue_end = ctx;
+	daemon->queue_end = &ctx->queue_next;
+}
+
+void ipspd_unqueue(struct ipspd_ctx *ctx)
+{
+	struct ipspd *daemon = ctx->daemon;
+	struct ipspd_ctx **link = &daemon->queue;
+
+	if (!ctx->queued)
+		return;
+	while (*link != ctx)
+		link = &(*link)->queue_next;
+	*link = ctx->queue_next;
+	if (!*link)
+		daemon->queue_end = link;
+	ctx->queued = false;
 }
 
 bool ipspd_ctx_shared_out(const struct ipspd_ctx *ctx)

@@ -60,6 +60,9 @@ struct ipspd_ctx {
 	struct ipsp_context_conf
 		conf;	       /* as last read from the file; in force is ipsp_node_status().conf */
 	uint32_t store_number; /* its number in the store */
+	struct ipspd_ctx *queue_next, *turn_next; /* see struct ipspd; of the present turn */
+	bool queued;
+	ipsp_ms due;		  /* of its node, which only a step changes */
 	struct ipspd_inbox inbox; /* for the next turn */
 	struct ipspd_inbox work;  /* of the present turn */
 	struct ipsp_actions act;
@@ -70,7 +73,6 @@ struct ipspd_ctx {
 	uint64_t noted;	       /* the last note of the node that was logged */
 	bool was_stored;       /* the store had records of it */
 	bool started;	       /* ipsp_node_start was called */
-	bool stepped;	       /* in the present turn */
 	bool look;	       /* its state may have changed: has it the socket that it needs? */
 	bool stopped;	       /* IPSP_OUT_STOPPED was seen */
 };
@@ -96,6 +98,8 @@ struct ipspd {
 	struct ipspd_ctx *
 		*ctxs; /* n_ctxs; each stays where it is until it is removed by a reload */
 	size_t n_ctxs;
+	struct ipspd_ctx *queue, **queue_end; /* those with something to do in the next turn, in the
+						 order in which they got it */
 	struct ipspd_store *store;
 	struct ipspd_ctl *ctl; /* these may be NULL: not configured, or not yet there */
 	struct ipspd_snmp *snmp;
@@ -110,6 +114,10 @@ struct ipspd {
 
 /* The context of that name; NULL or "": the only one. NULL: none of that name, or not only one. */
 struct ipspd_ctx *ipspd_ctx_find(struct ipspd *daemon, const char *name);
+
+/* The next turn steps it: its inbox has something, or its time has come, or it is new. */
+void ipspd_queue(struct ipspd_ctx *ctx);
+void ipspd_unqueue(struct ipspd_ctx *ctx);
 
 /*
  * Copies @ev, with every text, byte and configuration it points to, into the inbox of the next turn

@@ -25,8 +25,10 @@ struct ipspd_loop {
 	struct event *flushed;	/* news from the store */
 	struct event *stop_now; /* a graceful stop has taken too long */
 	struct event *term, *interrupt, *hup;
-	ipsp_ms armed; /* what .due is set for */
-	bool again;    /* the next turn is not to wait for an event */
+	ipsp_ms soonest;	/* no node's time is before it */
+	ipsp_ms armed;		/* what .due is set for */
+	struct ipspd_ctx *turn; /* those who are stepped in this turn, by .turn_next */
+	bool again;		/* the next turn is not to wait for an event */
 	bool lazy_armed;
 	bool ended;
 	bool full;	    /* what the nodes were told about the disk */
@@ -66,6 +68,7 @@ void ipspd_post(struct ipspd_ctx *ctx, const struct ipsp_event *ev)
 {
 	if (!ipspd_inbox_put(&ctx->inbox, ev))
 		no_memory(ctx->daemon);
+	ipspd_queue(ctx);
 	ipspd_wake(ctx->daemon);
 }
 
@@ -143,7 +146,7 @@ static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
 	if (found && same_boot && start.same_boot)
 		start.lease = &note;
 	ipsp_node_start(ctx->node, &start, &ctx->act);
-	ctx->started = ctx->stepped = ctx->look = true;
+	ctx->started = ctx->look = true;
 }
 
 static void step_events(struct ipspd_ctx *ctx, ipsp_ms now)
@@ -162,26 +165,48 @@ static void step_events(struct ipspd_ctx *ctx, ipsp_ms now)
 			ctx->look = true;
 		ipsp_node_step(ctx->node, ev, now, &ctx->act);
 	}
-	ctx->stepped = ctx->stepped || ctx->work.n_events > 0;
 	ipspd_inbox_clear(&ctx->work);
+}
+
+/* Those with events and those whose time has come are all that this turn goes through. */
+static void gather(struct ipspd_loop *loop, ipsp_ms now)
+{
+	struct ipspd *daemon = loop->daemon;
+	struct ipspd_ctx **end = &loop->turn;
+
+	if (loop->soonest <= now) {
+		loop->soonest = IPSP_NEVER;
+		for (size_t i = 0; i < daemon->n_ctxs; i++) {
+			struct ipspd_ctx *ctx = daemon->ctxs[i];
+			if (ctx->due <= now)
+				ipspd_queue(ctx);
+			else if (ctx->due < loop->soonest)
+				loop->soonest = ctx->due;
+		}
+	}
+	for (struct ipspd_ctx *ctx = daemon->queue; ctx; ctx = ctx->queue_next) {
+		ctx->queued = false;
+		*end = ctx;
+		end = &ctx->turn_next;
+	}
+	*end = NULL;
+	daemon->queue = NULL; /* what is posted from here on is for the next turn */
 }
 
 static void step_ctx(struct ipspd_ctx *ctx, ipsp_ms now)
 {
 	const struct ipsp_event tick = {.type = IPSP_EV_TICK};
+	const bool was_started = ctx->started;
 
-	if (ctx->stepped)
-		ipsp_actions_clear(&ctx->act); /* of the turn before */
-	ctx->stepped = false;
-	if (!ctx->started)
+	ipsp_actions_clear(&ctx->act); /* of its turn before */
+	if (!was_started)
 		start_node(ctx, now);
 	if (ctx->daemon->failed)
 		return;
-	step_events(ctx, now);
-	if (!ctx->stepped && ipsp_node_due(ctx->node) <= now) {
+	if (ctx->inbox.n_events > 0)
+		step_events(ctx, now);
+	else if (was_started) /* so its time has come */
 		ipsp_node_step(ctx->node, &tick, now, &ctx->act);
-		ctx->stepped = true;
-	}
 }
 
 /* The end comes for every context after all of them were stepped, with a fresh look at the clock.
@@ -190,8 +215,6 @@ static void end_ctx(struct ipspd_ctx *ctx)
 {
 	const struct ipsp_event end = {.type = IPSP_EV_END};
 
-	if (!ctx->stepped)
-		return;
 	ipsp_node_step(ctx->node, &end, ipspd_now(), &ctx->act);
 	if (ctx->act.failed || ctx->act.recs.failed || ctx->act.bytes.failed)
 		ipspd_fail(ctx->daemon,
@@ -216,10 +239,7 @@ static void write_turn(struct ipspd *daemon)
 	struct ipspd_store *store = daemon->store;
 	bool flush = false, again;
 
-	for (size_t i = 0; i < daemon->n_ctxs; i++) {
-		struct ipspd_ctx *ctx = daemon->ctxs[i];
-		if (!ctx->stepped)
-			continue;
+	for (struct ipspd_ctx *ctx = daemon->loop->turn; ctx; ctx = ctx->turn_next) {
 		/* a promise that a restart would not know of must not be made */
 		if (ctx->act.lease_set &&
 		    ipspd_lease_write(ctx->lease_fd, ctx->name, &ctx->act.lease) != 0)
@@ -307,8 +327,6 @@ static void carry_outs(struct ipspd_ctx *ctx)
 
 static void tell_ctx(struct ipspd_ctx *ctx)
 {
-	if (!ctx->stepped)
-		return;
 	ipsp_node_late(ctx->node, ipspd_now(), &ctx->act);
 	if (ctx->act.failed) {
 		ipspd_fail(ctx->daemon, "%s: memory ran out", ctx->name);
@@ -355,15 +373,22 @@ static void tell_systemd(struct ipspd *daemon)
 
 /* ---------------------------------------------------------------- the turn: 4. when is the next */
 
+/* Those who were stepped have another time now; the others' stands. */
+static void ask_due(struct ipspd_loop *loop)
+{
+	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next) {
+		ctx->due = ipsp_node_due(ctx->node);
+		if (ctx->due < loop->soonest)
+			loop->soonest = ctx->due;
+	}
+}
+
+/* For the soonest, or before: who had that time may have been stepped. Then the turn that follows
+ * finds the next. */
 static void arm(struct ipspd_loop *loop)
 {
-	struct ipspd *daemon = loop->daemon;
-	ipsp_ms due = IPSP_NEVER;
+	const ipsp_ms due = loop->soonest;
 
-	for (size_t i = 0; i < daemon->n_ctxs; i++) {
-		const ipsp_ms at = ipsp_node_due(daemon->ctxs[i]->node);
-		due = at < due ? at : due;
-	}
 	if (due == loop->armed)
 		return;
 	loop->armed = due;
@@ -389,25 +414,28 @@ static void free_removed(struct ipspd_loop *loop)
 void ipspd_loop_turn(struct ipspd *daemon)
 {
 	const ipsp_ms now = ipspd_now();
+	struct ipspd_loop *loop = daemon->loop;
 
-	daemon->loop->again = false;
-	free_removed(daemon->loop);
-	for (size_t i = 0; i < daemon->n_ctxs; i++)
-		step_ctx(daemon->ctxs[i], now);
-	for (size_t i = 0; i < daemon->n_ctxs; i++)
-		end_ctx(daemon->ctxs[i]);
+	loop->again = false;
+	free_removed(loop);
+	gather(loop, now);
+	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next)
+		step_ctx(ctx, now);
+	for (struct ipspd_ctx *ctx = loop->turn; ctx && !daemon->failed; ctx = ctx->turn_next)
+		end_ctx(ctx);
 	if (!daemon->failed)
 		write_turn(daemon);
 	if (daemon->failed)
 		return;
-	for (size_t i = 0; i < daemon->n_ctxs; i++)
-		tell_ctx(daemon->ctxs[i]);
-	for (size_t i = 0; i < daemon->n_ctxs; i++)
-		log_notes(daemon->ctxs[i]);
+	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next)
+		tell_ctx(ctx);
+	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next)
+		log_notes(ctx);
+	ask_due(loop);
 	tell_systemd(daemon);
 	if (daemon->ctl)
 		ipspd_ctl_flush(daemon->ctl);
-	arm(daemon->loop);
+	arm(loop);
 }
 
 /* ---------------------------------------------------------------- callbacks */
@@ -573,7 +601,7 @@ struct ipspd_loop *ipspd_loop_new(struct ipspd *daemon)
 	if (!loop)
 		return NULL;
 	loop->daemon = daemon;
-	loop->armed = IPSP_NEVER;
+	loop->armed = loop->soonest = IPSP_NEVER;
 	loop->due = evtimer_new(daemon->base, on_due, loop);
 	loop->lazy = evtimer_new(daemon->base, on_lazy, loop);
 	loop->stop_now = evtimer_new(daemon->base, on_stop_now, loop);

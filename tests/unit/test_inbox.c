@@ -306,6 +306,44 @@ static void any_size_any_number(void **state)
 	}
 }
 
+/* ---------------------------------------------------------------- contexts with something to do */
+
+static void is_queue(const struct ipspd *daemon, const struct ipspd_ctx *ctxs, const char *order)
+{
+	const struct ipspd_ctx *at = daemon->queue;
+
+	for (; *order; order++, at = at->queue_next) {
+		assert_ptr_equal(at, &ctxs[*order - '0']);
+		assert_true(at->queued);
+	}
+	assert_null(at);
+}
+
+static void contexts_queue_once_in_order(void **state)
+{
+	struct ipspd daemon = {0};
+	struct ipspd_ctx ctxs[4] = {
+		{.daemon = &daemon}, {.daemon = &daemon}, {.daemon = &daemon}, {.daemon = &daemon}};
+
+	(void)state;
+	ipspd_unqueue(&ctxs[0]); /* is not in it */
+	is_queue(&daemon, ctxs, "");
+	for (const char *c = "20210"; *c; c++)
+		ipspd_queue(&ctxs[*c - '0']);
+	is_queue(&daemon, ctxs, "201");
+	ipspd_unqueue(&ctxs[1]); /* the last, then one behind those left */
+	ipspd_queue(&ctxs[3]);
+	is_queue(&daemon, ctxs, "203");
+	ipspd_unqueue(&ctxs[0]);
+	is_queue(&daemon, ctxs, "23");
+	ipspd_unqueue(&ctxs[2]);
+	ipspd_unqueue(&ctxs[3]);
+	is_queue(&daemon, ctxs, "");
+	ipspd_queue(&ctxs[1]);
+	ipspd_queue(&ctxs[2]);
+	is_queue(&daemon, ctxs, "12");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, teardown)
@@ -316,6 +354,7 @@ int main(void)
 		T(looks_at_each_byte),
 		T(takes_a_row_of_requests),
 		T(any_size_any_number),
+		T(contexts_queue_once_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
