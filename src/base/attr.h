@@ -10,4 +10,7 @@
  */
 #define IPSP_APART __attribute__((noinline))
 
+/* Inline where very much goes by, though others that call it too speak for a function. */
+#define IPSP_INLINE static inline __attribute__((always_inline))
+
 #endif

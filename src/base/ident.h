@@ -7,6 +7,7 @@
 #ifndef IPSP_BASE_IDENT_H
 #define IPSP_BASE_IDENT_H
 
+#include "base/attr.h"
 #include "base/bytes.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,7 +43,7 @@ static inline uint64_t ipsp_text_special(uint64_t eight)
  * Copies a text and looks at it, in one pass. True when it is plain ASCII, as most are: then it has
  * no control character and no NUL.
  */
-static inline bool ipsp_text_copy_plain(void *to, const void *from, size_t n)
+IPSP_INLINE bool ipsp_text_copy_plain(void *to, const void *from, size_t n)
 {
 	uint8_t *t = (uint8_t *)to;
 	const uint8_t *f = (const uint8_t *)from;

@@ -281,7 +281,6 @@ void ipspd_inbox_clear(struct ipspd_inbox *inbox)
 
 	free_confs(inbox);
 	inbox->n_events = 0;
-	inbox->chunk = NULL;
 	for (int kept = 0; *link; kept++) {
 		struct ipspd_chunk *chunk = *link;
 		if (kept < CHUNKS_KEPT && chunk->cap == CHUNK_BYTES) {
@@ -292,6 +291,7 @@ void ipspd_inbox_clear(struct ipspd_inbox *inbox)
 			free(chunk);
 		}
 	}
+	inbox->chunk = inbox->first;
 }
 
 void ipspd_inbox_fini(struct ipspd_inbox *inbox)

@@ -1,4 +1,5 @@
 #include "daemon/loop.h"
+#include "base/attr.h"
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
@@ -87,7 +88,7 @@ static void on_datagram(void *arg, const uint8_t *bytes, size_t n)
 	ipspd_post(arg, &ev);
 }
 
-static bool wants_socket(const struct ipspd_ctx *ctx, struct ipspd_udp_conf *conf)
+IPSP_APART static bool wants_socket(const struct ipspd_ctx *ctx, struct ipspd_udp_conf *conf)
 {
 	struct ipsp_status status;
 
@@ -152,15 +153,15 @@ static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
 static void step_events(struct ipspd_ctx *ctx, ipsp_ms now)
 {
 	const struct ipspd_inbox came = ctx->inbox;
+	struct ipsp_event *const end = came.events + came.n_events, *ahead = came.events;
 
 	ctx->inbox = ctx->work; /* empty: what is posted from here on is for the next turn */
 	ctx->work = came;
-	for (size_t i = 0; i < AHEAD && i < ctx->work.n_events; i++)
-		ipsp_node_foresee(ctx->node, &ctx->work.events[i]);
-	for (size_t i = 0; i < ctx->work.n_events; i++) {
-		const struct ipsp_event *ev = &ctx->work.events[i];
-		if (i + AHEAD < ctx->work.n_events)
-			ipsp_node_foresee(ctx->node, &ctx->work.events[i + AHEAD]);
+	for (int i = 0; i < AHEAD && ahead < end; i++)
+		ipsp_node_foresee(ctx->node, ahead++);
+	for (const struct ipsp_event *ev = came.events; ev < end; ev++) {
+		if (ahead < end)
+			ipsp_node_foresee(ctx->node, ahead++);
 		if (ev->type == IPSP_EV_COMMAND || ev->type == IPSP_EV_CONF)
 			ctx->look = true;
 		ipsp_node_step(ctx->node, ev, now, &ctx->act);
@@ -195,7 +196,7 @@ static void gather(struct ipspd_loop *loop, ipsp_ms now)
 
 static void step_ctx(struct ipspd_ctx *ctx, ipsp_ms now)
 {
-	const struct ipsp_event tick = {.type = IPSP_EV_TICK};
+	static const struct ipsp_event tick = {.type = IPSP_EV_TICK};
 	const bool was_started = ctx->started;
 
 	ipsp_actions_clear(&ctx->act); /* of its turn before */
@@ -213,7 +214,7 @@ static void step_ctx(struct ipspd_ctx *ctx, ipsp_ms now)
  */
 static void end_ctx(struct ipspd_ctx *ctx)
 {
-	const struct ipsp_event end = {.type = IPSP_EV_END};
+	static const struct ipsp_event end = {.type = IPSP_EV_END};
 
 	ipsp_node_step(ctx->node, &end, ipspd_now(), &ctx->act);
 	if (ctx->act.failed || ctx->act.recs.failed || ctx->act.bytes.failed)
@@ -351,13 +352,11 @@ static void log_notes(struct ipspd_ctx *ctx)
 	}
 }
 
-static void tell_systemd(struct ipspd *daemon)
+IPSP_APART static void tell_systemd(struct ipspd *daemon)
 {
 	char line[400];
 	size_t n = 0;
 
-	if (!daemon->loop->state_changed)
-		return;
 	daemon->loop->state_changed = false;
 	line[0] = '\0';
 	for (size_t i = 0; i < daemon->n_ctxs && n < sizeof(line) - 1; i++) {
@@ -432,7 +431,8 @@ void ipspd_loop_turn(struct ipspd *daemon)
 	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next)
 		log_notes(ctx);
 	ask_due(loop);
-	tell_systemd(daemon);
+	if (loop->state_changed)
+		tell_systemd(daemon);
 	if (daemon->ctl)
 		ipspd_ctl_flush(daemon->ctl);
 	arm(loop);
