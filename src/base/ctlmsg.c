@@ -3,19 +3,19 @@
 
 /*
  * The one place that says which fields a frame has, in which order, and how each is written (with
- * the two lists of ctlmsg.h). Both directions are made of it by the compiler.
+ * the lists of ctlmsg.h). Both directions are made of it by the compiler.
  */
 #define FRAMES(FRAME)                                                                              \
 	FRAME(HELLO, U32(magic) U16(min) U16(max) STR8(program))                                   \
 	FRAME(ATTACH, U64(id) STR8(context) STR8(name))                                            \
 	FRAME(REQUEST, IPSP_CTL_REQUEST_FIELDS(U64, ADDR, STR8))                                   \
-	FRAME(RELEASE, U64(id) ADDR(addr))                                                         \
+	FRAME(RELEASE, IPSP_CTL_RELEASE_FIELDS(U64, ADDR))                                         \
 	FRAME(RELEASED, ADDR(addr) LATER64(event))                                                 \
 	FRAME(LIST, U64(id))                                                                       \
 	FRAME(COMMAND, U64(id) U8(flags) STR8(context) STR8(name) STR8(argument))                  \
 	FRAME(SHOW, U64(id) U32(n) STR8(context) STR8(name) STR8(pool) STR8(subscriber))           \
 	FRAME(ANSWER, IPSP_CTL_ANSWER_FIELDS(U64, I32, ADDR, U8, STR8))                            \
-	FRAME(DONE, U64(id) I32(err) STR16(text))                                                  \
+	FRAME(DONE, IPSP_CTL_DONE_FIELDS(U64, I32, STR16))                                         \
 	FRAME(TEXT, U64(id) STR16(text))                                                           \
 	FRAME(SESSION, U64(id) ADDR(addr) U8(plen) STR8(pool) STR8(subscriber) STR8(session))      \
 	FRAME(EVENT, ADDR(addr) U8(reason) STR8(subscriber) STR8(session) LATER64(event))          \

@@ -66,11 +66,13 @@ enum ipsp_ctl_type {
 };
 
 /*
- * The fields of these two, as macros of what is done with each: they are also read and written
+ * The fields of these four, as macros of what is done with each: they are also read and written
  * without a struct ipsp_ctl_msg (base/ctldirect.h). Those of all others stand in ctlmsg.c.
  */
 #define IPSP_CTL_REQUEST_FIELDS(U64, ADDR, STR8)                                                   \
 	U64(id) ADDR(addr) STR8(subscriber) STR8(session) STR8(pool) STR8(group)
+#define IPSP_CTL_RELEASE_FIELDS(U64, ADDR)    U64(id) ADDR(addr)
+#define IPSP_CTL_DONE_FIELDS(U64, I32, STR16) U64(id) I32(err) STR16(text)
 #define IPSP_CTL_ANSWER_FIELDS(U64, I32, ADDR, U8, STR8)                                           \
 	U64(id) I32(err) ADDR(addr) U8(plen) STR8(pool)
 

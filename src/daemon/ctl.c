@@ -194,6 +194,21 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	ipspd_client_due(arg); /* a turn follows */
 }
 
+/* Most of what an HA sends are requests and releases: the length of those at the beginning. */
+static size_t serve_row(struct ipspd_client *client, const uint8_t *bytes, size_t n)
+{
+	const uint8_t type = n > IPSP_CTL_HEAD ? bytes[IPSP_CTL_HEAD] : 0;
+	size_t used;
+
+	if ((type != IPSP_CTL_REQUEST && type != IPSP_CTL_RELEASE) || !client->ctx ||
+	    !client->ha[0])
+		return 0;
+	used = ipspd_inbox_read(&client->ctx->inbox, client->token, bytes, n);
+	if (used > 0)
+		ipspd_queue(client->ctx);
+	return used;
+}
+
 /* Serves every whole frame and keeps the beginning of the next. */
 static int serve_all(struct ipspd_client *client, const uint8_t *bytes, size_t n, const char **why)
 {
@@ -202,14 +217,9 @@ static int serve_all(struct ipspd_client *client, const uint8_t *bytes, size_t n
 	int got;
 
 	for (;;) {
-		if (n > IPSP_CTL_HEAD && bytes[IPSP_CTL_HEAD] == IPSP_CTL_REQUEST && client->ctx &&
-		    client->ha[0]) { /* of an HA: many, mostly */
-			used = ipspd_inbox_requests(&client->ctx->inbox, client->token, bytes, n);
-			bytes += used;
-			n -= used;
-			if (used > 0)
-				ipspd_queue(client->ctx);
-		}
+		used = serve_row(client, bytes, n);
+		bytes += used;
+		n -= used;
 		got = ipsp_ctl_next(bytes, n, &used, &msg);
 		bytes += used;
 		n -= used;

@@ -36,8 +36,9 @@ struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const ch
 void ipspd_ctl_free(struct ipspd_ctl *ctl);
 
 /*
- * Buffers what clients are to be told: the answers at the beginning of @n outs, and how many these
- * are; and one DONE, RELEASE, CANCELLED or STATE. No other out.
+ * Buffers what clients are to be told: the answers at the beginning of @n outs (ANSWER, and DONE
+ * without words to an HA), and how many these are; and one DONE, RELEASE, CANCELLED or STATE. No
+ * other out.
  */
 size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 			 const struct ipsp_out *outs, size_t n);

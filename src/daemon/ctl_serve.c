@@ -471,6 +471,25 @@ static inline bool put_answer(struct ipspd_client *client, const struct ipsp_out
 	return true;
 }
 
+static inline bool put_done(struct ipspd_client *client, const struct ipsp_out *out)
+{
+	const struct ipsp_ctl_done done = {out->id, out->err, {"", 0}};
+	const size_t size = ipsp_ctl_done_size(&done);
+	uint8_t *frame = ipsp_buf_room(&client->out, size);
+
+	if (!frame)
+		return false;
+	ipsp_ctl_put_done(frame, size, &done);
+	client->out.len += size;
+	return true;
+}
+
+/* A release of an HA is done, and there is nothing more to say. */
+static inline bool is_plain_done(const struct ipsp_out *out)
+{
+	return out->type == IPSP_OUT_DONE && out->token != 0 && (!out->text || !*out->text);
+}
+
 size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 			 const struct ipsp_out *outs, size_t n)
 {
@@ -480,13 +499,14 @@ size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 	uint64_t token = 0;
 	size_t i;
 
-	for (i = 0; i < n && outs[i].type == IPSP_OUT_ANSWER; i++) {
+	for (i = 0; i < n && (outs[i].type == IPSP_OUT_ANSWER || is_plain_done(&outs[i])); i++) {
 		const struct ipsp_out *out = &outs[i];
-		const uint32_t wanted = out->err == 0 ? out->pool : UINT32_MAX;
+		const bool answer = out->type == IPSP_OUT_ANSWER;
+		const uint32_t wanted = answer && out->err == 0 ? out->pool : UINT32_MAX;
 
 		if (wanted != pool) {
 			pool = wanted;
-			name = out->err == 0 ? pool_name(ctx, out->pool) : ipsp_ctl_str("");
+			name = pool == UINT32_MAX ? ipsp_ctl_str("") : pool_name(ctx, out->pool);
 		}
 		if (out->token == 0) {
 			answer_operator(ctl, out, name);
@@ -498,7 +518,7 @@ size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 			if (client)
 				ipspd_client_due(client);
 		}
-		if (client && !put_answer(client, out, name)) {
+		if (client && !(answer ? put_answer(client, out, name) : put_done(client, out))) {
 			ipspd_client_broken(client);
 			client = NULL;
 		}

@@ -41,13 +41,12 @@ struct ipspd_inbox { /* events with everything that they borrow; memory is kept 
 /* Copies @ev; false: no memory. Texts and bytes live until it is cleared. */
 bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev);
 /*
- * Reads REQUEST frames of an HA straight into events, as many as stand at the beginning of @bytes,
- * and returns the length of these. It ends at whatever is not a whole REQUEST in plain ASCII, or
- * when memory runs out: from there on the bytes are read frame by frame (ipsp_ctl_next), and what
- * they are is said there.
+ * Reads REQUEST and RELEASE frames of an HA straight into events, as many as stand at the beginning
+ * of @bytes, and returns the length of these. It ends at whatever is not a whole one of them in
+ * plain ASCII, or when memory runs out: from there on the bytes are read frame by frame
+ * (ipsp_ctl_next), and what they are is said there.
  */
-size_t ipspd_inbox_requests(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes,
-			    size_t n);
+size_t ipspd_inbox_read(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes, size_t n);
 void ipspd_inbox_clear(struct ipspd_inbox *inbox); /* most of the memory is kept */
 void ipspd_inbox_fini(struct ipspd_inbox *inbox);
 

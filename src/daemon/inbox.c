@@ -155,7 +155,7 @@ bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
 	return true;
 }
 
-/* ---------------------------------------------------------------- requests, read directly */
+/* ---------------------------------------------------------------- frames, read directly */
 
 /* Where the next event and its texts go; in here, and not in the inbox, while a row is read. */
 struct spot {
@@ -247,13 +247,36 @@ static inline size_t take_request(struct ipspd_inbox *inbox, struct spot *at, ui
 	return length;
 }
 
-size_t ipspd_inbox_requests(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes,
-			    size_t n)
+static inline size_t take_release(struct ipspd_inbox *inbox, struct spot *at, uint64_t token,
+				  const uint8_t *bytes, size_t n)
+{
+	struct ipsp_ctl_release r;
+	const size_t length = ipsp_ctl_get_release(bytes, n, &r);
+
+	if (length == 0)
+		return 0;
+	if (at->n_ev == 0 || !at->text) {
+		*at = more_spot(inbox, *at, 0);
+		if (!at->text)
+			return 0;
+	}
+	struct ipsp_event *ev = at->ev++;
+	ev->type = IPSP_EV_RELEASE;
+	ev->force = ev->yes = ev->full = false;
+	ev->token = token;
+	ev->id = r.id;
+	ev->addr = r.addr;
+	at->n_ev--;
+	return length;
+}
+
+size_t ipspd_inbox_read(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes, size_t n)
 {
 	struct spot at = spot_of(inbox);
 	size_t done = 0, length;
 
-	while ((length = take_request(inbox, &at, token, bytes + done, n - done)) > 0)
+	while ((length = take_request(inbox, &at, token, bytes + done, n - done)) > 0 ||
+	       (length = take_release(inbox, &at, token, bytes + done, n - done)) > 0)
 		done += length;
 	keep_spot(inbox, at);
 	return done;

@@ -319,7 +319,8 @@ static void carry_outs(struct ipspd_ctx *ctx)
 	struct ipspd_ctl *ctl = ctx->daemon->ctl;
 
 	for (size_t i = 0; i < act->n_outs; i++) {
-		if (ctl && act->outs[i].type == IPSP_OUT_ANSWER)
+		if (ctl &&
+		    (act->outs[i].type == IPSP_OUT_ANSWER || act->outs[i].type == IPSP_OUT_DONE))
 			i += ipspd_ctl_answers(ctl, ctx, act->outs + i, act->n_outs - i);
 		if (i < act->n_outs)
 			carry_out(ctx, &act->outs[i]);

@@ -395,11 +395,12 @@ static void noise_is_survived(void **state)
 	}
 }
 
-/* The two frames that are written and read without a general message are the same ones. */
+/* The frames that are written and read without a general message are the same ones. */
 static void direct_is_the_same(void **state)
 {
 	char text[256];
 	struct ipsp_ctl_request r;
+	struct ipsp_ctl_release release;
 
 	(void)state;
 	memset(text, 'p', sizeof(text));
@@ -419,6 +420,14 @@ static void direct_is_the_same(void **state)
 		ipsp_ctl_put_answer(frame, buf.len, &answer);
 		assert_memory_equal(frame, buf.data, buf.len);
 		assert_int_equal(ipsp_ctl_get_request(buf.data, buf.len, &r), 0);
+		ipsp_buf_clear(&buf);
+		const struct ipsp_ctl_msg said = {
+			.type = IPSP_CTL_DONE, .id = msg.id, .err = msg.err, .text = msg.pool};
+		const struct ipsp_ctl_done done = {said.id, said.err, said.text};
+		assert_int_equal(ipsp_ctl_put(&buf, &said), 0);
+		assert_int_equal(ipsp_ctl_done_size(&done), buf.len);
+		ipsp_ctl_put_done(frame, buf.len, &done);
+		assert_memory_equal(frame, buf.data, buf.len);
 		ipsp_buf_fini(&buf);
 	}
 	size_t n_samples;
@@ -426,10 +435,14 @@ static void direct_is_the_same(void **state)
 	for (size_t i = 0; i < n_samples; i++) {
 		struct ipsp_buf buf = {0};
 		assert_int_equal(ipsp_ctl_put(&buf, &m[i]), 0);
-		for (size_t n = 0; n < buf.len; n++)
+		for (size_t n = 0; n < buf.len; n++) {
 			assert_int_equal(ipsp_ctl_get_request(buf.data, n, &r), 0);
+			assert_int_equal(ipsp_ctl_get_release(buf.data, n, &release), 0);
+		}
 		const size_t got = ipsp_ctl_get_request(buf.data, buf.len, &r);
 		assert_int_equal(got, m[i].type == IPSP_CTL_REQUEST ? buf.len : 0);
+		assert_int_equal(ipsp_ctl_get_release(buf.data, buf.len, &release),
+				 m[i].type == IPSP_CTL_RELEASE ? buf.len : 0);
 		ipsp_buf_fini(&buf);
 	}
 }

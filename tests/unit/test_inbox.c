@@ -119,25 +119,30 @@ static bool same_as_general(const uint8_t *bytes, size_t n)
 	size_t used;
 	const int got = ipsp_ctl_next(bytes, n, &used, &msg);
 	const bool first = got == 1 && used == IPSP_CTL_HEAD + (size_t)ipsp_load_u32(bytes);
-	const bool direct = first && msg.type == IPSP_CTL_REQUEST && msg.subscriber.n > 0 &&
-			    ipsp_text_ok(msg.subscriber.p, msg.subscriber.n) &&
-			    ipsp_text_ok(msg.session.p, msg.session.n) &&
-			    is_plain(&msg.subscriber) && is_plain(&msg.session) &&
-			    is_plain(&msg.pool) && is_plain(&msg.group);
+	const bool release = first && msg.type == IPSP_CTL_RELEASE;
+	const bool request = first && msg.type == IPSP_CTL_REQUEST && msg.subscriber.n > 0 &&
+			     ipsp_text_ok(msg.subscriber.p, msg.subscriber.n) &&
+			     ipsp_text_ok(msg.session.p, msg.session.n) &&
+			     is_plain(&msg.subscriber) && is_plain(&msg.session) &&
+			     is_plain(&msg.pool) && is_plain(&msg.group);
 	const size_t before = inbox.n_events;
-	const size_t done = ipspd_inbox_requests(&inbox, 7, bytes, n);
+	const size_t done = ipspd_inbox_read(&inbox, 7, bytes, n);
 
-	assert_true((done > 0) == direct);
-	if (!direct) {
+	assert_true((done > 0) == (request || release));
+	if (done == 0) {
 		assert_int_equal(inbox.n_events, before);
 		return false;
 	}
 	const struct ipsp_event *ev = &inbox.events[before];
-	assert_int_equal(ev->type, IPSP_EV_REQUEST);
+	assert_int_equal(ev->type, release ? IPSP_EV_RELEASE : IPSP_EV_REQUEST);
 	assert_int_equal(ev->token, 7);
 	assert_int_equal(ev->id, msg.id);
 	assert_true(ipsp_addr_eq(ev->addr, msg.addr));
 	assert_false(ev->force || ev->yes || ev->full);
+	if (inbox.n_events == before + 1)
+		assert_int_equal(done, used);
+	if (release)
+		return true;
 	assert_int_equal(ev->ident.hash, 0);
 	assert_int_equal(ev->ident.n_subscriber, msg.subscriber.n);
 	assert_memory_equal(ev->ident.subscriber, msg.subscriber.p, msg.subscriber.n);
@@ -146,8 +151,6 @@ static bool same_as_general(const uint8_t *bytes, size_t n)
 		assert_memory_equal(ev->ident.session, msg.session.p, msg.session.n);
 	same_text(&msg.pool, ev->pool);
 	same_text(&msg.group, ev->group);
-	if (inbox.n_events == before + 1)
-		assert_int_equal(done, used);
 	return true;
 }
 
@@ -163,7 +166,9 @@ static struct ipsp_ctl_str any_text(char text[256], uint32_t most)
 static void put_any(struct ipsp_buf *buf)
 {
 	char texts[4][256];
-	const struct ipsp_ctl_msg msg = {.type = dice(16) ? IPSP_CTL_REQUEST : IPSP_CTL_COMMAND,
+	const struct ipsp_ctl_msg msg = {.type = dice(16)  ? IPSP_CTL_REQUEST
+						 : dice(4) ? IPSP_CTL_RELEASE
+							   : IPSP_CTL_COMMAND,
 					 .id = dice_at,
 					 .addr = {dice(9), dice_at},
 					 .subscriber = any_text(texts[0], 255),
@@ -248,6 +253,35 @@ static void looks_at_each_byte(void **state)
 	}
 }
 
+/* Releases are the first that an inbox gets, or come between requests. */
+static void takes_releases(void **state)
+{
+	struct ipsp_ctl_msg msg = {.addr = {0, 77}, .subscriber = ipsp_ctl_str("u")};
+	struct ipsp_buf buf = {0};
+
+	(void)state;
+	for (msg.id = 0; msg.id < 400; msg.id++) {
+		msg.type = msg.id < 200 || msg.id % 2 ? IPSP_CTL_RELEASE : IPSP_CTL_REQUEST;
+		assert_int_equal(ipsp_ctl_put(&buf, &msg), 0);
+	}
+	for (int round = 0; round < 2; round++) {
+		const struct ipsp_event tick = {.type = IPSP_EV_TICK};
+		assert_true(ipspd_inbox_put(&inbox, &tick)); /* which needs no room for texts */
+		assert_int_equal(ipspd_inbox_read(&inbox, 9, buf.data, buf.len), buf.len);
+		assert_int_equal(inbox.n_events, 401);
+		for (size_t i = 0; i < 400; i++) {
+			const struct ipsp_event *ev = &inbox.events[i + 1];
+			assert_int_equal(ev->type,
+					 i < 200 || i % 2 ? IPSP_EV_RELEASE : IPSP_EV_REQUEST);
+			assert_int_equal(ev->id, i);
+			assert_int_equal(ev->token, 9);
+			assert_int_equal(ev->addr.lo, 77);
+		}
+		ipspd_inbox_clear(&inbox);
+	}
+	ipsp_buf_fini(&buf);
+}
+
 /* A row of them ends at the first that is anything else. */
 static void takes_a_row_of_requests(void **state)
 {
@@ -264,13 +298,13 @@ static void takes_a_row_of_requests(void **state)
 	assert_int_equal(ipsp_ctl_put(&buf, &msg), 0);
 	msg.subscriber = ipsp_ctl_str("u2");
 	assert_int_equal(ipsp_ctl_put(&buf, &msg), 0);
-	assert_int_equal(ipspd_inbox_requests(&inbox, 9, buf.data, buf.len), row);
+	assert_int_equal(ipspd_inbox_read(&inbox, 9, buf.data, buf.len), row);
 	assert_int_equal(inbox.n_events, 5000);
 	for (size_t i = 0; i < 5000; i++) {
 		assert_int_equal(inbox.events[i].id, i);
 		assert_memory_equal(inbox.events[i].ident.subscriber, "u1@isp", 6);
 	}
-	assert_int_equal(ipspd_inbox_requests(&inbox, 9, buf.data, row - 1),
+	assert_int_equal(ipspd_inbox_read(&inbox, 9, buf.data, row - 1),
 			 row / 5000 * 4999); /* the last is not all there */
 	ipsp_buf_fini(&buf);
 }
@@ -353,6 +387,7 @@ int main(void)
 		T(reads_requests_like_the_general_reader),
 		T(looks_at_each_byte),
 		T(takes_a_row_of_requests),
+		T(takes_releases),
 		T(any_size_any_number),
 		T(contexts_queue_once_in_order),
 	};
