@@ -1,6 +1,7 @@
 /*
  * ctl_int - between the files of the control socket: ctl.c has the socket, the clients and their
- * bytes, ctl_serve.c knows what frames mean, ctl_job.c does what takes longer.
+ * bytes, ctl_serve.c knows what frames mean, ctl_job.c does what takes longer, ctl_out.c says what
+ * nodes have for clients.
  */
 #ifndef IPSPD_CTL_INT_H
 #define IPSPD_CTL_INT_H
@@ -92,6 +93,11 @@ size_t ipspd_client_pending(const struct ipspd_client *client); /* bytes to be w
 int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
 		       const char **why);
 void ipspd_client_detach(struct ipspd_client *client); /* the node is told; jobs are dropped */
+
+/* ctl_out.c */
+struct ipspd_op *ipspd_op_find(struct ipspd_ctl *ctl, uint64_t key); /* NULL: answered already */
+/* To whom has asked, if it is still there; the op is free then. */
+void ipspd_op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ipsp_ctl_msg *msg);
 
 /* ctl_job.c */
 /* A job without name, number and filters; NULL: too many are open, and the client was told so. */

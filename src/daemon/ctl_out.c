@@ -1,0 +1,231 @@
+/*
+ * What nodes have for clients: answers, of which there are very many, and the rest. Buffered only;
+ * the end of the turn writes.
+ */
+#include "base/attr.h"
+#include "base/ctldirect.h"
+#include "daemon/ctl_int.h"
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(IPSP_REASON_HANDOFF == (int)IPSP_RELEASE_HANDOFF, "the reason goes out as it is");
+_Static_assert(IPSP_REASON_DUPLICATE == (int)IPSP_RELEASE_DUPLICATE,
+	       "the reason goes out as it is");
+_Static_assert(IPSP_REASON_TERMINATE == (int)IPSP_RELEASE_TERMINATE,
+	       "the reason goes out as it is");
+
+/* ---------------------------------------------------------------- operators' open requests */
+
+struct ipspd_op *ipspd_op_find(struct ipspd_ctl *ctl, uint64_t key)
+{
+	struct ipspd_op *op = &ctl->ops[key % IPSPD_CTL_OPS];
+
+	return key != 0 && op->key == key ? op : NULL;
+}
+
+void ipspd_op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ipsp_ctl_msg *msg)
+{
+	struct ipspd_client *client = ipspd_client_find(ctl, op->token);
+
+	if (client)
+		ipspd_client_put(client, msg);
+	op->key = 0;
+}
+
+/* ---------------------------------------------------------------- answers */
+
+IPSP_APART static struct ipsp_ctl_str pool_name(const struct ipspd_ctx *ctx, uint16_t pool)
+{
+	const struct ipsp_context_conf *conf = ipsp_node_conf(ctx->node);
+
+	return ipsp_ctl_str(pool < conf->n_pools ? conf->pools[pool].name : "");
+}
+
+IPSP_APART static void answer_operator(struct ipspd_ctl *ctl, const struct ipsp_out *out,
+				       struct ipsp_ctl_str pool)
+{
+	struct ipspd_op *op = ipspd_op_find(ctl, out->id);
+
+	if (op)
+		ipspd_op_answer(ctl, op,
+				&(struct ipsp_ctl_msg){.type = IPSP_CTL_ANSWER,
+						       .id = op->id,
+						       .err = out->err,
+						       .addr = out->addr,
+						       .plen = out->plen,
+						       .pool = pool});
+}
+
+/* False: no memory. */
+static inline bool put_answer(struct ipspd_client *client, const struct ipsp_out *out,
+			      struct ipsp_ctl_str pool)
+{
+	const struct ipsp_ctl_answer answer = {out->id, out->addr, out->err, out->plen, pool};
+	const size_t size = ipsp_ctl_answer_size(&answer);
+	uint8_t *frame = ipsp_buf_room(&client->out, size);
+
+	if (!frame)
+		return false;
+	ipsp_ctl_put_answer(frame, size, &answer);
+	client->out.len += size;
+	return true;
+}
+
+static inline bool put_done(struct ipspd_client *client, const struct ipsp_out *out)
+{
+	const struct ipsp_ctl_done done = {out->id, out->err, {"", 0}};
+	const size_t size = ipsp_ctl_done_size(&done);
+	uint8_t *frame = ipsp_buf_room(&client->out, size);
+
+	if (!frame)
+		return false;
+	ipsp_ctl_put_done(frame, size, &done);
+	client->out.len += size;
+	return true;
+}
+
+/* A release of an HA is done, and there is nothing more to say. */
+static inline bool is_plain_done(const struct ipsp_out *out)
+{
+	return out->type == IPSP_OUT_DONE && out->token != 0 && (!out->text || !*out->text);
+}
+
+size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+			 const struct ipsp_out *outs, size_t n)
+{
+	struct ipspd_client *client = NULL; /* who has .token; NULL: gone */
+	struct ipsp_ctl_str name = {"", 0}; /* of .pool: most answers of a turn name the same */
+	uint32_t pool = UINT32_MAX;
+	uint64_t token = 0;
+	size_t i;
+
+	for (i = 0; i < n && (outs[i].type == IPSP_OUT_ANSWER || is_plain_done(&outs[i])); i++) {
+		const struct ipsp_out *out = &outs[i];
+		const bool answer = out->type == IPSP_OUT_ANSWER;
+		const uint32_t wanted = answer && out->err == 0 ? out->pool : UINT32_MAX;
+
+		if (wanted != pool) {
+			pool = wanted;
+			name = pool == UINT32_MAX ? ipsp_ctl_str("") : pool_name(ctx, out->pool);
+		}
+		if (out->token == 0) {
+			answer_operator(ctl, out, name);
+			continue;
+		}
+		if (out->token != token) {
+			token = out->token;
+			client = ipspd_client_find(ctl, token);
+			if (client)
+				ipspd_client_due(client);
+		}
+		if (client && !(answer ? put_answer(client, out, name) : put_done(client, out))) {
+			ipspd_client_broken(client);
+			client = NULL;
+		}
+	}
+	return i;
+}
+
+/* ---------------------------------------------------------------- all other outs */
+
+IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+				const struct ipsp_out *out)
+{
+	struct ipspd_client *client;
+	struct ipspd_op *op;
+	char *text;
+
+	if (out->token) {
+		client = ipspd_client_find(ctl, out->token);
+		if (client)
+			ipspd_client_done(client, out->id, out->err, out->text);
+		return;
+	}
+	op = ipspd_op_find(ctl, out->id);
+	if (!op)
+		return;
+	client = ipspd_client_find(ctl, op->token);
+	if (client && op->is_check) {
+		text = ipspd_show_differences(ctx);
+		if (text)
+			ipspd_client_text(client, op->id, text, strlen(text));
+		free(text);
+	}
+	ipspd_op_answer(ctl, op,
+			&(struct ipsp_ctl_msg){.type = IPSP_CTL_DONE,
+					       .id = op->id,
+					       .err = out->err,
+					       .text = ipsp_ctl_str(out->text)});
+}
+
+IPSP_APART static void out_release(struct ipspd_ctl *ctl, const struct ipsp_actions *act,
+				   const struct ipsp_out *out)
+{
+	struct ipspd_client *client = ipspd_client_find(ctl, out->token);
+	const char *bytes = (const char *)act->bytes.data;
+
+	if (!client)
+		return;
+	ipspd_client_put(
+		client,
+		&(struct ipsp_ctl_msg){.type = IPSP_CTL_EVENT,
+				       .addr = out->addr,
+				       .event = out->id,
+				       .reason = (uint8_t)out->reason,
+				       .subscriber = {bytes + out->off, out->len},
+				       .session = {out->len2 ? bytes + out->off2 : "", out->len2}});
+}
+
+IPSP_APART static void out_cancelled(struct ipspd_ctl *ctl, const struct ipsp_out *out)
+{
+	struct ipspd_client *client = ipspd_client_find(ctl, out->token);
+
+	if (client)
+		ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_CANCELLED,
+								.addr = out->addr,
+								.event = out->id});
+}
+
+IPSP_APART static void out_state(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+				 const struct ipsp_out *out)
+{
+	struct ipsp_status status;
+	struct ipsp_ctl_msg msg = {.type = IPSP_CTL_STATE, .context = ipsp_ctl_str(ctx->name)};
+
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	msg.role = ipsp_ctl_str(ipsp_role_word(status.role));
+	msg.state = ipsp_ctl_str(ipsp_state_word(status.state));
+	for (size_t i = 0; i < IPSPD_CTL_CLIENTS; i++) {
+		struct ipspd_client *client = ctl->clients[i];
+
+		if (client && client->ctx == ctx && client->ha[0] &&
+		    (out->token == 0 || out->token == client->token))
+			ipspd_client_put(client, &msg);
+	}
+}
+
+void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act,
+		   const struct ipsp_out *out)
+{
+	switch (out->type) {
+	case IPSP_OUT_DONE:
+		out_done(ctl, ctx, out);
+		break;
+	case IPSP_OUT_RELEASE:
+		out_release(ctl, act, out);
+		break;
+	case IPSP_OUT_CANCELLED:
+		out_cancelled(ctl, out);
+		break;
+	case IPSP_OUT_STATE:
+		out_state(ctl, ctx, out);
+		break;
+	case IPSP_OUT_ANSWER: /* ipspd_ctl_answers */
+	case IPSP_OUT_DATAGRAM:
+	case IPSP_OUT_TRAP:
+	case IPSP_OUT_HOOK:
+	case IPSP_OUT_STOPPED:
+	case IPSP_OUT_TYPES:
+		break;
+	}
+}
