@@ -144,29 +144,4 @@ int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why);
  * IPSP_ERR_IO, with @why. */
 int ipspd_save(struct ipspd *daemon, char *why, size_t n_why);
 
-/*
- * What the turn calls in the other parts (each declared in its own header, repeated here to be
- * read in one place):
- *
- * ctl.h
- *   struct ipspd_ctl *ipspd_ctl_new(struct ipspd *d, const char *path, const char *group, char
- * *why, size_t n_why); void ipspd_ctl_free(struct ipspd_ctl *ctl); void ipspd_ctl_out(struct
- * ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act, const struct ipsp_out
- * *out); for ANSWER, DONE, RELEASE, CANCELLED and STATE; in the order of the node; buffers only
- *   void ipspd_ctl_flush(struct ipspd_ctl *ctl);
- *        once at the end of a turn: one write for each client that has something
- *        (and what shows, reload and save were asked for: these run in there, so a reload does too)
- *   void ipspd_ctl_forget(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx);
- *        before a reload frees a context: its HAs are told and closed
- * snmp.h
- *   struct ipspd_snmp *ipspd_snmp_new(struct ipspd *d, char *why, size_t n_why);   reads d->config
- *   void ipspd_snmp_free(struct ipspd_snmp *snmp);
- *   void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struct ipsp_out
- * *out); http.h struct ipspd_http *ipspd_http_new(struct ipspd *d, const char *listen, char *why,
- * size_t n_why); void ipspd_http_free(struct ipspd_http *http); config.h int
- * ipspd_config_read(const char *path, struct ipspd_config *out, ipspd_config_fault_fn *fault, void
- * *arg); int ipspd_config_write(const char *path, const struct ipspd_config *config, char *why,
- * size_t n_why); void ipspd_config_fini(struct ipspd_config *config);
- */
-
 #endif
