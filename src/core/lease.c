@@ -295,17 +295,22 @@ void ipsp_lease_on_hook(struct ipsp_node *n, bool yes)
 		ipsp_say(n, IPSP_LOG_WARNING, "the hook vetoed the takeover; asked again in 30 s");
 }
 
+/* What nobody listened to is no silence either: IPSP was off here, or in another mode. */
+void ipsp_lease_deaf(struct ipsp_node *n)
+{
+	n->lease.quiet_since = n->now;
+	ipsp_lease_touch(n);
+	n->vetoed = false;
+}
+
 /*
  * Before anything else of a step. A stop of this process or its host: nothing was watched, so the
  * silence begins anew. It never renews the lease.
  */
 void ipsp_lease_gap(struct ipsp_node *n)
 {
-	if (n->now - n->last_step > ipsp_loss_ms(n)) {
-		n->lease.quiet_since = n->now;
-		ipsp_lease_touch(n);
-		n->vetoed = false;
-	}
+	if (n->now - n->last_step > ipsp_loss_ms(n))
+		ipsp_lease_deaf(n);
 	n->last_step = n->now;
 }
 

@@ -438,6 +438,7 @@ void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h);
 uint32_t
 ipsp_lease_said(const struct ipsp_node *n); /* the length of the promises that hellos carry */
 uint32_t ipsp_lease_promise(struct ipsp_node *n);
+void ipsp_lease_deaf(struct ipsp_node *n); /* the silence begins anew: nobody listened */
 void ipsp_lease_gap(struct ipsp_node *n);
 void ipsp_lease_tick(struct ipsp_node *n);
 void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start);

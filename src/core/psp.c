@@ -26,6 +26,7 @@ void ipsp_psp_mode(struct ipsp_node *n, enum ipsp_mode mode)
 	ipsp_seal_forget(&n->seal);
 	n->peer.known = false;
 	n->hello_soon = true;
+	ipsp_lease_deaf(n);
 	ipsp_say(n, IPSP_LOG_NOTICE, "mode %s", ipsp_mode_word(mode));
 }
 
@@ -167,6 +168,10 @@ void ipsp_psp_enabled(struct ipsp_node *n, bool was)
 	if (was && !psp->enabled) {
 		ipsp_psp_disable(n, false);
 		return;
+	}
+	if (!was && psp->enabled) {
+		n->refused_enable = false; /* the file had left it out, and has it again */
+		ipsp_lease_deaf(n);
 	}
 	if (!psp->enabled || s.shared || s.lost)
 		return;

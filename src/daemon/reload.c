@@ -112,8 +112,9 @@ static void check_ctx(struct reload *r, const struct ipspd_ctx *ctx)
 	    ipsp_conf_may_change(status.conf, next, key) != 0)
 		refuse(r, IPSP_ERR_SHARED_OUT, "%s: %s: can't change while IPSP is active",
 		       ctx->name, key);
-	else if (shared_out && (!stays || (status.mode == IPSP_MODE_ACTIVE &&
-					   next->psp.mode != IPSP_MODE_ACTIVE)))
+	else if (shared_out && status.conf->psp.enabled &&
+		 (!stays ||
+		  (status.mode == IPSP_MODE_ACTIVE && next->psp.mode != IPSP_MODE_ACTIVE)))
 		refuse(r, IPSP_ERR_SHARED_OUT,
 		       "%s: mode: can't leave active while addresses are shared out", ctx->name);
 	if (r->err)

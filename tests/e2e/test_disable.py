@@ -135,7 +135,8 @@ class Disable(Case):
 
     def test_a_file_without_it_while_shared_out(self):
         """The secondary is restarted with a file that has it no more: it serves nothing, keeps its sessions and says
-        what to do. Put back within the dead interval nothing has happened; later, the two heal."""
+        what to do. Put back within the dead interval, by a reload or a restart, nothing has happened; later,
+        the two heal."""
         pair = self.pair(trapd=False)
         pair.start(dead_interval_ms=4000, hello_interval_ms=100, request_timeout_ms=1500, release_timeout_ms=500)
         for number in (0, 1):
@@ -153,7 +154,15 @@ class Disable(Case):
             gateway.attach()
             pair.loop.until(lambda: gateway.attached, 20, "the gateway to attach")
 
-        for late in (False, True):
+        def put_back(by_reload):
+            if not by_reload:
+                restart(stanza)
+                return
+            second.config.ipsp = stanza
+            second.write_config()
+            second.do("reload")
+
+        for late, by_reload in ((False, False), (False, True), (True, False)):
             restart(None)
             status = second.status()
             self.assertEqual((status["state"], status["serving"]), ("disabled", False))
@@ -162,7 +171,7 @@ class Disable(Case):
             self.assertEqual(second.sessions(), before)
             if late:
                 pair.loop.until(lambda: pair.hosts[0].status()["state"] == "peer-down", 20, "a takeover")
-            restart(stanza)
+            put_back(by_reload)
             pair.wait_sharing(60)
             self.assertEqual(second.sessions(), before)
             self.assertEqual(pair.hosts[0].counters()["takeovers"], int(late))

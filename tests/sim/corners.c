@@ -281,6 +281,28 @@ static void back_into_healing(void)
 	story_end(w);
 }
 
+/* S is started with a file in which IPSP is not, while addresses are shared out; it is put back. */
+static void left_out_of_the_file(void)
+{
+	struct world *w = story_begin();
+	struct host *s = &w->hosts[S];
+
+	story_take(w, HA2, "mn-2", NULL);
+	host_kill(s);
+	s->conf.psp.enabled = false;
+	story_start(w, S);
+	story_run(w, 15000);
+	expect_state(w, S, IPSP_ST_DISABLED);
+	story_cut(w, true, true);
+	s->conf.psp.enabled = true;
+	host_reload(s, DEAD_S * 1000);
+	story_run(w, 100);
+	expect_state(w, S, IPSP_ST_PEER_LOST);
+	story_cut(w, false, false);
+	story_expect_rest(w, 10000);
+	story_end(w);
+}
+
 void corners_run(struct visits *total)
 {
 	late_leave();
@@ -293,5 +315,6 @@ void corners_run(struct visits *total)
 	left_while_healing();
 	terminated_alone();
 	back_into_healing();
+	left_out_of_the_file();
 	visits_add(total, story_visits());
 }

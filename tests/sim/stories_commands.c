@@ -104,6 +104,36 @@ static void test_force_needs_a_lost_peer(void **state)
 	story_end(w);
 }
 
+/*
+ * S is started with a file that has no pool-share-protocol, while addresses are shared out: it
+ * serves nothing. Put back by a reload it is there again. It has heard nobody for longer than a
+ * dead interval then, but as it didn't listen that is no silence, and no takeover.
+ */
+static void test_left_out_of_the_file(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA2, "mn-2", NULL);
+	host_kill(&w->hosts[S]);
+	w->hosts[S].conf.psp.enabled = false;
+	story_start(w, S);
+	story_run(w, (DEAD_S + 5) * 1000);
+	story_expect_side(w, S, "none", "disabled", false);
+	story_expect_side(w, P, "primary", "peer-down", true);
+	story_cut(w, true, true);
+	w->hosts[S].conf.psp.enabled = true;
+	host_reload(&w->hosts[S], DEAD_S * 1000);
+	story_run(w, (DEAD_S - 1) * 1000);
+	story_expect_side(w, S, "secondary", "peer-lost", false);
+	assert_int_equal(story_stats(w, S)->takeovers, 0);
+	story_cut(w, false, false);
+	story_expect_rest(w, 10000);
+	story_expect_side(w, S, "secondary", "active", true);
+	story_expect_pool(w, S, 1, 0, 7);
+	story_end(w);
+}
+
 int stories_commands(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +142,7 @@ int stories_commands(void)
 		cmocka_unit_test(test_terminate),
 		cmocka_unit_test(test_stop_when_drained),
 		cmocka_unit_test(test_force_needs_a_lost_peer),
+		cmocka_unit_test(test_left_out_of_the_file),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
