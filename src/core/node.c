@@ -212,6 +212,7 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 	ipsp_stock_turn(n);
 	ipsp_out_flushed(n);
 	ipsp_ha_send_held(n);
+	ipsp_sync_turn(n);
 	tell_role(n);
 	ipsp_peer_situation(n);
 	watch_waiting(n);

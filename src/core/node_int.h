@@ -103,6 +103,7 @@ struct ipsp_stream {
 	uint64_t stands_at; /* the peer's item that this version can't apply; 0: none was met */
 	uint64_t ack_due;   /* the newest number that may be acknowledged now */
 	bool ack_now;
+	ipsp_ms flush_at; /* when what was applied is to be flushed, so that it is acknowledged */
 	struct ipsp_ack_wait {
 		uint64_t seq, number;
 	} * waits; /* applied, not yet flushed */
@@ -406,6 +407,7 @@ void ipsp_sync_acked(struct ipsp_node *n, uint64_t number);
 void ipsp_sync_on_item(struct ipsp_node *n, const uint8_t *bytes, size_t len);
 void ipsp_sync_on_ack(struct ipsp_node *n, uint64_t number);
 void ipsp_sync_flushed(struct ipsp_node *n);
+void ipsp_sync_turn(struct ipsp_node *n);
 void ipsp_sync_new_session(struct ipsp_node *n);
 uint64_t ipsp_sync_give(struct ipsp_node *n, struct ipsp_place at, uint64_t request,
 			const struct ipsp_ident *ident);

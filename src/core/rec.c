@@ -325,7 +325,6 @@ void ipsp_rec_in(struct ipsp_node *n, const struct ipsp_item *item, const uint8_
 	if (b) {
 		ipsp_buf_put(b, bytes, len);
 		ipsp_rec_made(n, start);
-		n->act->want_flush = true;
 	}
 }
 

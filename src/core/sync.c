@@ -15,10 +15,18 @@
 #define RTO_MIN_MS   20
 #define RTO_MAX_MS   2000
 #define RESEND_BURST 16
+/*
+ * Nobody waits for an acknowledgement, and on one disk its flush would hold up the peer's next one,
+ * which a session does wait for. So it waits a little for a flush that is wanted anyway, by far
+ * less than the peer's least rto, and not when a good part of the peer's window is unacknowledged.
+ */
+#define ACK_MS	  5
+#define ACK_ITEMS (IPSP_WINDOW / 8)
 
 int ipsp_sync_init(struct ipsp_node *n)
 {
 	n->stream.rto_ms = RTO_START_MS;
+	n->stream.flush_at = IPSP_NEVER;
 	return 0;
 }
 
@@ -43,6 +51,7 @@ void ipsp_sync_clear(struct ipsp_node *n)
 	s->ack_due = 0;
 	s->ack_now = false;
 	s->stands_at = 0;
+	s->flush_at = IPSP_NEVER;
 	ahead_clear(s);
 }
 
@@ -242,6 +251,28 @@ static void stands_still(struct ipsp_node *n, uint64_t number, unsigned type)
 		 (unsigned long long)number, type);
 }
 
+/* What was applied is acknowledged after its flush, which waits a little where that is nothing but
+ * addresses. */
+static void plan_flush(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_stream *s = &n->stream;
+
+	if (item->type != IPSP_ITEM_GIVE || item->flags & IPSP_GIVE_FIRST ||
+	    n->side.applied - s->ack_due >= ACK_ITEMS)
+		n->act->want_flush = true;
+	else if (s->flush_at > n->now + ACK_MS)
+		s->flush_at = n->now + ACK_MS;
+}
+
+void ipsp_sync_turn(struct ipsp_node *n)
+{
+	if (n->now < n->stream.flush_at)
+		return;
+	n->stream.flush_at = IPSP_NEVER;
+	if (n->stream.n_waits > 0)
+		n->act->want_flush = true;
+}
+
 static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8_t *bytes,
 		  size_t len)
 {
@@ -261,6 +292,7 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 	uint32_t slot = item->type == IPSP_ITEM_GIVE ? ipsp_xact_named(n, item, &at) : IPSP_NO_XACT;
 	ipsp_rec_in(n, item, bytes, len, slot != IPSP_NO_XACT);
 	note_applied(n);
+	plan_flush(n, item);
 	if (item->type == IPSP_ITEM_DROP)
 		ipsp_heal_ask(n, item);
 	if (item->type == IPSP_ITEM_GIVE) {
@@ -358,6 +390,8 @@ void ipsp_sync_flushed(struct ipsp_node *n)
 	s->ack_now = true;
 	memmove(s->waits, s->waits + done, (s->n_waits - done) * sizeof *s->waits);
 	s->n_waits -= done;
+	if (s->n_waits == 0)
+		s->flush_at = IPSP_NEVER;
 }
 
 /* A new session of keys: nothing is known of what is on its way in it. */
@@ -423,7 +457,7 @@ ipsp_ms ipsp_sync_due(const struct ipsp_node *n)
 {
 	const struct ipsp_stream *s = &n->stream;
 	uint32_t flying = s->n - s->unsent;
-	ipsp_ms due = IPSP_NEVER;
+	ipsp_ms due = s->flush_at;
 
 	for (uint32_t i = 0; i < flying && i < RESEND_BURST; i++) {
 		const struct ipsp_out_item *o = nth(s, i);
