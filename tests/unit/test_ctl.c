@@ -70,6 +70,14 @@ static void turn(struct world *w)
 {
 	event_base_loop(w->daemon.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	ipspd_loop_turn(&w->daemon);
+	/* it asks only those whom it has stepped: each time that is kept must be the node's */
+	for (size_t i = 0; i < w->daemon.n_ctxs; i++) {
+		const struct ipspd_ctx *ctx = w->daemon.ctxs[i];
+
+		if (ctx->started)
+			assert_int_equal(ctx->due, ipsp_node_due(ctx->node));
+		assert_true(ctx->queued || (ctx->started && ctx->inbox.n_events == 0));
+	}
 }
 
 /* A primary with an empty state directory listens for its peer first, for three hello intervals. */
