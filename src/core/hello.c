@@ -146,6 +146,18 @@ static void learn_books(struct ipsp_node *n, uint64_t books)
 	ipsp_rec_side(n, &s, true);
 }
 
+/* This side was left without an address, and the peer, which had all, knows of none any more. */
+static void if_nobody_owns(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	if (n->side.grounded && !(h->flags & (IPSP_HF_SHARED | IPSP_HF_LEFT)) && h->spare == 0 &&
+	    h->used == 0)
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "neither side owns an address: the peer had all, and has lost its state. "
+			 "\"no pool-share-protocol --force\" gives all to the side where it is "
+			 "said; "
+			 "then enable it again");
+}
+
 /* The first hello of a session: do the two sides' books belong together, and are both whole? */
 static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 {
@@ -180,6 +192,7 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (!s->shared) {
 		if (!peer_shared || knows_me || h->peer_books == 0) {
 			learn_books(n, h->books);
+			if_nobody_owns(n, h);
 			return;
 		}
 		i_am_lost(n, h); /* it has shared with this side, which does not know of it */

@@ -337,7 +337,7 @@ enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 	if (n->vetoed)
 		return IPSP_WAIT_VETO;
 	if (!n->side.shared && !n->side.lost) {
-		if (n->side.primary)
+		if (n->side.primary && !n->side.grounded)
 			return IPSP_WAIT_SILENCE;
 		return ipsp_contact(n) ? IPSP_WAIT_FIRST_GRANT : IPSP_WAIT_PEER;
 	}

@@ -53,6 +53,16 @@ static void judge_stayed(const struct host *h, uint32_t gaddr, const struct chec
 		   is->use == IPSP_USE_FREE ? "comes free" : "another has it");
 }
 
+/* It has left the books before it lost its state, or its peer the word of it: what it gets is free.
+ */
+static bool given_anew(const struct host *h)
+{
+	struct ipsp_status st;
+
+	ipsp_node_status(h->node, host_ms(h), &st);
+	return st.given_anew;
+}
+
 /* What is given while it is kept comes to its subscriber, or is kept there for the rest of its
  * time. */
 static void judge_came(const struct host *h, uint32_t gaddr, const struct check_cell *gave,
@@ -61,7 +71,7 @@ static void judge_came(const struct host *h, uint32_t gaddr, const struct check_
 	ipsp_ms most = gave->gave_left > 1000ULL * FOR_REQUEST_S ? gave->gave_left
 								 : 1000ULL * FOR_REQUEST_S;
 
-	if (is->sub != gave->gave_sub)
+	if (is->sub != gave->gave_sub && !given_anew(h))
 		world_fail(h->w, "%c: %s was kept for mn-%u by the other side, and isn't here",
 			   h->letter, world_addr_text(h->w, gaddr), gave->gave_sub);
 	if (is_kept(is))

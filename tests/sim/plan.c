@@ -141,8 +141,8 @@ static void do_full(struct plan *plan, struct host *h)
 
 static void calm_down(struct plan *plan);
 
-/* Both ways of losing state need a peer that lives and hears: what else there is is not covered
- * (protocol.md). */
+/* Both ways of losing state need a peer that lives, hears, and owns something: what else there is
+ * is not covered (protocol.md). */
 static bool may_lose_state(struct plan *plan, const struct host *h)
 {
 	const struct host *o = &plan->w->hosts[1 - h->side];
@@ -153,7 +153,8 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 		if (plan->w->check.side[i].status.configured_role == IPSP_ROLE_NONE)
 			return false; /* disabled: it hears nothing */
 	}
-	return plan->w->check.side[o->side].status.state == IPSP_ST_ACTIVE;
+	return plan->w->check.side[o->side].status.state == IPSP_ST_ACTIVE &&
+	       plan->w->check.side[o->side].status.serving;
 }
 
 static void do_wipe(struct plan *plan, struct host *h)

@@ -241,6 +241,35 @@ static void test_power_loss_holds(void **state)
 	story_end(w);
 }
 
+/*
+ * S owned all when IPSP was disabled on P, and has lost its disk since: nobody knows of an address.
+ * It is said, with the way out, which works.
+ */
+static void test_nobody_owns(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_command(w, S, IPSP_CMD_TAKEOVER, false, 0);
+	story_run(w, 3000);
+	story_command(w, P, IPSP_CMD_DISABLE, false, 0);
+	story_run(w, 5000);
+	host_kill(&w->hosts[S]);
+	disk_wipe(&w->hosts[S].disk);
+	check_state_lost(&w->hosts[S]);
+	story_start(w, S);
+	story_run(w, 1000);
+	host_reload(&w->hosts[P], DEAD_S * 1000);
+	story_run(w, 10000);
+	assert_false(story_status(w, P).serving || story_status(w, S).serving);
+	assert_true(story_noted(w, P, "neither side owns an address"));
+	story_command(w, P, IPSP_CMD_DISABLE, true, 0);
+	host_reload(&w->hosts[P], DEAD_S * 1000);
+	story_expect_rest(w, 20000);
+	story_expect_pool(w, P, 0, 8, 0);
+	story_end(w);
+}
+
 int stories_failures(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +284,7 @@ int stories_failures(void)
 		cmocka_unit_test(test_restart_past_lease),
 		cmocka_unit_test(test_kill_keeps_sessions),
 		cmocka_unit_test(test_power_loss_holds),
+		cmocka_unit_test(test_nobody_owns),
 	};
 
 	return cmocka_run_group_tests_name("failures", tests, NULL, NULL);
