@@ -47,22 +47,22 @@ static inline size_t ipsp_ctl_direct(const uint8_t *bytes, size_t n, enum ipsp_c
 		return 0;                                                                          \
 	left -= r->member.n;                                                                       \
 	p += 1 + r->member.n;
-#define IPSP_CTL_SIZE_1(member)	    +1
-#define IPSP_CTL_SIZE_4(member)	    +4
-#define IPSP_CTL_SIZE_8(member)	    +8
-#define IPSP_CTL_SIZE_16(member)    +16
-#define IPSP_CTL_SIZE_STR8(member)  +1 + a->member.n
-#define IPSP_CTL_SIZE_STR16(member) +2 + a->member.n
+#define IPSP_CTL_SIZE_1(member)	    size += 1;
+#define IPSP_CTL_SIZE_4(member)	    size += 4;
+#define IPSP_CTL_SIZE_8(member)	    size += 8;
+#define IPSP_CTL_SIZE_16(member)    size += 16;
+#define IPSP_CTL_SIZE_STR8(member)  size += 1 + a->member.n;
+#define IPSP_CTL_SIZE_STR16(member) size += 2 + a->member.n;
 
 /* A whole REQUEST. The general reader also wants no NUL in the texts. */
 static inline size_t ipsp_ctl_get_request(const uint8_t *bytes, size_t n,
 					  struct ipsp_ctl_request *r)
 {
 	const uint8_t *p = bytes + IPSP_CTL_HEAD + 1;
-	size_t left;
-	const size_t length = ipsp_ctl_direct(
-		bytes, n, IPSP_CTL_REQUEST,
-		IPSP_CTL_REQUEST_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_16, IPSP_CTL_SIZE_1), &left);
+	size_t size = 0, left;
+
+	IPSP_CTL_REQUEST_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_16, IPSP_CTL_SIZE_1)
+	const size_t length = ipsp_ctl_direct(bytes, n, IPSP_CTL_REQUEST, size, &left);
 
 	if (length == 0)
 		return 0;
@@ -75,10 +75,10 @@ static inline size_t ipsp_ctl_get_release(const uint8_t *bytes, size_t n,
 					  struct ipsp_ctl_release *r)
 {
 	const uint8_t *p = bytes + IPSP_CTL_HEAD + 1;
-	size_t left;
-	const size_t length =
-		ipsp_ctl_direct(bytes, n, IPSP_CTL_RELEASE,
-				IPSP_CTL_RELEASE_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_16), &left);
+	size_t size = 0, left;
+
+	IPSP_CTL_RELEASE_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_16)
+	const size_t length = ipsp_ctl_direct(bytes, n, IPSP_CTL_RELEASE, size, &left);
 
 	if (length == 0)
 		return 0;
@@ -117,9 +117,11 @@ struct ipsp_ctl_done {
 /* Of the whole frame. */
 static inline size_t ipsp_ctl_answer_size(const struct ipsp_ctl_answer *a)
 {
-	return IPSP_CTL_HEAD + 1 IPSP_CTL_ANSWER_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_4,
-							IPSP_CTL_SIZE_16, IPSP_CTL_SIZE_1,
-							IPSP_CTL_SIZE_STR8);
+	size_t size = IPSP_CTL_HEAD + 1;
+
+	IPSP_CTL_ANSWER_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_4, IPSP_CTL_SIZE_16, IPSP_CTL_SIZE_1,
+			       IPSP_CTL_SIZE_STR8)
+	return size;
 }
 
 /* Into @p, where there is room for the @size that it has. */
@@ -133,8 +135,10 @@ static inline void ipsp_ctl_put_answer(uint8_t *p, size_t size, const struct ips
 
 static inline size_t ipsp_ctl_done_size(const struct ipsp_ctl_done *a)
 {
-	return IPSP_CTL_HEAD +
-	       1 IPSP_CTL_DONE_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_4, IPSP_CTL_SIZE_STR16);
+	size_t size = IPSP_CTL_HEAD + 1;
+
+	IPSP_CTL_DONE_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_4, IPSP_CTL_SIZE_STR16)
+	return size;
 }
 
 static inline void ipsp_ctl_put_done(uint8_t *p, size_t size, const struct ipsp_ctl_done *a)

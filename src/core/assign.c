@@ -295,7 +295,7 @@ int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *or
 	}
 	if (ipsp_assign_kept(pools, order, binds, ask, ident, place))
 		return 0;
-	for (int away = 0; away <= reclaim; away++)
+	for (int away = 0; away <= (reclaim ? 1 : 0); away++)
 		if (find_first(pools, order, ask, away, place))
 			return 0;
 	return IPSP_ERR_EMPTY;

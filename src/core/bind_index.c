@@ -209,7 +209,8 @@ static void shorten(struct table *old)
 		/* of memory that is mapped for itself this gives back some pages, and copies none
 		 */
 		rest = (uint32_t *)realloc(old->entries, old->end * sizeof(*rest));
-		old->entries = rest ? rest : old->entries;
+		if (rest)
+			old->entries = rest;
 	}
 }
 
@@ -249,7 +250,8 @@ static bool resize(struct ipsp_binds *binds, uint32_t size)
 	/* nothing is left of the old one, see MOVE_ENTRIES; but be sure */
 	move(binds, UINT32_MAX, UINT32_MAX);
 	binds->old = binds->now;
-	binds->now = (struct table){entries, size, size};
+	binds->now.entries = entries;
+	binds->now.size = binds->now.end = size;
 	return true;
 }
 

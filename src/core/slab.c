@@ -180,8 +180,10 @@ static void check_chunk(const struct ipsp_slab *slab, uint32_t c)
 	uint32_t n_unused = 0;
 
 	assert(chunk->pieces || chunk->n_touched == 0);
-	for (uint32_t at = chunk->unused; at != NONE; at = next_unused(slab, c, at))
-		assert(at < chunk->n_touched && n_unused++ < chunk->n_touched);
+	for (uint32_t at = chunk->unused; at != NONE; at = next_unused(slab, c, at)) {
+		assert(at < chunk->n_touched && n_unused < chunk->n_touched);
+		n_unused++;
+	}
 	assert(chunk->n_used + n_unused == chunk->n_touched);
 }
 
@@ -201,10 +203,13 @@ void ipsp_slab_check(const struct ipsp_slab *slab)
 	assert(count == slab->count && n_present == slab->n_present && n_empty <= 1);
 	for (uint32_t c = slab->room, prev = NONE; c != NONE; c = slab->chunks[c].next) {
 		assert(slab->chunks[c].pieces && has_room(slab, &slab->chunks[c]));
-		assert(slab->chunks[c].prev == prev && n_room-- > 0);
+		assert(slab->chunks[c].prev == prev && n_room > 0);
+		n_room--;
 		prev = c;
 	}
-	for (uint32_t c = slab->absent; c != NONE; c = slab->chunks[c].next)
-		assert(!slab->chunks[c].pieces && n_absent++ < slab->n_chunks);
+	for (uint32_t c = slab->absent; c != NONE; c = slab->chunks[c].next) {
+		assert(!slab->chunks[c].pieces && n_absent < slab->n_chunks);
+		n_absent++;
+	}
 	assert(n_room == 0 && n_absent + n_present == slab->n_chunks);
 }

@@ -222,9 +222,9 @@ static inline size_t take_request(struct ipspd_inbox *inbox, struct spot *at, ui
 		return 0;
 	const size_t n_ident = r.subscriber.n + r.session.n, n_names = r.pool.n + r.group.n;
 	const size_t n_text = n_ident + (n_names > 0 ? n_names + 2 : 0);
-	if (at->n_ev == 0 || at->n_text < n_text) {
+	if (!at->ev || at->n_ev == 0 || at->n_text < n_text) {
 		*at = more_spot(inbox, *at, n_text);
-		if (!at->text)
+		if (!at->ev)
 			return 0;
 	}
 	struct ipsp_event *ev = at->ev;

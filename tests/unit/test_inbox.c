@@ -118,7 +118,8 @@ static bool same_as_general(const uint8_t *bytes, size_t n)
 	struct ipsp_ctl_msg msg;
 	size_t used;
 	const int got = ipsp_ctl_next(bytes, n, &used, &msg);
-	const bool first = got == 1 && used == IPSP_CTL_HEAD + (size_t)ipsp_load_u32(bytes);
+	const bool first = n >= IPSP_CTL_HEAD && got == 1 &&
+			   used == IPSP_CTL_HEAD + (size_t)ipsp_load_u32(bytes);
 	const bool release = first && msg.type == IPSP_CTL_RELEASE;
 	const bool request = first && msg.type == IPSP_CTL_REQUEST && msg.subscriber.n > 0 &&
 			     ipsp_text_ok(msg.subscriber.p, msg.subscriber.n) &&
@@ -182,7 +183,7 @@ static void put_any(struct ipsp_buf *buf)
 /* In a block of its own size, so that a sanitizer sees each byte read beside it. */
 static bool same_exactly(const uint8_t *bytes, size_t n)
 {
-	uint8_t *copy = malloc(n ? n : 1);
+	uint8_t *copy = calloc(n ? n : 1, 1);
 
 	if (n > 0)
 		memcpy(copy, bytes, n);
