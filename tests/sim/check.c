@@ -195,17 +195,22 @@ static struct check_cell cell_of(const struct host *h, uint32_t g, uint16_t pool
 /*
  * A session that outlived its host: the daemon holds the address for it. When the other side has
  * taken over before, healing gives it away (the first two of the declared exceptions): to the
- * session that uses it there, or that used it when this was reported.
+ * session that uses it there, or that used it when this was reported. When all was owned here by
+ * force (the third), the hold is forgotten with the books that force had made.
  */
 static void check_given(struct host *h, uint32_t g, const struct check_cell *was)
 {
 	const struct check *check = &h->w->check;
 	const struct check_side *other = &check->side[1 - h->side];
 	struct check_hold *hold = &h->w->check.side[h->side].holds[g];
+	unsigned own = check->side[h->side].cells[g].own;
 
-	if (hold->ha && hold->unsure && was->sub == hold->sub && was->own == IPSP_OWN_OURS &&
-	    check->side[h->side].cells[g].own == IPSP_OWN_TRANSIT &&
+	if (!hold->ha || !hold->unsure || was->sub != hold->sub || was->own != IPSP_OWN_OURS)
+		return;
+	if (own == IPSP_OWN_TRANSIT &&
 	    (other->cells[g].use == IPSP_USE_USED || other->licensed_at > check->agreed_at))
+		hold->orphan = true;
+	if (own == IPSP_OWN_PEER && check->seized)
 		hold->orphan = true;
 }
 
@@ -228,8 +233,9 @@ static void sweep(struct host *h, bool restarted)
 			    cell.sess == old.sess)
 				continue;
 			w->check.n_wrong -= wrong(w, g);
-			cell.licensed = cell.use == IPSP_USE_USED &&
-					w->check.side[h->side].licensed_in_turn;
+			cell.licensed =
+				cell.use == IPSP_USE_USED &&
+				(w->check.side[h->side].licensed_in_turn || w->check.forced);
 			bool same =
 				cell.use == old.use && cell.sub == old.sub && cell.sess == old.sess;
 			cell.used_at = same ? old.used_at : w->now;
@@ -392,7 +398,10 @@ bool check_licensed(const struct host *h, uint32_t gaddr, uint32_t sub, uint32_t
 	const struct check_side *cs = &h->w->check.side[h->side];
 	const struct check_cell *cell = &cs->cells[gaddr];
 
-	return cs->licensed_in_turn || (cell->licensed && cell->sub == sub && cell->sess == sess);
+	bool had = cell->use == IPSP_USE_USED && cell->sub == sub && cell->sess == sess;
+
+	/* by force counts as well: an HA that hung may read it when that is healed */
+	return cs->licensed_in_turn || (had ? cell->licensed : h->w->check.forced);
 }
 
 void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess, bool known)

@@ -15,7 +15,7 @@ struct ha_session;
 
 struct check_cell { /* what one node says of one address, after its last turn */
 	uint8_t own, use, flags;
-	bool licensed;	    /* it came to be used under a licence */
+	bool licensed;	    /* it came to be used under a licence, or while force was not healed */
 	uint32_t sub, sess; /* of its session; NO_ADDR: none */
 	sim_us used_at;	    /* when this session came to have it */
 	ipsp_ms end;	    /* held, or in quarantine: until then, by its host's clock */
@@ -28,7 +28,7 @@ struct check_hold {	     /* the ledger: one address that an HA of one side reall
 	uint32_t sub, sess;
 	sim_us emitted; /* when the node let the answer go */
 	sim_us since;	/* ... and when the node took it: earlier, where an answer was lost */
-	bool licensed;	/* the node had a licence then */
+	bool licensed;	/* the node had a licence then, or force was not healed */
 	bool flushed;	/* before it was answered: the loss of power is no excuse */
 	bool orphan;	/* the daemon lost its state and has not confirmed it since */
 	bool unsure;	/* the host has lost power under it: a hold for the subscriber, until it is
@@ -73,8 +73,8 @@ void check_state_lost(struct host *h); /* wiped or rolled back */
 
 void check_ident(const struct ipsp_ident *ident, uint32_t *sub, uint32_t *sess);
 bool check_knows(const struct host *h, uint32_t sub, uint32_t sess); /* the node has this session */
-/* The address that the node answers with was taken under a licence: in this turn, or before, for an
- * answer that waited. */
+/* The address that the node answers with was taken under a licence or by force: in this turn, or
+ * before, for an answer that waited. */
 bool check_licensed(const struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess);
 /* The node answers a request: @known, it had the session when it read the request. */
 void check_answered(struct host *h, uint32_t gaddr, uint32_t sub, uint32_t sess, bool known);

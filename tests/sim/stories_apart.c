@@ -256,6 +256,59 @@ static void test_one_conflict_stops_nobody(void **state)
 	story_end(w);
 }
 
+/* P's HA hangs and reads after the healing what P answered while S had taken over by force. */
+static void test_forced_and_read_late(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-2", "10.1.0.2");
+	story_cut(w, true, true);
+	story_run(w, 12000); /* P is lost, and its lease runs */
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, 0);
+	story_take(w, HA2, "mn-1", "10.1.0.1");
+	ha_hang(&w->has[HA1], w->now + SIM_MS(20000));
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_cut(w, false, false);
+	story_run(w, 10000);
+	story_expect_side(w, P, "secondary", "active", true);
+	story_expect_side(w, S, "primary", "active", true);
+	story_expect_rest(w, 20000);
+	assert_null(ha_find(&w->has[HA1], 1, 1));
+	assert_non_null(ha_find(&w->has[HA2], 1, 1));
+	assert_int_equal(story_stats(w, P)->duplicates_found, 0); /* it is one subscriber */
+	story_end(w);
+}
+
+/* S served all by force, and its HA's session outlives S's host: what S holds for it is forgotten
+ * with the books that force had made. The HA learns that when it asks. */
+static void test_forced_and_rebooted(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_cut(w, true, true);
+	story_command(w, S, IPSP_CMD_DISABLE, true, 0);
+	story_take(w, HA2, "mn-9", "10.1.0.2");
+	host_reload(&w->hosts[S], DEAD_S * 1000); /* IPSP is enabled again */
+	story_run(w, 1000);
+	ha_hang(&w->has[HA2], w->now + SIM_MS(22000));
+	host_power_off(&w->hosts[S], true);
+	story_start(w, S);
+	story_cut(w, false, false);
+	story_run(w, 20000);
+	assert_true(story_noted(w, S, "this side has lost its state"));
+	story_expect_side(w, P, "primary", "active", true);
+	story_take(w, HA1, "mn-5", "10.1.0.2");
+	assert_int_equal(w->has[HA1].last_err, 0);
+	assert_non_null(ha_find(&w->has[HA2], 9, 1));
+	story_expect_rest(w, 30000);
+	assert_null(ha_find(&w->has[HA2], 9, 1));
+	assert_non_null(ha_find(&w->has[HA1], 5, 1));
+	story_end(w);
+}
+
 int stories_apart(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +319,8 @@ int stories_apart(void)
 		cmocka_unit_test(test_a_witness),
 		cmocka_unit_test(test_crash_in_healing),
 		cmocka_unit_test(test_one_conflict_stops_nobody),
+		cmocka_unit_test(test_forced_and_read_late),
+		cmocka_unit_test(test_forced_and_rebooted),
 	};
 
 	return cmocka_run_group_tests_name("apart", tests, NULL, NULL);
