@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/conftext.h"
+#include "daemon/keyfile.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -383,6 +384,22 @@ static void read_state_directory(struct ipspd_confread *rd, const struct ipspd_s
 	ipspd_confread_path(rd, setting, config->state_directory, sizeof(config->state_directory));
 }
 
+/* Who can change it runs what he likes as the daemon's user, and decides on takeovers. */
+static void check_hook_trust(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			     const char *path, const struct stat *st)
+{
+	if (!ipspd_trusts_owner(st->st_uid))
+		ipspd_confread_fault(rd, setting,
+				     "%s: its owner is uid %u, who can change it; allowed are root "
+				     "and the user that the daemon runs as (now uid %u)",
+				     path, (unsigned)st->st_uid, (unsigned)geteuid());
+	else if (st->st_mode & (S_IWGRP | S_IWOTH))
+		ipspd_confread_fault(rd, setting,
+				     "%s: others can change it (mode %04o); only its owner may "
+				     "(chmod go-w)",
+				     path, (unsigned)(st->st_mode & 07777));
+}
+
 static void read_hook(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
 {
 	struct ipspd_config *config = object;
@@ -396,6 +413,8 @@ static void read_hook(struct ipspd_confread *rd, const struct ipspd_setting *set
 	else if (!S_ISREG(st.st_mode) || faccessat(AT_FDCWD, config->hook, X_OK, AT_EACCESS) != 0)
 		ipspd_confread_fault(rd, setting, "%s: is not a file that can be executed",
 				     config->hook);
+	else
+		check_hook_trust(rd, setting, config->hook, &st);
 }
 
 /* ADDRESS:PORT, an IPv6 address in brackets. */

@@ -23,6 +23,11 @@ static int why_not(char why[IPSPD_WHY_MAX], const char *path, const char *text)
 	return IPSP_ERR_INVALID;
 }
 
+bool ipspd_trusts_owner(uid_t owner)
+{
+	return owner == 0 || owner == geteuid();
+}
+
 static int check_stat(int fd, const char *path, char why[IPSPD_WHY_MAX])
 {
 	struct stat st;
@@ -31,6 +36,13 @@ static int check_stat(int fd, const char *path, char why[IPSPD_WHY_MAX])
 		return why_not(why, path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return why_not(why, path, "is not a regular file");
+	if (!ipspd_trusts_owner(st.st_uid)) {
+		snprintf(why, IPSPD_WHY_MAX,
+			 "%.120s: its owner is uid %u, who knows it and can change it; allowed are "
+			 "root and the user that the daemon runs as (now uid %u)",
+			 path, (unsigned)st.st_uid, (unsigned)geteuid());
+		return IPSP_ERR_INVALID;
+	}
 	if (st.st_mode & S_IRWXO || st.st_mode & (S_IWGRP | S_IXGRP) ||
 	    (st.st_mode & S_IRGRP && st.st_gid != getegid())) {
 		snprintf(why, IPSPD_WHY_MAX,

@@ -511,6 +511,43 @@ static void keys_are_never_weak(void **state)
 	expect_in(POOL, "secondary = \"192.0.2.2\";\nauth = \"key\";", "7: auth: \"none\"\n");
 }
 
+/* Whoever owns such a file can change it, whatever its mode. */
+static void files_of_other_users_are_not_trusted(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* nobody else can give a file away */
+	put("k", 0600, "0123456789abcdef", 16);
+	assert_int_equal(chown(path_of("k"), 12345, (gid_t)-1), 0);
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"%D/k\";",
+		  "7: key-file: owner is uid 12345\n");
+	unlink(path_of("k"));
+
+	put("h", 0755, "#!/bin/sh\n", 10);
+	assert_int_equal(chown(path_of("h"), 12345, (gid_t)-1), 0);
+	expect("hook = \"%D/h\";\ncontexts = ( { name = \"c\"; pools = (); } );",
+	       "1: hook: owner is uid 12345\n");
+	unlink(path_of("h"));
+}
+
+static void a_hook_that_others_can_change_is_refused(void **state)
+{
+	static const char conf[] =
+		"hook = \"%D/h\";\ncontexts = ( { name = \"c\"; pools = (); } );";
+	struct ipspd_config config;
+
+	(void)state;
+	put("h", 0775, "#!/bin/sh\n", 10);
+	expect(conf, "1: hook: 0775\n");
+	put("h", 0757, "#!/bin/sh\n", 10);
+	expect(conf, "1: hook: 0757\n");
+	put("h", 0755, "#!/bin/sh\n", 10);
+	put_conf(conf);
+	assert_int_equal(read_conf(&config), 0);
+	ipspd_config_fini(&config);
+	unlink(path_of("h"));
+}
+
 static void sinks_are_checked(void **state)
 {
 	(void)state;
@@ -780,6 +817,8 @@ int main(void)
 		cmocka_unit_test(faults_of_the_core_are_mapped_to_lines),
 		cmocka_unit_test(the_peer_and_its_role_are_checked),
 		cmocka_unit_test(keys_are_never_weak),
+		cmocka_unit_test(files_of_other_users_are_not_trusted),
+		cmocka_unit_test(a_hook_that_others_can_change_is_refused),
 		cmocka_unit_test(sinks_are_checked),
 		cmocka_unit_test(contexts_are_told_apart),
 		cmocka_unit_test(save_changes_the_mode_and_nothing_else),
