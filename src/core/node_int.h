@@ -330,6 +330,7 @@ void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
 struct ipsp_out *ipsp_out_defer(struct ipsp_node *n, enum ipsp_out_type type);
 void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at);
+void ipsp_out_repooled(struct ipsp_node *n);  /* answers that have not gone, after ipsp_repool */
 bool ipsp_out_grow(struct ipsp_actions *act); /* room for more outs; false: no memory */
 
 /* One more of this turn; NULL: no memory. */

@@ -1,9 +1,10 @@
 /*
  * out - what a step wants done: actions and their parts, sentences for people, answers that wait
- * for a flush, answers that came too late.
+ * for a flush, answers whose pools were changed, answers that came too late.
  */
 #include "core/node_int.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,36 @@ void ipsp_out_flushed(struct ipsp_node *n)
 		memmove(n->deferred, n->deferred + done,
 			(n->n_deferred - done) * sizeof *n->deferred);
 	n->n_deferred -= done;
+}
+
+/* --------------------------------------------------------------- other pools */
+
+static void find_again(const struct ipsp_node *n, struct ipsp_out *o)
+{
+	int pool = o->err ? -1 : ipsp_conf_find(&n->conf, o->addr, &o->index);
+
+	if (pool >= 0 && ipsp_pool_use(n->pools[pool], o->index) == IPSP_USE_USED) {
+		o->pool = (uint16_t)pool;
+		return;
+	}
+	o->err = o->err ? o->err : IPSP_ERR_TIMEOUT;
+	o->addr = IPSP_ADDR_NONE;
+	o->pool = IPSP_NO_POOL;
+}
+
+/*
+ * Other pools are in force, and sessions were carried over by their addresses (repool.c): so are
+ * the answers that have not gone. One whose session is not there any more must not give it. Nothing
+ * is late here: each step begins with the end of what was.
+ */
+void ipsp_out_repooled(struct ipsp_node *n)
+{
+	assert(n->n_late == 0);
+	for (uint32_t i = 0; i < n->n_deferred; i++)
+		find_again(n, &n->deferred[i]);
+	for (size_t i = 0; i < n->act->n_outs; i++)
+		if (n->act->outs[i].type == IPSP_OUT_ANSWER)
+			find_again(n, &n->act->outs[i]);
 }
 
 /* --------------------------------------------------------------- the lease ran out while writing

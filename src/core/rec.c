@@ -381,9 +381,12 @@ void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own)
 		n->snap_gen++;
 	}
 	uint32_t lost = 0;
-	if (ipsp_repool(n, &lost) != 0)
+	if (ipsp_repool(n, &lost) != 0) {
 		n->act->failed = true;
-	else if (lost > 0)
+		return;
+	}
+	ipsp_out_repooled(n);
+	if (lost > 0)
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "%u sessions were on addresses that are in no pool any more", lost);
 }
