@@ -135,7 +135,11 @@ void ipsp_rec_lost(struct ipsp_node *n)
 static void keep_all(struct ipsp_node *n, uint16_t p, uint32_t i)
 {
 	struct ipsp_pool *pool = n->pools[p];
+	struct ipsp_place at = {p, i};
+	struct ipsp_bind b;
 
+	if (n->n_duplicate > 0 && ipsp_place_used(n, at, &b) && b.ident.n_subscriber == 0)
+		ipsp_effect_clear(n, at); /* kept back for the peer, see ipsp_heal_drop_later */
 	if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS && ipsp_pool_flags(pool, i) & IPSP_ADDR_OWED)
 		n->owed--;
 	ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);

@@ -58,6 +58,8 @@ uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha
 	if (!ipsp_is_static(n, at.pool))
 		n->used++;
 	ipsp_name_took(n, ha);
+	if (ident->n_subscriber == 0)
+		ipsp_effect_duplicate(n, at); /* nobody's: see ipsp_heal_drop_later */
 	return bind;
 }
 

@@ -314,11 +314,13 @@ static void end_foreign(struct ipsp_node *n, struct ipsp_place at, const struct 
 	char text[IPSP_ADDR_TEXT_MAX];
 
 	if (b->flags & IPSP_BIND_DUPLICATE) {
+		const struct ipsp_ident *who = &b->ident;
 		n->stats.duplicates_resolved++;
 		ipsp_say(n, IPSP_LOG_NOTICE, "duplicate resolved: %s was dropped here (%.*s)",
 			 ipsp_addr_text(ipsp_pool_addr(&n->conf.pools[at.pool], at.index), text,
 					sizeof text),
-			 b->ident.n_subscriber, b->ident.subscriber);
+			 who->n_subscriber ? who->n_subscriber : 100,
+			 who->n_subscriber ? who->subscriber : "before the peer was heard");
 		ipsp_heal_dropped(n, at); /* before the session's record: see rec.c */
 	}
 	ipsp_rec_drop(n, at);

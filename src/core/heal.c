@@ -157,14 +157,21 @@ void ipsp_heal_dropped(struct ipsp_node *n, struct ipsp_place at)
 
 /*
  * The same before this process has heard the peer, which may show that these books are behind: an
- * item made now would have a number that the peer knows for another, and hide it. The session ends
- * when the peer is heard. Until then it is nobody's, which is recorded.
+ * item made now would have a number that the peer knows for another, and hide it. Until the peer is
+ * heard the address is kept back by a session that is nobody's: it has no subscriber, which no
+ * request can have, and the address for its name. The one that has ended is free to come again.
  */
 void ipsp_heal_drop_later(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b)
 {
-	if (b->ha != 0)
-		ipsp_rec_ha(n, ipsp_pool_bind(n->pools[at.pool], at.index), 0);
+	char text[IPSP_ADDR_TEXT_MAX];
+	struct ipsp_ident nobody = {.subscriber = "", .session = text};
+
 	n->sweep_dropped = true;
+	if (b->ident.n_subscriber == 0)
+		return; /* it is already */
+	ipsp_addr_text(ipsp_pool_addr(&n->conf.pools[at.pool], at.index), text, sizeof text);
+	nobody.n_session = (uint8_t)strlen(text);
+	ipsp_rec_take(n, at, 0, &nobody);
 }
 
 /* The peer was heard, and whose books are whole is known. */

@@ -7,6 +7,7 @@
  *          u8 p6 conf_mine conf_peer
  *   NAME   u16 ha | str8 name                        from here on the number means this name
  *   TAKE   u16 pool | u32 index | u16 ha | str8 subscriber | str8 session
+ *          no subscriber: nobody's, a duplicate that the owner is still to be told the end of
  *   DROP   u16 pool | u32 index
  *   KEEP   u16 pool | u32 index | u8 use | u32 seconds left | str8 subscriber
  *   HA     u16 pool | u32 index | u16 ha

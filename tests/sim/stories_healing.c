@@ -175,6 +175,72 @@ static void test_duplicate_ends_alone(void **state)
 	}
 }
 
+/* ... and until then its address is kept back, but the session is served like any other: it gets
+ * another address, also when the peer is never heard again. */
+static void test_duplicate_comes_again(void **state)
+{
+	(void)state;
+	for (unsigned boot = 0; boot < 2; boot++) {
+		struct world *w = story_begin();
+
+		story_take(w, HA1, "mn-1", "10.1.0.1");
+		story_take(w, HA2, "mn-2", "10.1.0.2");
+		take_over_both(w);
+		story_take(w, HA1, "mn-9", "10.1.0.2"); /* a duplicate, at the side that restarts */
+		ha_hang(&w->has[HA1], w->now + SIM_MS(8000));
+		story_cut(w, false, false);
+		story_run(w, 5000);
+		story_cut(w, true, true);
+		if (boot)
+			host_power_off(&w->hosts[P], false);
+		else
+			host_kill(&w->hosts[P]);
+		story_start(w, P);
+		story_run(w, 6000);
+		assert_null(ha_find(&w->has[HA1], 9, 1));
+		host_kill(&w->hosts[P]); /* what it has recorded is enough */
+		story_start(w, P);
+		story_run(w, 5000);
+		story_command(w, P, IPSP_CMD_TAKEOVER, true, 0);
+		story_run(w, 2 * DEAD_S * 1000);
+		story_take(w, HA1, "mn-9", NULL);
+		assert_non_null(ha_find(&w->has[HA1], 9, 1));
+		story_take(w, HA1, "mn-8", "10.1.0.2");
+		assert_int_equal(w->has[HA1].last_err, IPSP_ERR_IN_USE);
+		assert_int_equal(story_status(w, P).duplicates_open, 1);
+		story_cut(w, false, false);
+		story_expect_rest(w, 40000);
+		assert_int_equal(story_stats(w, P)->duplicates_resolved, 1);
+		assert_non_null(ha_find(&w->has[HA2], 2, 1));
+		story_end(w);
+	}
+}
+
+/* ... or when the peer is given up: nobody is told any more, and the address is free. */
+static void test_duplicate_of_a_peer_given_up(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA1, "mn-9", "10.1.0.2");
+	ha_hang(&w->has[HA1], w->now + SIM_MS(8000));
+	story_cut(w, false, false);
+	story_run(w, 5000);
+	story_cut(w, true, true);
+	host_kill(&w->hosts[P]);
+	story_start(w, P);
+	story_run(w, 6000);
+	host_kill(&w->hosts[S]);
+	story_command(w, P, IPSP_CMD_DISABLE, true, 0);
+	assert_int_equal(story_status(w, P).duplicates_open, 0);
+	story_take(w, HA1, "mn-9", "10.1.0.2");
+	assert_non_null(ha_find(&w->has[HA1], 9, 1));
+	story_end(w);
+}
+
 /* Scenario 43c: a second cut in the middle of healing; it resumes, nothing is lost. */
 static void test_cut_in_healing(void **state)
 {
@@ -332,6 +398,8 @@ int stories_healing(void)
 		cmocka_unit_test(test_one_way_to_p),
 		cmocka_unit_test(test_rolled_back_with_a_duplicate),
 		cmocka_unit_test(test_duplicate_ends_alone),
+		cmocka_unit_test(test_duplicate_comes_again),
+		cmocka_unit_test(test_duplicate_of_a_peer_given_up),
 		cmocka_unit_test(test_wiped_secondary),
 		cmocka_unit_test(test_wiped_primary),
 	};
