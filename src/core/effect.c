@@ -149,7 +149,8 @@ static void move_all(struct ipsp_node *n, bool on)
 void ipsp_effect_side(struct ipsp_node *n, const struct ipsp_side *s)
 {
 	const struct ipsp_side *was = &n->side;
-	bool leaves = !s->primary && (was->primary || (s->terminated && !was->terminated));
+	bool leaves = !s->primary && (was->primary || (s->terminated && !was->terminated) ||
+				      (s->draining && !was->draining));
 	bool becomes = s->primary && !was->primary;
 
 	n->side = *s;
@@ -227,15 +228,18 @@ void ipsp_effect_delivered(struct ipsp_node *n, const struct ipsp_out_item *o)
 /* --------------------------------------------------------------- items of the peer's stream */
 
 /*
- * What was given for nobody in particular, and comes to a side that is not to have it any more:
- * unused ones flowed to it while it was primary, or a block was on its way when it went out of
- * service. It goes to the primary.
+ * What comes to a side that is not to have it any more. One that goes out of service, or tells that
+ * all its addresses are free, keeps nothing, not even what a session of its own had asked for. Any
+ * other secondary: what flowed to it, for nobody in particular, while it was primary. It goes to
+ * the primary as soon as no session uses it.
  */
 static bool is_late(const struct ipsp_node *n, const struct ipsp_item *item)
 {
-	if (n->side.primary || item->form == IPSP_SET_KEPT || item->flags & IPSP_GIVE_FIRST)
+	if (n->side.primary || item->flags & IPSP_GIVE_FIRST)
 		return false;
-	return item->form == IPSP_SET_BITS || n->side.terminated || n->side.p6 == IPSP_P6_DUE;
+	if (n->side.terminated || n->side.draining || n->side.p6 == IPSP_P6_DUE)
+		return true;
+	return item->form == IPSP_SET_BITS || (item->form == IPSP_SET_KEPT && item->request == 0);
 }
 
 static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,

@@ -315,7 +315,7 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	enum ipsp_state state;
 	enum ipsp_peer_state peer_state;
 	uint64_t epoch, books;
-	bool draining, all_free, serving, may_take_over, role_on_loan, pools_from_log;
+	bool draining, all_free, all_free_due, serving, may_take_over, role_on_loan, pools_from_log;
 	bool given_anew; /* after a loss of its state: addresses are given by number only yet */
 	bool link;	 /* datagrams are said and heard: the shell keeps a socket */
 	enum ipsp_waiting waiting;

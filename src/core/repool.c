@@ -60,6 +60,11 @@ int ipsp_repool(struct ipsp_node *n, uint32_t *lost)
 	int err = buf.failed ? IPSP_ERR_NOMEM : ipsp_node_build_pools(n);
 	if (err == 0)
 		*lost = carry_in(n, &buf);
+	/* made anew they are all of a kind: what a secondary owns flows to the primary as before */
+	for (uint32_t p = 0; err == 0 && n->side.shared && !n->side.primary && p < n->conf.n_pools;
+	     p++)
+		if (!ipsp_is_static(n, (uint16_t)p))
+			ipsp_pool_move_all(n->pools[p], true);
 	if (err == 0 && n->has.counted)
 		ipsp_names_settle(n);
 	ipsp_buf_fini(&buf);

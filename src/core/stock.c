@@ -160,8 +160,8 @@ void ipsp_stock_gave(struct ipsp_node *n, uint16_t pool)
 static bool may_ask(const struct ipsp_node *n)
 {
 	return ipsp_psp(n)->block_size != 1 && !n->side.draining && !n->side.terminated &&
-	       !n->side.anew && !n->stopping && !n->disk_full && ipsp_flow_settled(n) &&
-	       ipsp_may_assign(n) && !n->conf_role_conflict &&
+	       !n->side.anew && n->side.p6 != IPSP_P6_DUE && !n->stopping && !n->disk_full &&
+	       ipsp_flow_settled(n) && ipsp_may_assign(n) && !n->conf_role_conflict &&
 	       !(n->compare.known && !n->compare.same);
 }
 

@@ -103,6 +103,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->link = ipsp_link_open(n);
 	s->draining = n->side.draining;
 	s->all_free = n->side.p6 == IPSP_P6_SENT && n->used == 0;
+	s->all_free_due = n->side.p6 == IPSP_P6_DUE && n->used == 0 && !n->side.primary;
 	s->serving = serving(n, now);
 	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost &&
 			   (n->side.primary || n->side.s6);

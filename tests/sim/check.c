@@ -589,6 +589,8 @@ static const char *rest_of_side(struct world *w, unsigned i)
 		return "a duplicate is open";
 	if (st.sent != st.acked || st.sent != w->check.side[1 - i].status.applied)
 		return "an item isn't acknowledged";
+	if (st.all_free_due)
+		return "all addresses are free, and it isn't said";
 	return NULL;
 }
 

@@ -83,7 +83,7 @@ void kept_judge(struct host *h, uint32_t gaddr, uint16_t pool, struct check_cell
 {
 	struct world *w = h->w;
 	const struct check_cell *was = &w->check.side[h->side].cells[gaddr];
-	const struct check_cell *other = &w->check.side[1 - h->side].cells[gaddr];
+	struct check_cell *other = &w->check.side[1 - h->side].cells[gaddr];
 
 	if (is_kept(is)) {
 		if (is->own != IPSP_OWN_OURS)
@@ -107,8 +107,10 @@ void kept_judge(struct host *h, uint32_t gaddr, uint16_t pool, struct check_cell
 	if (was->own == IPSP_OWN_OURS && is_kept(was))
 		judge_stayed(h, gaddr, was, is);
 	else if (was->own != IPSP_OWN_OURS && was->use != IPSP_USE_USED &&
-		 other->own == IPSP_OWN_TRANSIT && other->gave_sub != NO_ADDR)
+		 other->own == IPSP_OWN_TRANSIT && other->gave_sub != NO_ADDR) {
 		judge_came(h, gaddr, other, is);
+		other->gave_sub = NO_ADDR; /* once: it may come back, and go on, within one turn */
+	}
 }
 
 sim_us kept_until(const struct world *w)

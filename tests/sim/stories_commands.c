@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -134,6 +135,97 @@ static void test_left_out_of_the_file(void **state)
 	story_end(w);
 }
 
+static void one_by_one(struct world_conf *conf)
+{
+	conf->block_size = 1;
+}
+
+static void holds(struct world_conf *conf)
+{
+	conf->pools[0].hold_s = 20;
+}
+
+/* A session comes to P while it yields because its last one has ended, and ends: then all is free.
+ */
+static void all_free_after_another(unsigned wait_ms)
+{
+	struct world *w = story_begin_with(one_by_one);
+
+	story_take(w, HA1, "mn-1", NULL);
+	story_run(w, 3000);
+	w->all_free_at = SIM_NEVER;
+	ha_end(&w->has[HA1], 1, 1);
+	story_run(w, wait_ms);
+	ha_request(&w->has[HA1], HA_NEW, 2, 1, NO_ADDR, -1, -1);
+	story_run(w, 3000);
+	if (ha_find(&w->has[HA1], 2, 1))
+		ha_end(&w->has[HA1], 2, 1);
+	story_run(w, 120000);
+	assert_int_not_equal(w->all_free_at, SIM_NEVER);
+	story_end(w);
+}
+
+/* An address that S holds flows to P while that yields: it goes back, and all is free. */
+static void all_free_after_a_held_one(unsigned gap_us, bool terminate)
+{
+	struct world *w = story_begin_with(holds);
+
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	story_command(w, S, IPSP_CMD_TAKEOVER, false, 0);
+	story_run(w, 2000);
+	story_command(w, P, IPSP_CMD_TAKEOVER, false, 0);
+	story_run(w, 2000);
+	w->all_free_at = SIM_NEVER;
+	if (terminate) {
+		ha_end(&w->has[HA2], 2, 1);
+		story_command(w, P, IPSP_CMD_TERMINATE, false, 0);
+		ha_end(&w->has[HA1], 1, 1);
+	} else {
+		ha_end(&w->has[HA1], 1, 1);
+		world_run_until(w, w->now + gap_us);
+		ha_end(&w->has[HA2], 2, 1);
+	}
+	story_run(w, 120000);
+	if (terminate)
+		story_expect_pool(w, P, 0, 0, 8);
+	else
+		assert_int_not_equal(w->all_free_at, SIM_NEVER);
+	story_end(w);
+}
+
+static void test_all_free_is_said(void **state)
+{
+	(void)state;
+	for (unsigned ms = 1; ms < 24; ms += 3)
+		all_free_after_another(ms);
+	for (unsigned gap = 0; gap <= 5000; gap += 500)
+		all_free_after_a_held_one(gap, false);
+	all_free_after_a_held_one(0, true);
+}
+
+/* A secondary that is drained gives back what it had ahead of need: then IPSP may be disabled. */
+static void test_drained_secondary(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	for (unsigned i = 2; i < 5; i++) {
+		char mn[16];
+		snprintf(mn, sizeof mn, "mn-%u", i);
+		story_take(w, HA2, mn, NULL);
+	}
+	story_command(w, S, IPSP_CMD_DRAIN, false, 0);
+	for (unsigned i = 2; i < 5; i++)
+		ha_end(&w->has[HA2], i, 1);
+	story_run(w, 5000);
+	story_expect_pool(w, S, 0, 0, 8);
+	assert_true(story_status(w, S).drained);
+	story_command(w, S, IPSP_CMD_DISABLE, false, 0);
+	story_end(w);
+}
+
 int stories_commands(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +235,8 @@ int stories_commands(void)
 		cmocka_unit_test(test_stop_when_drained),
 		cmocka_unit_test(test_force_needs_a_lost_peer),
 		cmocka_unit_test(test_left_out_of_the_file),
+		cmocka_unit_test(test_all_free_is_said),
+		cmocka_unit_test(test_drained_secondary),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
