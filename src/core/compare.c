@@ -21,6 +21,7 @@ void ipsp_compare_init(struct ipsp_node *n)
 	ipsp_conf_encode_pools(n->pools_from_log ? &n->file : &n->conf, &c->encoded);
 	ipsp_conf_digest(c->encoded.data, c->encoded.len, c->digest);
 	c->known = c->same = c->asking = c->no_version = false;
+	c->part_due = false; /* it was asked for of what stood here before */
 	memset(c->peer_digest, 0, sizeof c->peer_digest);
 }
 
@@ -123,6 +124,12 @@ static void no_version(struct ipsp_node *n)
 		 h->version_min > IPSP_VERSION ? "this" : "the peer's");
 }
 
+static void ask_from_the_start(struct ipsp_compare *c)
+{
+	c->asked_at = IPSP_NEVER;
+	ipsp_buf_clear(&c->theirs);
+}
+
 void ipsp_compare_on_hello(struct ipsp_node *n)
 {
 	struct ipsp_compare *c = &n->compare;
@@ -141,12 +148,12 @@ void ipsp_compare_on_hello(struct ipsp_node *n)
 		compared(n, true);
 		return;
 	}
-	if (!c->asking || c->known) {
-		c->known = false;
-		c->asking = true;
-		c->asked_at = IPSP_NEVER;
-		ipsp_buf_clear(&c->theirs);
-	}
+	if (c->asking && !c->known && memcmp(c->asked_digest, h->digest, sizeof h->digest) == 0)
+		return;
+	c->known = false;
+	c->asking = true;
+	memcpy(c->asked_digest, h->digest, sizeof h->digest);
+	ask_from_the_start(c);
 }
 
 /* The request for the next part, when it is due: true and its offset. */
@@ -182,7 +189,7 @@ bool ipsp_compare_part(struct ipsp_node *n, struct ipsp_conf_part *part)
 {
 	struct ipsp_compare *c = &n->compare;
 
-	if (!c->part_due)
+	if (!c->part_due || c->part_offset >= c->encoded.len)
 		return false;
 	size_t left = c->encoded.len - c->part_offset;
 	c->part_due = false;
@@ -199,6 +206,12 @@ void ipsp_compare_on_part(struct ipsp_node *n, const struct ipsp_conf_part *part
 
 	if (!c->asking || part->offset != c->theirs.len || part->total > CONF_MAX || part->n == 0)
 		return;
+	if (c->theirs.len == 0)
+		c->total = part->total;
+	if (part->total != c->total) { /* it has other pools since: these parts are not of one */
+		ask_from_the_start(c);
+		return;
+	}
 	ipsp_buf_put(&c->theirs, part->bytes, part->n);
 	c->asked_at = IPSP_NEVER;
 	if (c->theirs.failed)

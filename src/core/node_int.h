@@ -202,7 +202,8 @@ struct ipsp_compare { /* P1 */
 	uint8_t peer_digest[32];    /* what was compared last */
 	struct ipsp_buf encoded;    /* ours */
 	struct ipsp_buf theirs;	    /* as far as it has come */
-	uint32_t total;
+	uint32_t total;		    /* ... of so many bytes */
+	uint8_t asked_digest[32];   /* ... and of what this is the digest of */
 	bool asking, part_due;
 	uint32_t part_offset; /* asked for by the peer */
 	ipsp_ms asked_at;
