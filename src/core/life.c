@@ -171,12 +171,11 @@ static void after_reboot(struct ipsp_node *n)
 		memcpy(subscriber, b.ident.subscriber, len);
 		hold_s = hold_s < 600 ? 600 : hold_s;
 		bool owed = ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED;
-		if (b.flags & IPSP_BIND_DUPLICATE) {
+		bool ours = ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS;
+		/* a later healing may have brought the address: then it is held like any other */
+		if (b.flags & IPSP_BIND_DUPLICATE && !ours)
 			ipsp_ha_end(n, at, false);
-			continue;
-		}
-		if (ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS || owed ||
-		    ipsp_is_static(n, at.pool))
+		else if (!ours || owed || ipsp_is_static(n, at.pool))
 			ipsp_rec_drop(n, at);
 		else
 			ipsp_rec_keep(n, at, IPSP_USE_HOLD, hold_s, subscriber, len);

@@ -90,6 +90,48 @@ static void test_duplicate_unanswered(void **state)
 }
 
 /*
+ * The owner's session has ended when the two heal a second time: the address goes to the session
+ * that was to drop it, and is no duplicate any more. What its HA has not ended is held for it when
+ * its host comes back.
+ */
+static void test_duplicate_that_got_its_address(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-9", "10.1.0.1");
+	w->has[HA2].mute = 1000; /* never answers a release event */
+	story_cut(w, false, false);
+	story_run(w, 10000);
+	assert_int_equal(story_status(w, S).duplicates_open, 1);
+	story_leave(w, HA1, "mn-1");
+	story_cut(w, true, true);
+	story_run(w, DEAD_S * 1000 + 2000);
+	story_expect_side(w, S, "primary", "peer-down", true);
+	story_forget(w);
+	story_cut(w, false, false);
+	story_run(w, 10000);
+	story_take(w, HA1, "mn-5", "10.1.0.1"); /* S has it, for mn-9 */
+	story_expect(w, "P grant 10.1.0.1\n"
+			"S accept 10.1.0.1\n"
+			"P busied out 10.1.0.1\n"
+			"HA1 refused mn-5: in-use\n");
+	host_power_off(&w->hosts[S], true);
+	story_run(w, 100); /* HA2 notices */
+	ha_hang(&w->has[HA2], w->now + SIM_MS(8000));
+	story_start(w, S);
+	story_run(w, 5000);
+	story_take(w, HA1, "mn-5", "10.1.0.1");
+	story_expect(w, "HA1 refused mn-5: in-use\n");
+	story_expect_rest(w, 20000);
+	assert_non_null(ha_find(&w->has[HA2], 9, 1));
+	story_end(w);
+}
+
+/*
  * S is put back to a copy of its disk from when its session was told to go, and restarts alone. The
  * session ends there before the peer is heard: its DROPPED would have the number of an item that P
  * has, and S would look as if it were not behind.
@@ -393,6 +435,7 @@ int stories_healing(void)
 		cmocka_unit_test(test_duplicate),
 		cmocka_unit_test(test_same_subscriber),
 		cmocka_unit_test(test_duplicate_unanswered),
+		cmocka_unit_test(test_duplicate_that_got_its_address),
 		cmocka_unit_test(test_cut_in_healing),
 		cmocka_unit_test(test_one_way_to_s),
 		cmocka_unit_test(test_one_way_to_p),
