@@ -336,9 +336,9 @@ static void check_survived(struct host *h, uint32_t g)
 				   world_addr_text(w, g), hold->sub);
 		hold->unsure = cell->sess != hold->sess;
 	} else if (!kept) {
-		const struct check_hold *there = &w->check.side[1 - h->side].holds[g];
-		bool moved = there->ha && there->sub == hold->sub; /* it was being given to it */
-		if (!moved && hold->emitted < h->disk.durable_at && cell->own == IPSP_OWN_OURS &&
+		/* it goes to its subscriber's session at the other side, which reported that */
+		bool moves = cell->flags & IPSP_ADDR_OWED;
+		if (!moves && hold->emitted < h->disk.durable_at && cell->own == IPSP_OWN_OURS &&
 		    w->check.side[1 - h->side].licensed_at < hold->emitted)
 			world_fail(w, "%c: %s isn't held for mn-%u after the loss of power",
 				   h->letter, world_addr_text(w, g), hold->sub);

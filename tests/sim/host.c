@@ -264,6 +264,17 @@ void host_command(struct host *h, enum ipsp_command command, bool force, enum ip
 					  .mode = mode});
 }
 
+bool host_has_command(const struct host *h, enum ipsp_command command)
+{
+	for (size_t i = 0; i < h->n_inbox; i++) {
+		const struct inbox_item *item = &h->inbox[i];
+
+		if (item->type == IPSP_EV_COMMAND && item->ev.command == command)
+			return true;
+	}
+	return false;
+}
+
 void host_reload(struct host *h, uint32_t dead_ms)
 {
 	h->conf.psp.dead_interval_ms = dead_ms;
@@ -309,7 +320,7 @@ void host_start(struct host *h)
 	world_trace(h->w, TRACE_FAULT, "%c starts", h->letter);
 	h->node = disk_replay(h, &h->disk.log, &h->rand);
 	ipsp_actions_clear(&h->act);
-	h->ended_at = start.now;
+	h->began_at = h->ended_at = start.now;
 	ipsp_node_start(h->node, &start, &h->act);
 	if (h->disk_full)
 		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK, .full = true});

@@ -56,7 +56,8 @@ struct host {
 	enum turn_phase { TURN_NONE, TURN_STEPPED, TURN_WRITTEN } phase; /* of the turn that runs */
 	uint32_t life, boot, turn_gen;
 	sim_us turn_at, died_at, stopped_at, last_turn_at;
-	ipsp_ms ended_at; /* its clock at the last step of a turn, or at its start */
+	/* its clock at the first and at the last step of a turn, or at its start */
+	ipsp_ms began_at, ended_at;
 	unsigned spins;
 	enum kill_point armed;
 	unsigned slow_turns; /* per mille */
@@ -91,6 +92,8 @@ void host_receive(struct host *h, struct dgram *d); /* takes it */
 void host_ipc(struct host *h, struct ipc *m);	    /* takes it */
 void host_event(struct host *h, struct ipsp_event ev);
 void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode);
+bool host_has_command(const struct host *h,
+		      enum ipsp_command command); /* given, and its turn isn't over */
 void host_reload(struct host *h, uint32_t dead_ms);
 void host_hook_done(struct host *h, uint32_t life, bool yes);
 void host_wake(struct host *h, sim_us delay);

@@ -26,6 +26,18 @@ static ipsp_ms longest(const struct world *w, const struct ipsp_pool_conf *conf)
 	return 1000ULL * s;
 }
 
+/* It gives the address away, so it has had it: for whom the other side gave it is over by now, even
+ * where it came and went in one turn. */
+static void came_and_went(const struct host *h, uint32_t gaddr, const struct check_cell *was,
+			  const struct check_cell *is)
+{
+	struct check_cell *other = &h->w->check.side[1 - h->side].cells[gaddr];
+
+	if (is->own == IPSP_OWN_TRANSIT && was->own != IPSP_OWN_TRANSIT &&
+	    other->own == IPSP_OWN_TRANSIT)
+		other->gave_sub = NO_ADDR;
+}
+
 static void judge_end(const struct host *h, uint32_t gaddr, ipsp_ms end, ipsp_ms most)
 {
 	ipsp_ms at = h->ended_at;
@@ -71,6 +83,9 @@ static void judge_came(const struct host *h, uint32_t gaddr, const struct check_
 	ipsp_ms most = gave->gave_left > 1000ULL * FOR_REQUEST_S ? gave->gave_left
 								 : 1000ULL * FOR_REQUEST_S;
 
+	/* a turn that was slow enough has let it come free as well */
+	if (is->use == IPSP_USE_FREE && h->ended_at - h->began_at >= gave->gave_left)
+		return;
 	if (is->sub != gave->gave_sub && !given_anew(h))
 		world_fail(h->w, "%c: %s was kept for mn-%u by the other side, and isn't here",
 			   h->letter, world_addr_text(h->w, gaddr), gave->gave_sub);
@@ -102,6 +117,7 @@ void kept_judge(struct host *h, uint32_t gaddr, uint16_t pool, struct check_cell
 			is->gave_left = was->end - h->ended_at;
 		}
 	}
+	came_and_went(h, gaddr, was, is);
 	if (restarted || excused(w) || is->own != IPSP_OWN_OURS)
 		return;
 	if (was->own == IPSP_OWN_OURS && is_kept(was))

@@ -444,6 +444,7 @@ void host_turn(struct host *h, uint32_t gen)
 		return;
 	h->w->n_turns++;
 	h->turn_at = SIM_NEVER;
+	h->began_at = host_ms(h);
 	h->n_items = h->n_inbox;
 	for (size_t i = 0; i < h->n_items; i++)
 		step_item(h, &h->inbox[i]);
