@@ -53,12 +53,10 @@ static bool is_plain(const unsigned char *p, size_t n)
 	return !ipsp_text_special(ipsp_load_rest(p, n) | IPSP_SPACES << 8 * n);
 }
 
-bool ipsp_text_ok(const char *s, size_t n)
+bool ipsp_text_clean(const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
 
-	if (n > IPSP_NAME_BYTES)
-		return false;
 	if (is_plain(p, n))
 		return true;
 	for (size_t len; n > 0; p += len, n -= len) {
@@ -71,4 +69,9 @@ bool ipsp_text_ok(const char *s, size_t n)
 			return false;
 	}
 	return true;
+}
+
+bool ipsp_text_ok(const char *s, size_t n)
+{
+	return n <= IPSP_NAME_BYTES && ipsp_text_clean(s, n);
 }

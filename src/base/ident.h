@@ -24,6 +24,7 @@ struct ipsp_ident { /* borrows both texts; neither needs a NUL */
 /* True for valid UTF-8 (RFC 3629) of at most IPSP_NAME_BYTES bytes and no control character (C0,
  * DEL, C1). */
 bool ipsp_text_ok(const char *s, size_t n);
+bool ipsp_text_clean(const char *s, size_t n); /* of any length */
 
 #define IPSP_SPACES UINT64_C(0x2020202020202020)
 

@@ -1,5 +1,6 @@
 #include "daemon/config.h"
 #include "base/err.h"
+#include "base/ident.h"
 #include "daemon/confread.h"
 #include "daemon/conftext.h"
 #include "daemon/keyfile.h"
@@ -218,14 +219,6 @@ static bool read_int(struct ipspd_confread *rd, const struct ipspd_setting *sett
 	return true;
 }
 
-static bool has_control(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return true;
-	return false;
-}
-
 static bool read_text(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 		      const struct ipspd_key *key, void *object)
 {
@@ -237,8 +230,9 @@ static bool read_text(struct ipspd_confread *rd, const struct ipspd_setting *set
 	else if (n < key->min || n > key->max)
 		ipspd_confread_fault(rd, setting, "has %lld characters; allowed are %lld to %lld",
 				     n, key->min, key->max);
-	else if (has_control(text))
-		ipspd_confread_fault(rd, setting, "must not have control characters");
+	else if (!ipsp_text_clean(text, (size_t)n)) /* it could be shown to nobody */
+		ipspd_confread_fault(rd, setting,
+				     "must be text in UTF-8 without control characters");
 	else {
 		if (key->size > 0)
 			memcpy((char *)object + key->offset, text, (size_t)n + 1);

@@ -28,8 +28,9 @@ enum ipspd_key_kind {
 
 /*
  * A key that a group may have. The kind is checked, an INT to be @min..@max, a TEXT to have
- * @min..@max bytes without control characters; then the value goes to @offset of the object (@size
- * 0: nowhere, it is looked up later), or to @read, which checks what is left to check.
+ * @min..@max bytes of UTF-8 without control characters; then the value goes to @offset of the
+ * object (@size 0: nowhere, it is looked up later), or to @read, which checks what is left to
+ * check.
  */
 struct ipspd_key {
 	const char *name;

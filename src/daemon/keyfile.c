@@ -95,22 +95,15 @@ static bool is_blank(uint8_t c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* UTF-8 without control characters but tab, CR and LF; looked at in pieces that ipsp_text_ok takes.
- */
+/* UTF-8 without control characters but tab, CR and LF. */
 static bool is_text(const uint8_t *p, size_t n)
 {
-	while (n > 0) {
-		size_t run = 0;
-
-		while (run < n && run < IPSP_NAME_BYTES && !is_blank(p[run]))
-			run++;
-		while (run < n && run > 1 && (p[run] & 0xc0) == 0x80)
-			run--; /* not through the middle of a character */
-		if (run > 0 && !ipsp_text_ok((const char *)p, run))
+	for (size_t run; n > 0; p += run, n -= run) {
+		for (run = 0; run < n && !is_blank(p[run]); run++)
+			;
+		if (!ipsp_text_clean((const char *)p, run))
 			return false;
-		run = run > 0 ? run : 1; /* a blank */
-		p += run;
-		n -= run;
+		run += run < n; /* the blank behind it */
 	}
 	return true;
 }

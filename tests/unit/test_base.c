@@ -345,6 +345,9 @@ static void test_text(void **state)
 	memset(text, 'x', sizeof(text));
 	assert_true(ipsp_text_ok(text, 253));
 	assert_false(ipsp_text_ok(text, 254));
+	assert_true(ipsp_text_clean(text, 255));
+	text[254] = '\n';
+	assert_false(ipsp_text_clean(text, 255));
 }
 
 /* ---------------------------------------------------------------- texts */

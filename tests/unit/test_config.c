@@ -511,6 +511,30 @@ static void keys_are_never_weak(void **state)
 	expect_in(POOL, "secondary = \"192.0.2.2\";\nauth = \"key\";", "7: auth: \"none\"\n");
 }
 
+/* What can't be shown makes every show of its context fail. */
+static void texts_can_be_shown(void **state)
+{
+	static const char *const bad[] = {"l\\xffn", "l\xffn",	   "l\\nn",
+					  "l\x7fn",  "l\xc2\x85n", "l\xc3"};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "contexts = ( { name = \"c\"; pools = ();\ninterfaces = ( { name = "
+			 "\"%s\"; address = \"192.0.2.1/24\"; } ); } );",
+			 bad[i]);
+		expect(text, "2: name: UTF-8\n");
+		snprintf(text, sizeof(text),
+			 "contexts = ( { name = \"c\"; pools = (\n{ name = \"p\"; group = \"%s\"; "
+			 "network = \"10.1.0.0/24\"; } ); } );",
+			 bad[i]);
+		expect(text, "2: group: UTF-8\n");
+	}
+	expect_in(POOL, "secondary = \"192.0.2.2\";\nkey-file = \"/\xff\";",
+		  "7: key-file: UTF-8\n");
+}
+
 /* Whoever owns such a file can change it, whatever its mode. */
 static void files_of_other_users_are_not_trusted(void **state)
 {
@@ -817,6 +841,7 @@ int main(void)
 		cmocka_unit_test(faults_of_the_core_are_mapped_to_lines),
 		cmocka_unit_test(the_peer_and_its_role_are_checked),
 		cmocka_unit_test(keys_are_never_weak),
+		cmocka_unit_test(texts_can_be_shown),
 		cmocka_unit_test(files_of_other_users_are_not_trusted),
 		cmocka_unit_test(a_hook_that_others_can_change_is_refused),
 		cmocka_unit_test(sinks_are_checked),
