@@ -1,4 +1,6 @@
 #include "daemon/ctx.h"
+#include "daemon/config.h"
+#include "daemon/lease.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -63,6 +65,13 @@ struct ipspd_ctx *ipspd_ctx_new(struct ipspd *daemon, const struct ipsp_context_
 		return ctx;
 	ipspd_ctx_free(ctx);
 	return NULL;
+}
+
+int ipspd_ctx_open_lease(struct ipspd_ctx *ctx)
+{
+	if (ctx->lease_fd < 0)
+		ctx->lease_fd = ipspd_lease_open(ctx->daemon->config->state_directory, ctx->name);
+	return ctx->lease_fd < 0 ? IPSP_ERR_IO : 0;
 }
 
 struct ipspd_udp_stats ipspd_ctx_udp_stats(const struct ipspd_ctx *ctx)

@@ -82,6 +82,8 @@ void ipspd_ctx_free(struct ipspd_ctx *ctx);
 void ipspd_ctx_close_udp(struct ipspd_ctx *ctx);
 struct ipspd_udp_stats ipspd_ctx_udp_stats(const struct ipspd_ctx *ctx); /* of all its sockets */
 int ipspd_ctx_renew_node(struct ipspd_ctx *ctx); /* drops what was replayed; 0, or IPSP_ERR_NOMEM */
+/* Where it isn't open yet. 0, or IPSP_ERR_IO with errno. */
+int ipspd_ctx_open_lease(struct ipspd_ctx *ctx);
 bool ipspd_ctx_add(struct ipspd *daemon,
 		   struct ipspd_ctx *ctx); /* to the daemon's list; false: no memory */
 /* Both sides own dynamic addresses, or some are on their way. */

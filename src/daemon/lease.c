@@ -113,22 +113,25 @@ static int path_of(char *path, size_t cap, const char *dir, const char *context)
 	return n > 0 && (size_t)n + 4 < cap ? 0 : -1;
 }
 
-int ipspd_lease_open(const char *dir, const char *context, struct ipsp_lease_note *note,
-		     bool *found, bool *same_boot)
+int ipspd_lease_open(const char *dir, const char *context)
+{
+	char path[PATH_MAX];
+
+	if (path_of(path, sizeof(path), dir, context) == 0)
+		return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	errno = ENAMETOOLONG;
+	return -1;
+}
+
+void ipspd_lease_read(int fd, const char *context, struct ipsp_lease_note *note, bool *found,
+		      bool *same_boot)
 {
 	uint8_t bytes[LEASE_LEN];
-	char path[PATH_MAX];
 
 	*found = *same_boot = false;
 	memset(note, 0, sizeof(*note));
-	if (path_of(path, sizeof(path), dir, context) != 0) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	if (fd >= 0 && pread(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes))
+	if (pread(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes))
 		*found = decode(bytes, context, note, same_boot);
-	return fd;
 }
 
 int ipspd_lease_write(int fd, const char *context, const struct ipsp_lease_note *note)

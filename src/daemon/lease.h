@@ -10,13 +10,12 @@
 
 #include "core/node.h"
 
-/*
- * Opens (makes) the file of @context in @dir. What it holds goes to @note; *found: it was there and
- * whole; *same_boot: it was written since the host was started. Returns the descriptor for _write,
- * or -1 with errno.
- */
-int ipspd_lease_open(const char *dir, const char *context, struct ipsp_lease_note *note,
-		     bool *found, bool *same_boot);
+/* Opens (makes) the file of @context in @dir: its descriptor, or -1 with errno. */
+int ipspd_lease_open(const char *dir, const char *context);
+/* What it holds goes to @note; *found: it was there and whole; *same_boot: it was written since the
+ * host was started. */
+void ipspd_lease_read(int fd, const char *context, struct ipsp_lease_note *note, bool *found,
+		      bool *same_boot);
 int ipspd_lease_write(int fd, const char *context,
 		      const struct ipsp_lease_note *note); /* 0, or IPSP_ERR_IO with errno */
 

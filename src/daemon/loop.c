@@ -131,13 +131,12 @@ static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
 	struct ipsp_start start = {.now = now};
 	bool found, same_boot;
 
-	ctx->lease_fd = ipspd_lease_open(ctx->daemon->config->state_directory, ctx->name, &note,
-					 &found, &same_boot);
-	if (ctx->lease_fd < 0) {
+	if (ipspd_ctx_open_lease(ctx) != 0) {
 		ipspd_fail(ctx->daemon, "%s: its lease file in %s: %s", ctx->name,
 			   ctx->daemon->config->state_directory, strerror(errno));
 		return;
 	}
+	ipspd_lease_read(ctx->lease_fd, ctx->name, &note, &found, &same_boot);
 	/*
 	 * A lease without its books is the lease of somebody else, and one of another boot has
 	 * times that mean nothing here. That the file is gone makes no reboot: the log knows its

@@ -19,11 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXIT_BAD 2
+#define EXIT_BAD     2
+#define FILES_WANTED 65536
 
 struct options {
 	bool foreground, test;
@@ -171,6 +173,21 @@ static void reset_signals(void)
 	sigaction(SIGCHLD, &plain, NULL);
 }
 
+/*
+ * A shell's soft limit of 1,024 is less than that many clients and what the daemon itself has open.
+ * No more than it could ever need: the hook inherits it, and some programs close every number up to
+ * their limit one by one.
+ */
+static void raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= FILES_WANTED)
+		return;
+	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+	setrlimit(RLIMIT_NOFILE, &limit); /* where that is refused, clients wait */
+}
+
 static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
 {
 	char why[1200] = "";
@@ -205,6 +222,7 @@ int main(int argc, char **argv)
 	int code = EXIT_FAILURE, ready = -1;
 
 	reset_signals();
+	raise_files();
 	umask(027);
 	/* Large pieces of memory go back to the system when they are freed. glibc moves the limit
 	 * up by itself otherwise, to the size of the first such piece that is freed. */

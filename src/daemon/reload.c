@@ -14,6 +14,7 @@
 #if IPSPD_HAS_HTTP
 #include "daemon/http.h"
 #endif
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,10 +138,15 @@ static void make_fresh(struct reload *r)
 		if (conf_of(r->daemon->config, r->next.contexts[i].name))
 			continue;
 		struct ipspd_ctx *ctx = ipspd_ctx_new(r->daemon, &r->next.contexts[i]);
-		if (ctx)
-			r->fresh[r->n_fresh++] = ctx;
-		else
+		if (!ctx) {
 			refuse(r, IPSP_ERR_OVERLOADED, "memory ran out");
+			return;
+		}
+		r->fresh[r->n_fresh++] = ctx;
+		/* now, while it can be refused: without it there would be no way but to stop */
+		if (ipspd_ctx_open_lease(ctx) != 0)
+			refuse(r, IPSP_ERR_IO, "%s: its lease file in %s: %s", ctx->name,
+			       r->daemon->config->state_directory, strerror(errno));
 	}
 }
 

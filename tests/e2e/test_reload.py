@@ -3,9 +3,11 @@
 rotation of the shared secret, during which no session is lost and nothing stands still."""
 
 import os
+import resource
 import signal
 import sys
 
+from harness.config import Context
 from harness.pair import Case, main
 
 POOL = {"name": "pool-a", "network": "10.1.0.0/24", "group": "dyn"}
@@ -70,6 +72,34 @@ class Reload(Case):
         pair.check_ledger()
         for gateway in pair.gateways:
             self.assertEqual(gateway.attaches, 1)
+
+    def test_a_context_that_cannot_begin_is_refused(self):
+        """What a new context needs is opened before anything is taken: what can't be is a reload that is
+        refused, and no reason to stop."""
+        host = self.host()
+        host.start()
+        address = host.do("request", "u@isp").split()[0]
+        host.config.others.append(Context(context="isp2", pools=[{"name": "p", "network": "10.2.0.0/24"}]))
+        host.write_config()
+        lease = os.path.join(host.folder, "state", "lease.isp2")
+        os.mkdir(lease)
+        refused = host.ctl("reload")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("isp2: its lease file", refused.stderr)
+        self.assertTrue(host.running(), host.tail())
+        self.assertEqual(list(host.sessions()), [address])
+        os.rmdir(lease)
+        host.do("reload")
+        self.assertEqual(len(host.look("show", "ip", "ipsp")["contexts"]), 2)
+
+    def test_descriptors_are_enough_for_all_clients(self):
+        """A shell's soft limit is raised to what is allowed."""
+        host = self.host()
+        host.write_config()
+        host._prefix = ["prlimit", "--nofile=256:4096"]
+        host.launch()
+        host.wait_ready()
+        self.assertEqual(resource.prlimit(host.pid, resource.RLIMIT_NOFILE), (4096, 4096))
 
     def test_peer_port_and_context_are_frozen(self):
         pair = self.shared()
