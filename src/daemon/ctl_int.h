@@ -25,6 +25,8 @@ struct ipspd_job { /* done at the end of a turn, by the client's own speed */
 	uint32_t n, cursor;
 	char name[16];
 	struct ipspd_show_sessions sessions; /* the filters of every show are in here */
+	char *text;			     /* of any other show, once it is made; owned */
+	size_t n_text, told;
 };
 
 struct ipspd_client {

@@ -1,7 +1,7 @@
 /*
  * What is done for a client at the end of a turn: lists, shows, reload and save. A client's jobs
  * are done one after the other, and long ones in slices: as fast as the client reads, one slice a
- * turn.
+ * turn. A show other than of sessions is made at once, and told in slices.
  */
 #include "daemon/ctl_int.h"
 #include <stdlib.h>
@@ -111,11 +111,26 @@ static bool any_has_pool(const struct ipspd *daemon, const struct ipspd_job *job
 	return false;
 }
 
+/* The next slice. The text is of one moment, so it is made at once; a client that reads has all of
+ * it, however long it is. */
+static bool tell_text(struct ipspd_client *client, struct ipspd_job *job, size_t max)
+{
+	const size_t rest = job->n_text - job->told, n = rest < max ? rest : max;
+
+	ipspd_client_text(client, job->id, job->text + job->told, n);
+	job->told += n;
+	if (job->told < job->n_text)
+		return false;
+	ipspd_client_done(client, job->id, 0, "");
+	return true;
+}
+
 static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t max)
 {
 	struct ipspd *daemon = client->ctl->daemon;
-	char *text;
 
+	if (job->text)
+		return tell_text(client, job, max);
 	if (strcmp(job->name, "sessions") == 0)
 		return work_sessions(client, job, max);
 	if (!is_show(job->name)) {
@@ -127,12 +142,11 @@ static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t
 		ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_POOL, "");
 		return true;
 	}
-	text = show_text(daemon, job);
-	if (text)
-		ipspd_client_text(client, job->id, text, strlen(text));
-	ipspd_client_done(client, job->id, text ? 0 : IPSP_ERR_OVERLOADED,
-			  text ? "" : "memory ran out");
-	free(text);
+	job->text = show_text(daemon, job);
+	job->n_text = job->text ? strlen(job->text) : 0;
+	if (job->text)
+		return tell_text(client, job, max);
+	ipspd_client_done(client, job->id, IPSP_ERR_OVERLOADED, "memory ran out");
 	return true;
 }
 
@@ -171,13 +185,19 @@ static bool work_on(struct ipspd_client *client, struct ipspd_job *job, size_t m
 	return true;
 }
 
+static void free_job(struct ipspd_job *job)
+{
+	free(job->text);
+	free(job);
+}
+
 void ipspd_jobs_drop(struct ipspd_client *client)
 {
 	struct ipspd_job *next;
 
 	for (struct ipspd_job *job = client->jobs; job; job = next) {
 		next = job->next;
-		free(job);
+		free_job(job);
 	}
 	client->jobs = NULL;
 	client->jobs_end = &client->jobs;
@@ -202,6 +222,6 @@ void ipspd_jobs_work(struct ipspd_client *client, size_t max)
 		if (!client->jobs)
 			client->jobs_end = &client->jobs;
 		client->n_jobs--;
-		free(job);
+		free_job(job);
 	}
 }

@@ -11,7 +11,7 @@ import struct
 import sys
 
 from harness import process
-from harness.config import POOL_A
+from harness.config import POOL_A, Context
 from harness.pair import Case, main, write_key
 
 
@@ -244,6 +244,20 @@ class ControlSocket(Case):
         agent.wait()
         agent.stdin.close()
         agent.stdout.close()
+
+    def test_a_show_of_many_megabytes(self):
+        """What is longer than may wait for a client that doesn't read is no reason to close one that does."""
+        host = self.victim
+        pools = [{"name": f"{n}-{'p' * 20}", "group": "g" * 30, "network": f"10.{n // 256}.{n % 256}.0/30"}
+                 for n in range(500)]
+        host.config.others = [Context(context=f"{n}-{'c' * 20}", pools=pools) for n in range(32)]
+        host.write_config()
+        host.do("reload")
+        text = host.do("--json", "show", "ip", "pool")
+        self.assertGreater(len(text), 4 << 20)
+        self.assertEqual(sum(len(context["pools"]) for context in json.loads(text)["contexts"]),
+                         1 + 32 * 500)
+        self.assertEqual(len(host.look("show", "ip", "ipsp")["contexts"]), 33)
 
     def test_the_agents_lines(self):
         """A line that makes no sense is answered by `invalid`; the next ones are served."""
