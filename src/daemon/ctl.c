@@ -70,6 +70,8 @@ static void client_free(struct ipspd_client *client)
 		event_free(client->readable);
 	if (client->writable)
 		event_free(client->writable);
+	if (client->greeting)
+		event_free(client->greeting);
 	close(client->fd);
 	ipsp_buf_fini(&client->in);
 	ipsp_buf_fini(&client->out);
@@ -266,6 +268,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---------------------------------------------------------------- accepting */
 
+/* A place for nothing. Whoever has begun slowly, by single bytes, is no better. */
+static void on_no_greeting(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	ipspd_client_dismiss(arg, IPSP_ERR_TIMEOUT, "its HELLO has not come");
+}
+
 static uint64_t free_token(struct ipspd_ctl *ctl)
 {
 	uint64_t token;
@@ -279,6 +288,7 @@ static uint64_t free_token(struct ipspd_ctl *ctl)
 static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd)
 {
 	struct ipspd_client *client = calloc(1, sizeof(*client));
+	const struct timeval limit = {.tv_sec = IPSPD_CTL_HELLO_S};
 	struct ucred who = {.uid = (uid_t)-1};
 	socklen_t n = sizeof(who);
 
@@ -294,7 +304,9 @@ static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd)
 	client->readable =
 		event_new(ctl->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, client);
 	client->writable = event_new(ctl->daemon->base, fd, EV_WRITE, on_writable, client);
-	if (!client->readable || !client->writable || event_add(client->readable, NULL) != 0) {
+	client->greeting = evtimer_new(ctl->daemon->base, on_no_greeting, client);
+	if (!client->readable || !client->writable || !client->greeting ||
+	    event_add(client->readable, NULL) != 0 || event_add(client->greeting, &limit) != 0) {
 		client_free(client);
 		return NULL;
 	}
@@ -314,6 +326,10 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 		return;
 	}
 	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = client;
+	if (client->uid != 0 && client->uid != geteuid() &&
+	    ctl->n_clients >= IPSPD_CTL_CLIENTS - IPSPD_CTL_KEPT)
+		ipspd_client_dismiss(client, IPSP_ERR_OVERLOADED,
+				     "too many clients: the last places are the operator's");
 	if (++ctl->n_clients == IPSPD_CTL_CLIENTS) {
 		ipspd_log(IPSP_LOG_WARNING, "control: %d clients, others have to wait",
 			  IPSPD_CTL_CLIENTS);

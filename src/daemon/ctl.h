@@ -10,18 +10,23 @@
  *
  * One client never costs the others more than its share: at most IPSPD_CTL_READ bytes are read from
  * it in a turn; it is cut off when more than IPSPD_CTL_UNREAD bytes wait for it to read them, when
- * it sends what is no frame, and when another connection attaches under its name.
+ * it sends what is no frame, when its HELLO does not come, and when another connection attaches
+ * under its name.
  */
 #ifndef IPSPD_CTL_H
 #define IPSPD_CTL_H
 
 #include "daemon/ctx.h"
 
-#define IPSPD_CTL_CLIENTS 1024	       /* connected at once; more wait in the backlog */
-#define IPSPD_CTL_READ	  (256u << 10) /* bytes */
-#define IPSPD_CTL_UNREAD  (4u << 20)   /* bytes */
-#define IPSPD_CTL_JOBS	  64   /* lists, shows, reloads open for one client; more: overloaded */
-#define IPSPD_CTL_OPS	  4096 /* commands and one-shot requests open for all operators */
+#define IPSPD_CTL_CLIENTS  1024		/* connected at once; more wait in the backlog */
+#define IPSPD_CTL_KEPT	   16		/* of these, for root and the daemon's own user */
+#define IPSPD_CTL_HELLO_S  10		/* for a client's first word */
+#define IPSPD_CTL_READ	   (256u << 10) /* bytes */
+#define IPSPD_CTL_UNREAD   (4u << 20)	/* bytes */
+#define IPSPD_CTL_JOBS	   64	/* lists, shows, reloads open for one client; more: overloaded */
+#define IPSPD_CTL_OPS	   4096 /* commands and one-shot requests open for all operators */
+#define IPSPD_CTL_OPS_ONE  1024 /* ... for one of them */
+#define IPSPD_CTL_OPS_KEPT 256	/* ... for commands only */
 
 struct ipspd_ctl;
 

@@ -34,7 +34,8 @@ struct ipspd_client {
 	uint64_t token; /* at the node; token % IPSPD_CTL_CLIENTS is its slot */
 	int fd;
 	struct event *readable, *writable;
-	bool greeted; /* its HELLO has come */
+	struct event *greeting; /* how long its HELLO may take; NULL once it has come */
+	bool greeted;		/* its HELLO has come */
 	bool closing; /* nothing is read any more; closed once its last words were tried */
 	uid_t uid;
 	char program[65];	/* as it calls itself; "" */
@@ -46,6 +47,7 @@ struct ipspd_client {
 	struct ipspd_client *due_next, **due_at; /* ctl's list; due_at NULL: not on it */
 	struct ipspd_job *jobs, **jobs_end;
 	unsigned n_jobs;
+	unsigned n_ops; /* open */
 };
 
 struct ipspd_op {	/* what was asked of a node for an operator: to whom the answer goes */
@@ -68,7 +70,7 @@ struct ipspd_ctl {
 	struct ipspd_client *due;  /* those for whom the end of the turn has something to do */
 	uint64_t n_tokens, n_keys; /* made so far */
 	struct ipspd_op ops[IPSPD_CTL_OPS];
-	size_t next_op;
+	size_t next_op, n_ops;	   /* open */
 	struct ipsp_ctl_msg reply; /* a DONE on its way: there are very many */
 	char words[160];
 	uint8_t bytes[IPSPD_CTL_READ + IPSP_CTL_HEAD + IPSP_CTL_FRAME_MAX]; /* of one read */

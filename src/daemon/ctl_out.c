@@ -27,8 +27,11 @@ void ipspd_op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ip
 {
 	struct ipspd_client *client = ipspd_client_find(ctl, op->token);
 
-	if (client)
+	if (client) {
+		client->n_ops--;
 		ipspd_client_put(client, msg);
+	}
+	ctl->n_ops--;
 	op->key = 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/attr.h"
 #include "base/ident.h"
 #include "daemon/ctl_int.h"
+#include <event2/event.h>
 #include <string.h>
 
 static bool is(const struct ipsp_ctl_str *s, const char *word)
@@ -16,12 +17,16 @@ static bool is(const struct ipsp_ctl_str *s, const char *word)
 
 /* ---------------------------------------------------------------- operators' open requests */
 
-/* NULL: too many are open. */
+/* NULL: too many are open. One client can't take the places of all, and sessions not those of
+ * commands: a drain must get through. */
 static struct ipspd_op *op_new(struct ipspd_client *client, uint64_t id,
-			       const struct ipspd_ctx *ctx)
+			       const struct ipspd_ctx *ctx, bool command)
 {
 	struct ipspd_ctl *ctl = client->ctl;
 
+	if (client->n_ops >= IPSPD_CTL_OPS_ONE ||
+	    ctl->n_ops >= (command ? IPSPD_CTL_OPS : IPSPD_CTL_OPS - IPSPD_CTL_OPS_KEPT))
+		return NULL;
 	for (size_t i = 0; i < IPSPD_CTL_OPS; i++) {
 		struct ipspd_op *op = &ctl->ops[ctl->next_op];
 		uint64_t place = ctl->next_op;
@@ -33,6 +38,8 @@ static struct ipspd_op *op_new(struct ipspd_client *client, uint64_t id,
 					.token = client->token,
 					.id = id,
 					.ctx = ctx};
+		client->n_ops++;
+		ctl->n_ops++;
 		return op;
 	}
 	return NULL;
@@ -51,6 +58,8 @@ IPSP_APART static int serve_hello(struct ipspd_client *client, const struct ipsp
 		return version;
 	}
 	client->greeted = true;
+	event_free(client->greeting);
+	client->greeting = NULL;
 	if (msg->program.n < sizeof(client->program) &&
 	    ipsp_text_ok(msg->program.p, msg->program.n))
 		memcpy(client->program, msg->program.p, msg->program.n); /* for the log only */
@@ -181,7 +190,7 @@ static bool asker(struct ipspd_client *client, uint64_t id, bool is_request, uin
 	*node_id = id;
 	if (client->ha[0])
 		return true;
-	op = op_new(client, id, client->ctx);
+	op = op_new(client, id, client->ctx, false);
 	if (!op)
 		return false;
 	op->is_request = is_request;
@@ -296,7 +305,7 @@ static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg 
 		unknown_context(client, msg->id, &msg->context);
 		return;
 	}
-	op = op_new(client, msg->id, ctx);
+	op = op_new(client, msg->id, ctx, true);
 	if (!op) {
 		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED, "");
 		return;

@@ -9,10 +9,33 @@ import signal
 import socket
 import struct
 import sys
+import time
+import unittest
 
 from harness import process
 from harness.config import POOL_A, Context
 from harness.pair import Case, main, write_key
+
+
+# Connects 1,100 times and waits until each of these is closed.
+CROWD = """
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+crowd = []
+for number in range(1100):
+    one = socket.socket(socket.AF_UNIX)
+    one.connect(sys.argv[1])
+    crowd.append(one)
+print("all are in", flush=True)
+for one in crowd:
+    one.settimeout(30)
+    try:
+        while one.recv(4096):
+            pass
+    except ConnectionResetError:
+        pass
+print("all are closed", flush=True)
+"""
 
 
 class CommandLine(Case):
@@ -223,6 +246,27 @@ class ControlSocket(Case):
     def test_clients_that_stay_and_say_nothing(self):
         idle = [self.connect() for _ in range(200)]
         idle[0].sendall(b"\0")
+        self.assert_serves()
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can be another user too")
+    def test_places_are_kept_for_the_operator(self):
+        """Another user takes every place that it can get and says nothing: root gets in all the same, and
+        soon the places are free again."""
+        os.chmod(self.victim.folder, 0o755)
+        os.chmod(os.path.dirname(self.victim.folder), 0o755)
+        os.chmod(self.victim.socket, 0o666)
+        crowd = process.spawn(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", sys.executable, "-c", CROWD,
+             self.victim.socket], stdout=process.subprocess.PIPE, text=True)
+        self.addCleanup(process.stop, crowd)
+        self.addCleanup(crowd.stdout.close)
+        self.assertEqual(crowd.stdout.readline(), "all are in\n")
+        began = time.monotonic()
+        self.victim.do("show", "ip", "ipsp")
+        self.assertLess(time.monotonic() - began, 8, "it had to wait for the crowd to be closed")
+        self.assertEqual(crowd.stdout.readline(), "all are closed\n")
+        self.assertIn("its HELLO has not come", self.victim.log())
+        self.assertIn("too many clients", self.victim.log())
         self.assert_serves()
 
     def test_a_client_that_reads_nothing(self):

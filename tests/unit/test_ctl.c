@@ -568,6 +568,33 @@ static void jobs_have_a_limit(void **state)
 	assert_int_equal(overloaded, 10);
 }
 
+/* One operator takes all that it can get: another's command gets through. */
+static void open_requests_of_operators_have_a_limit(void **state)
+{
+	struct world *w = *state;
+	struct client *one = attach_as(w, 0, NULL), *other = attach_as(w, 1, NULL);
+	struct ipsp_conn_msg msg;
+	int granted = 0, overloaded = 0;
+
+	for (int i = 0; i < IPSPD_CTL_OPS_ONE + 10; i++)
+		ipsp_conn_request(one->conn, 1, &(struct ipsp_conn_request){.subscriber = "u1"});
+	assert_true(push(one));
+	ipsp_conn_command(other->conn, 2, NULL, "undrain", NULL, 0);
+	assert_int_equal(wait_for(w, other, IPSP_CONN_DONE).err,
+			 IPSP_ERR_DISABLED); /* the node's */
+	while (granted + overloaded < IPSPD_CTL_OPS_ONE + 10) {
+		turn(w);
+		assert_true(pull(one, SIZE_MAX) >= 0);
+		while (ipsp_conn_next(one->conn, &msg) == 1) {
+			granted += msg.err == 0;
+			overloaded += msg.err == IPSP_ERR_OVERLOADED;
+		}
+	}
+	assert_int_equal(granted, IPSPD_CTL_OPS_ONE);
+	assert_int_equal(overloaded, 10);
+	request(w, one, "u2");
+}
+
 /* ---------------------------------------------------------------- the socket's file */
 
 static void only_a_dead_socket_is_replaced(void **state)
@@ -617,6 +644,7 @@ int main(void)
 		IN_A_WORLD(shows_are_json_of_the_contracts_shape),
 		IN_A_WORLD(what_makes_no_sense_is_answered),
 		IN_A_WORLD(jobs_have_a_limit),
+		IN_A_WORLD(open_requests_of_operators_have_a_limit),
 		IN_A_WORLD(only_a_dead_socket_is_replaced),
 	};
 
