@@ -6,6 +6,7 @@
 
 #define CHUNK_BYTES 65536
 #define CHUNKS_KEPT 32 /* 2 MiB: what a burst needed beyond goes back */
+#define EVENTS_KEPT ((2u << 20) / sizeof(struct ipsp_event)) /* 2 MiB, as well */
 
 struct ipspd_chunk {
 	struct ipspd_chunk *next;
@@ -298,12 +299,24 @@ static void free_confs(struct ipspd_inbox *inbox)
 	}
 }
 
+IPSP_APART static void shrink_events(struct ipspd_inbox *inbox)
+{
+	struct ipsp_event *fewer = realloc(inbox->events, EVENTS_KEPT * sizeof(*fewer));
+
+	if (!fewer)
+		return; /* then it stays as it is */
+	inbox->events = fewer;
+	inbox->cap_events = EVENTS_KEPT;
+}
+
 void ipspd_inbox_clear(struct ipspd_inbox *inbox)
 {
 	struct ipspd_chunk **link = &inbox->first;
 
 	free_confs(inbox);
 	inbox->n_events = 0;
+	if (inbox->cap_events > EVENTS_KEPT)
+		shrink_events(inbox);
 	for (int kept = 0; *link; kept++) {
 		struct ipspd_chunk *chunk = *link;
 		if (kept < CHUNKS_KEPT && chunk->cap == CHUNK_BYTES) {

@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD  4 /* events whose memory is fetched while another is worked on */
-#define STOP_S 8 /* how long a graceful termination may take; systemd's patience is far longer */
+#define AHEAD	     4		/* events whose memory is fetched while another is worked on */
+#define ACTIONS_KEPT (4u << 20) /* bytes: what a burst needed beyond goes back */
+#define STOP_S	     8 /* how long a graceful termination may take; systemd's patience is far longer */
 
 struct ipspd_loop {
 	struct ipspd *daemon;
@@ -370,6 +371,17 @@ IPSP_APART static void tell_systemd(struct ipspd *daemon)
 	ipspd_notify_status(daemon->notify, line);
 }
 
+/* All of it was told; the next turn may be far away. */
+static void forget_actions(struct ipspd_ctx *ctx)
+{
+	const struct ipsp_actions *act = &ctx->act;
+
+	if (act->cap_outs * sizeof(*act->outs) + act->recs.cap + act->bytes.cap > ACTIONS_KEPT) {
+		ipsp_actions_fini(&ctx->act);
+		ipsp_actions_init(&ctx->act);
+	}
+}
+
 /* ---------------------------------------------------------------- the turn: 4. when is the next */
 
 /* Those who were stepped have another time now; the others' stands. */
@@ -430,6 +442,8 @@ void ipspd_loop_turn(struct ipspd *daemon)
 		tell_ctx(ctx);
 	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next)
 		log_notes(ctx);
+	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next)
+		forget_actions(ctx);
 	ask_due(loop);
 	if (loop->state_changed)
 		tell_systemd(daemon);

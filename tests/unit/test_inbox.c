@@ -343,6 +343,27 @@ static void any_size_any_number(void **state)
 
 /* ---------------------------------------------------------------- contexts with something to do */
 
+/* What a burst needed goes back to the system; what most turns need stays. */
+static void a_burst_is_forgotten(void **state)
+{
+	const struct ipsp_event ev = {.type = IPSP_EV_RELEASE};
+	size_t kept;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		assert_true(ipspd_inbox_put(&inbox, &ev));
+	kept = inbox.cap_events;
+	ipspd_inbox_clear(&inbox);
+	assert_int_equal(inbox.cap_events, kept);
+	for (int i = 0; i < 200000; i++)
+		assert_true(ipspd_inbox_put(&inbox, &ev));
+	ipspd_inbox_clear(&inbox);
+	assert_true(inbox.cap_events * sizeof(ev) <= 2 << 20);
+	for (int i = 0; i < 50000; i++)
+		assert_true(ipspd_inbox_put(&inbox, &ev));
+	ipspd_inbox_fini(&inbox);
+}
+
 static void is_queue(const struct ipspd *daemon, const struct ipspd_ctx *ctxs, const char *order)
 {
 	const struct ipspd_ctx *at = daemon->queue;
@@ -390,6 +411,7 @@ int main(void)
 		T(takes_a_row_of_requests),
 		T(takes_releases),
 		T(any_size_any_number),
+		T(a_burst_is_forgotten),
 		T(contexts_queue_once_in_order),
 	};
 
