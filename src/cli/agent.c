@@ -196,18 +196,28 @@ static void take_request(struct agent *agent, const json_t *line, uint64_t numbe
 	struct ipsp_conn_request request = {0};
 	struct ipsp_address address;
 	bool given = false;
+	const char *wrong = NULL;
 	int err = IPSP_ERR_INVALID;
 
-	if (get_text(line, "subscriber", &request.subscriber) && request.subscriber &&
-	    get_text(line, "session", &request.session) && get_text(line, "pool", &request.pool) &&
-	    get_text(line, "group", &request.group) && get_address(line, &address, &given)) {
+	if (!get_text(line, "subscriber", &request.subscriber) || !request.subscriber)
+		wrong = "subscriber is needed, and is text";
+	else if (!get_text(line, "session", &request.session))
+		wrong = "session is text, or left out";
+	else if (!get_text(line, "pool", &request.pool))
+		wrong = "pool is text, or left out";
+	else if (!get_text(line, "group", &request.group))
+		wrong = "group is text, or left out";
+	else if (!get_address(line, &address, &given))
+		wrong = "address is an address as text, or left out";
+	if (!wrong) {
 		request.address = given ? &address : NULL;
 		err = ipsp_conn_request(agent->conn, number, &request);
 	}
 	queued(agent, number, err,
-	       "a request has a subscriber of 1 to 253 bytes, and may have session, pool, group "
-	       "and "
-	       "address, all of them text");
+	       wrong ? wrong
+		     : "a subscriber has 1 to 253 bytes, a session 253, a pool or group 255 at "
+		       "most, "
+		       "none of them control characters");
 }
 
 static void take_release(struct agent *agent, const json_t *line, uint64_t number)
@@ -234,6 +244,8 @@ static void take_released(struct agent *agent, const json_t *line, const json_t 
 	struct ipsp_address address;
 	bool given = false;
 
+	if (json_is_null(number))
+		number = NULL;
 	if (!get_address(line, &address, &given) || !given)
 		say_invalid(id, "released has the address of a release event");
 	else if (number && (!json_is_integer(number) || json_integer_value(number) <= 0))

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *cli_text(const json_t *object, const char *key)
@@ -28,10 +29,27 @@ void cli_json_print(json_t *value)
 	json_decref(value);
 }
 
+/* JSON has UTF-8 only. Words of a fault may quote what is none: then with '?' for what is not
+ * ASCII. */
+static json_t *any_text(const char *text)
+{
+	json_t *value = json_string(text);
+	char *plain = value ? NULL : strdup(text);
+
+	if (!plain)
+		return value;
+	for (char *c = plain; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	value = json_string(plain);
+	free(plain);
+	return value;
+}
+
 json_t *cli_json_failed(int err, const char *text)
 {
-	return json_pack("{s:b, s:s, s:s}", "ok", 0, "error", ipsp_err_word(err), "message",
-			 text && *text ? text : ipsp_err_text(err));
+	return json_pack("{s:b, s:s, s:o}", "ok", 0, "error", ipsp_err_word(err), "message",
+			 any_text(text && *text ? text : ipsp_err_text(err)));
 }
 
 /* A prefix says its length beside it: the address alone is what every other command takes. */

@@ -185,6 +185,17 @@ class ConfigurationFile(Case):
         self.assertEqual(done.returncode, 2)
         self.assertIn(host.file, done.stdout + done.stderr)
 
+    def test_a_fault_that_is_no_utf8(self):
+        """It quotes what the file has; ipspctl --json makes a line of JSON of it all the same."""
+        host = self.good()
+        host.start()
+        host.config.ipsp.options["dead-interval"] = r"\xff"
+        host.write_config()
+        done = process.run([process.program("ipspctl"), "-s", host.socket, "--json", "reload"],
+                           errors="replace")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(json.loads(done.stdout)["error"], "invalid")
+
     def test_a_bad_reload_changes_nothing(self):
         host = self.host()
         host.start()
@@ -315,6 +326,9 @@ class ControlSocket(Case):
             '{"op":"released","address":"10.1.0.77"}', '{"op":"released"}',
             '{"id":10,"op":"request","subscriber":"' + "y" * 100000 + '"}',
             '{"id":11,"op":"request","subscriber":"good@isp","session":"s1"}',
+            '{"id":12,"op":"request","subscriber":"u","pool":7}',
+            '{"id":13,"op":"released","address":"10.1.0.77","number":null}',
+            '{"id":14,"op":"released","address":"10.1.0.77","number":0}',
         ]
         done = process.run(
             [process.program("ipspctl"), "-s", self.victim.socket, "agent"],
@@ -326,6 +340,9 @@ class ControlSocket(Case):
         for number in range(1, 11):
             self.assertFalse(by_number[number]["ok"], by_number[number])
             self.assertEqual(by_number[number]["error"], "invalid")
+        for number, member in ((3, "subscriber"), (7, "address"), (12, "pool"), (14, "number")):
+            self.assertTrue(by_number[number]["message"].startswith(member), by_number[number])
+        self.assertTrue(by_number[13]["ok"], "null is what was not given")
         self.assert_serves()
 
 
