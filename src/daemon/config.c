@@ -348,9 +348,16 @@ static void read_socket(struct ipspd_confread *rd, const struct ipspd_setting *s
 static void read_control_group(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			       void *object)
 {
+	static char known[sizeof(((struct ipspd_config *)0)->control_group)];
 	const struct ipspd_config *config = object;
 
-	if (!getgrnam(config->control_group))
+	/* once: it may ask a server of names, and a reload must not make the sessions wait for one
+	 */
+	if (strcmp(known, config->control_group) == 0)
+		return;
+	if (getgrnam(config->control_group))
+		memcpy(known, config->control_group, sizeof(known));
+	else
 		ipspd_confread_fault(rd, setting,
 				     "there is no group \"%s\" on this host; make one (groupadd "
 				     "--system %s), or leave this key out",

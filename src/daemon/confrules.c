@@ -183,9 +183,8 @@ static void two_contexts(struct ipspd_confread *rd, size_t a, size_t b)
  */
 struct snmp_index {
 	char text[8 + 1 + 16 + 1];
-	size_t context;
-	const char *pool; /* borrowed from the configuration */
-	unsigned line;
+	size_t context, place; /* in the file's order */
+	const char *pool;      /* borrowed from the configuration */
 };
 
 static int by_index(const void *a, const void *b)
@@ -193,9 +192,11 @@ static int by_index(const void *a, const void *b)
 	const struct snmp_index *x = a, *y = b;
 	int order = strcmp(x->text, y->text);
 
-	if (order != 0 || x->line == y->line)
-		return order;
-	return x->line < y->line ? -1 : 1;
+	if (order == 0)
+		order = (x->context > y->context) - (x->context < y->context);
+	if (order == 0)
+		order = (x->place > y->place) - (x->place < y->place);
+	return order;
 }
 
 static struct snmp_index *all_indexes(struct ipspd_confread *rd, size_t *n)
@@ -215,15 +216,13 @@ static struct snmp_index *all_indexes(struct ipspd_confread *rd, size_t *n)
 	for (size_t i = 0; i < config->n_contexts; i++)
 		for (size_t k = 0; k < config->contexts[i].n_pools; k++) {
 			const char *name = config->contexts[i].pools[k].name;
-			const struct ipspd_setting *pool =
-				pool_setting(rd->context_settings[i], name, strlen(name));
 			struct snmp_index *index = &list[(*n)++];
 
 			snprintf(index->text, sizeof(index->text), "%.8s:%.16s",
 				 config->contexts[i].name, name);
 			index->context = i;
+			index->place = k;
 			index->pool = name;
-			index->line = ipspd_setting_line(ipspd_setting_member(pool, "name"));
 		}
 	return list;
 }
@@ -242,8 +241,12 @@ static void check_indexes(struct ipspd_confread *rd)
 		if (strcmp(a->text, b->text) != 0 ||
 		    strcmp(contexts[a->context].name, contexts[b->context].name) == 0)
 			continue; /* within one context ipsp_conf_check tells it */
+		/* of the few that are at fault: to look for each pool's would take its square */
+		const struct ipspd_setting *pool =
+			pool_setting(rd->context_settings[b->context], b->pool, strlen(b->pool));
 		ipspd_faults_add(
-			&rd->faults, false, b->line, "name",
+			&rd->faults, false, ipspd_setting_line(ipspd_setting_member(pool, "name")),
+			"name",
 			"pool \"%s\" of context \"%s\" and pool \"%s\" of context \"%s\" have "
 			"the same SNMP index \"%s\"; the first 8 characters of the context "
 			"or the first 16 of the pool must differ",

@@ -364,7 +364,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 static bool clear_path(const struct sockaddr_un *addr, char *why, size_t n_why)
 {
 	struct stat st;
-	int fd, refused;
+	int fd, err = 0;
 
 	if (lstat(addr->sun_path, &st) != 0)
 		return true; /* bind() finds the words for everything but "nothing there" */
@@ -373,12 +373,17 @@ static bool clear_path(const struct sockaddr_un *addr, char *why, size_t n_why)
 		return false;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	refused = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0 &&
-		  errno == ECONNREFUSED;
+	if (fd < 0 || connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0)
+		err = errno;
 	if (fd >= 0)
 		close(fd);
-	if (!refused) {
+	if (err == 0 || err == EAGAIN) { /* its backlog is full */
 		snprintf(why, n_why, "%s: another process listens on it", addr->sun_path);
+		return false;
+	}
+	if (err != ECONNREFUSED) {
+		snprintf(why, n_why, "%s: is there, and can't be looked at: %s", addr->sun_path,
+			 strerror(err));
 		return false;
 	}
 	unlink(addr->sun_path);
