@@ -52,6 +52,7 @@ VARIANTS = (
 )
 TAKES_OVER = re.compile(r" (c\d): (the dead interval has run out: taking over|forced takeover)")
 HEALS = re.compile(r" (c\d): the peer is heard again: its addresses are its own again")
+MEETS = re.compile(r" (c\d): the peer is up")
 FOUND = re.compile(r" (c\d): duplicate: (\S+) is used here by")
 ANEW = re.compile(r" (c\d): (its state was lost: until|what was given anew is given)")
 RESOLVED = re.compile(r" (c\d): duplicate resolved: (\S+) was dropped here")
@@ -249,13 +250,19 @@ class Lane:
             licence.forced = match[2] == "forced takeover"
             self.log_counts["forced takeovers" if licence.forced else "takeovers"] += 1
             silent_s = now - (self.broken_since or now)
-            if not licence.forced and silent_s < self.dead_of[side] - self.slack_s:
+            # the silence is counted from the last hello, one interval before the break at most
+            if not licence.forced and silent_s < self.dead_of[side] - self.hello_s - self.slack_s:
                 self.fault(f"ha{side + 1} took over after {silent_s:.1f} s: {line}")
         match = HEALS.search(line)
         if match:
             licence = self.licences[side, int(match[1][1])]
             licence.since, licence.until = None, now
             self.log_counts["healings"] += 1
+        match = MEETS.search(line)
+        if match and self.licences[side, int(match[1][1])].since:
+            # a kill took the line with it: whoever has a licence has not met its peer
+            licence = self.licences[side, int(match[1][1])]
+            licence.since, licence.until = None, now
         if FOUND.search(line):
             self.log_counts["duplicates found"] += 1
         if RESOLVED.search(line):
