@@ -6,7 +6,8 @@ A row is | id | in short | tests |. The tests are in backquotes, each as one of
     unit: pool/test_x     test_x in tests/unit/test_pool.c, in its list of tests
     story: x              test_x in tests/sim/stories*.c, in its list of tests, the file in the program
     system: upgrade/x     a method x, or Class.x, in tests/e2e/test_upgrade.py, as unittest finds it
-    judge: x              the function x of tests/sim/check.c or kept.c, which looks at every run of the simulator
+    judge: x              the function x of tests/sim/check.c, kept.c or rest.c, which looks at
+                          every run of the simulator
     fault: X              the point X of tests/sim/fault.h, which a swarm must have hit
     fuzz: x               the target tests/fuzz/fuzz_x.c
     lint: x               the script tests/lint/x.sh or x.py, run by tests/run.sh
@@ -68,7 +69,8 @@ class Tree:
             if f"{name}.c" in programs and (name == "stories" or f"{name}()" in books):
                 self.stories |= cmocka_tests(path)
         self.system = self._system()
-        judge = without_comments(read("tests/sim/check.c") + read("tests/sim/kept.c"))
+        judges = ("check", "kept", "rest")
+        judge = without_comments("".join(read(f"tests/sim/{name}.c") for name in judges))
         self.judge = set(re.findall(r"^[a-z][\w \*]*?(\w+)\([^;{]*\)\s*\{", judge, flags=re.M))
         self.faults = set(re.findall(r"\bX\((\w+),", read("tests/sim/fault.h")))
         self.fuzz = {

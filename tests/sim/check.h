@@ -89,6 +89,7 @@ void check_confirmed(struct ha *ha, const struct ha_session *s, sim_us emitted);
 /* Memory equals what the log replays, and what a snapshot replays. */
 void check_replay(struct host *h);
 void check_snapshot(struct host *h);
+bool check_wrong(const struct world *w, uint32_t g); /* two owners or none */
 /* All is as it should be when nothing disturbs: NULL, or what is missing (static text). */
 const char *check_rest(struct world *w);
 const char *check_words(
