@@ -254,8 +254,8 @@ bool ipsp_node_snapshot(const struct ipsp_node *node, uint64_t *cursor, size_t m
 /*
  * May this configuration, already found good on its own, come into force now? 0,
  * IPSP_ERR_SHARED_OUT, IPSP_ERR_STILL_USED or IPSP_ERR_NOMEM; @why gets the key that may not
- * change, or "". Asked of all contexts before IPSP_EV_CONF is posted to any, so that a reload is
- * taken whole or not at all.
+ * change and what is wrong with it, or "". Asked of all contexts before IPSP_EV_CONF is posted to
+ * any, so that a reload is taken whole or not at all: no event may wait for its step then.
  */
 int ipsp_node_may_conf(const struct ipsp_node *node, const struct ipsp_context_conf *conf,
 		       char why[128]);

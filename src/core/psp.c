@@ -103,6 +103,23 @@ static bool role_is_fresh_secondary(const struct ipsp_node *n, const struct ipsp
 	       !n->side.grounded;
 }
 
+/* Sessions whose address @c has in no pool, or has as a prefix of another length. */
+static uint32_t left_out(const struct ipsp_node *n, const struct ipsp_context_conf *c)
+{
+	uint32_t out = 0, index;
+	struct ipsp_bind b;
+
+	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
+	     i = ipsp_binds_next(n->binds, i + 1)) {
+		if (!ipsp_binds_get(n->binds, i, &b) || b.kind != IPSP_BIND_SESSION)
+			continue;
+		const struct ipsp_pool_conf *pool = &n->conf.pools[b.pool];
+		int p = ipsp_conf_find(c, ipsp_pool_addr(pool, b.index), &index);
+		out += p < 0 || c->pools[p].plen != pool->plen;
+	}
+	return out;
+}
+
 int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf *conf,
 		       char why[128])
 {
@@ -132,6 +149,13 @@ int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf
 	if (!err && role_is_fresh_secondary(n, &c) && n->used > 0 &&
 	    !(was && n->conf.psp.role == IPSP_ROLE_SECONDARY && n->mode == IPSP_MODE_ACTIVE))
 		err = IPSP_ERR_STILL_USED;
+	/* nobody would tell their HAs, and who gets these addresses next has them twice */
+	uint32_t lost = !err && differ ? left_out(n, &c) : 0;
+	if (lost > 0) {
+		snprintf(why, 128, "pools: %u address%s in use would be in no pool", lost,
+			 lost == 1 ? "" : "es");
+		err = IPSP_ERR_STILL_USED;
+	}
 	ipsp_conf_fini(&c);
 	return err;
 }

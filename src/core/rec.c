@@ -386,7 +386,9 @@ void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own)
 		return;
 	}
 	ipsp_out_repooled(n);
-	if (lost > 0)
+	if (lost > 0) /* at a start only: a reload would have been refused */
 		ipsp_say(n, IPSP_LOG_WARNING,
-			 "%u sessions were on addresses that are in no pool any more", lost);
+			 "%u sessions were on addresses that are in no pool any more: they are "
+			 "forgotten, and their HAs do not know it",
+			 lost);
 }

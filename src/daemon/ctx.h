@@ -136,11 +136,14 @@ void ipspd_wake(struct ipspd *daemon);
 ipsp_ms ipspd_now(void);
 
 /*
- * Reads the file again: all of it is taken, or none of it. Returns 0, or an error of ipsp.h
- * (IPSP_ERR_INVALID, IPSP_ERR_SHARED_OUT, IPSP_ERR_STILL_USED) with every reason in @why, a line
- * each, NUL-terminated.
+ * Reads the file again: all of it is taken, or none of it. To be called at the end of a turn: an
+ * event that waits then might make a node refuse what it has just found good. Returns 0, or an
+ * error of ipsp.h (IPSP_ERR_INVALID, IPSP_ERR_SHARED_OUT, IPSP_ERR_STILL_USED) with every reason in
+ * @why, a line each, NUL-terminated.
  */
 int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why);
+/* The same for SIGHUP: systemd is told, and the log has the reasons. */
+void ipspd_reload_hup(struct ipspd *daemon);
 
 /* Writes the running configuration to the file it was read from (aside, flushed, renamed). 0 or
  * IPSP_ERR_IO, with @why. */

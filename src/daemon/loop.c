@@ -35,6 +35,7 @@ struct ipspd_loop {
 	bool ended;
 	bool full;	    /* what the nodes were told about the disk */
 	bool state_changed; /* the line for systemd is out of date */
+	bool reread;	    /* the file is to be read again when this turn is over */
 	struct ipspd_ctx **removed;
 	size_t n_removed;
 };
@@ -449,6 +450,10 @@ void ipspd_loop_turn(struct ipspd *daemon)
 		tell_systemd(daemon);
 	if (daemon->ctl)
 		ipspd_ctl_flush(daemon->ctl);
+	if (loop->reread) { /* as late as what clients ask for: nothing waits for a step now */
+		loop->reread = false;
+		ipspd_reload_hup(daemon);
+	}
 	arm(loop);
 }
 
@@ -544,18 +549,10 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 static void on_hup(evutil_socket_t sig, short what, void *arg)
 {
 	struct ipspd_loop *loop = arg;
-	char why[4096];
 
 	(void)sig;
 	(void)what;
-	ipspd_notify_reloading(loop->daemon->notify);
-	if (ipspd_reload(loop->daemon, why, sizeof(why)) != 0)
-		for (char *line = why, *end; *line; line = end) {
-			end = line + strcspn(line, "\n");
-			end += *end ? (*end = '\0', 1) : 0;
-			ipspd_log(IPSP_LOG_ERROR, "not reloaded: %s", line);
-		}
-	ipspd_notify_ready(loop->daemon->notify);
+	loop->reread = true; /* a turn follows each callback */
 }
 
 /* ---------------------------------------------------------------- running */

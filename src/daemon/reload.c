@@ -8,6 +8,7 @@
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
 #include "daemon/loop.h"
+#include "daemon/notify.h"
 #include "daemon/snmp.h"
 #include "daemon/start.h"
 #include "daemon/store.h"
@@ -269,6 +270,20 @@ int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why)
 		ipspd_ctx_free(r.fresh[i]);
 	free(r.fresh);
 	return r.err;
+}
+
+void ipspd_reload_hup(struct ipspd *daemon)
+{
+	char why[4096];
+
+	ipspd_notify_reloading(daemon->notify);
+	if (ipspd_reload(daemon, why, sizeof(why)) != 0)
+		for (char *line = why, *end; *line; line = end) {
+			end = line + strcspn(line, "\n");
+			end += *end ? (*end = '\0', 1) : 0;
+			ipspd_log(IPSP_LOG_ERROR, "not reloaded: %s", line);
+		}
+	ipspd_notify_ready(daemon->notify);
 }
 
 int ipspd_save(struct ipspd *daemon, char *why, size_t n_why)

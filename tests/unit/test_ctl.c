@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ struct world {
 
 /* ---------------------------------------------------------------- the daemon */
 
-static void write_config(const struct world *w)
+static void write_config(const struct world *w, const char *network)
 {
 	FILE *f = fopen(w->file, "w");
 
@@ -51,11 +52,11 @@ static void write_config(const struct world *w)
 		"control = { socket = \"%s\"; };\n"
 		"state-directory = \"%s/state\";\n"
 		"contexts = ( { name = \"isp1\";\n"
-		"  pools = ( { name = \"pool-a\"; network = \"10.1.0.0/16\"; } );\n"
+		"  pools = ( { name = \"pool-a\"; network = \"%s\"; } );\n"
 		"  interfaces = ( { name = \"lan\"; address = \"127.0.0.1/8\";\n"
 		"    pool-share-protocol = { secondary = \"127.0.0.2\"; auth = \"none\";\n"
 		"      mode = \"inactive\"; hello-interval-ms = 100; }; } ); } );\n",
-		w->socket, w->dir);
+		w->socket, w->dir, network);
 	assert_int_equal(fclose(f), 0);
 }
 
@@ -106,7 +107,7 @@ static int set_up(void **state)
 	snprintf(w->file, sizeof(w->file), "%s/conf", w->dir);
 	snprintf(folder, sizeof(folder), "%s/state", w->dir);
 	assert_int_equal(mkdir(folder, 0700), 0);
-	write_config(w);
+	write_config(w, "10.1.0.0/16");
 	assert_int_equal(ipspd_config_read(w->file, &w->config, say_fault, NULL), 0);
 	w->daemon.config = &w->config;
 	w->daemon.config_path = w->file;
@@ -595,6 +596,29 @@ static void open_requests_of_operators_have_a_limit(void **state)
 	request(w, one, "u2");
 }
 
+/* ---------------------------------------------------------------- SIGHUP */
+
+/* The request was read and not served yet when the signal comes: the daemon takes the file as its
+ * node does, so not at all. */
+static void a_reload_looks_behind_what_waits(void **state)
+{
+	struct world *w = *state;
+	struct client *c = attach_as(w, 0, "ha");
+
+	write_config(w, "10.2.0.0/16");
+	assert_int_equal(
+		ipsp_conn_request(c->conn, 7, &(struct ipsp_conn_request){.subscriber = "u1"}), 0);
+	assert_true(push(c));
+	event_base_loop(w->daemon.base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* no turn yet */
+	assert_int_equal(raise(SIGHUP), 0);
+	assert_int_equal(wait_for(w, c, IPSP_CONN_ANSWER).err, 0);
+	for (int i = 0; i < 10; i++)
+		turn(w);
+	const struct ipsp_context_conf *conf = ipsp_node_conf(w->daemon.ctxs[0]->node);
+	assert_true(ipsp_addr_eq(conf->pools[0].base, w->config.contexts[0].pools[0].base));
+	assert_int_equal(count_list(w, c), 1);
+}
+
 /* ---------------------------------------------------------------- the socket's file */
 
 static void only_a_dead_socket_is_replaced(void **state)
@@ -645,6 +669,7 @@ int main(void)
 		IN_A_WORLD(what_makes_no_sense_is_answered),
 		IN_A_WORLD(jobs_have_a_limit),
 		IN_A_WORLD(open_requests_of_operators_have_a_limit),
+		IN_A_WORLD(a_reload_looks_behind_what_waits),
 		IN_A_WORLD(only_a_dead_socket_is_replaced),
 	};
 

@@ -316,6 +316,96 @@ static void test_answer_that_is_too_late(void **state)
 	end(s);
 }
 
+/* ---------------------------------------------------------------- sessions in the way */
+
+/* A reload may not take an address away that a session has: not known before, not of this turn. */
+static void test_no_address_in_use_goes(void **state)
+{
+	struct ipsp_context_conf conf;
+	char why[128];
+
+	(void)state;
+	conf_of(&conf, "ab");
+	struct side *s = started(&conf, NULL);
+	uint64_t id = ask(s, "mn-1", "10.2.0.5");
+	conf_of(&conf, "a");
+	reload(s, &conf);
+	end_turn(s);
+	assert_int_equal(reload_err(s), IPSP_ERR_STILL_USED);
+	is_given(s, id, "10.2.0.5", "pool-b");
+	assert_true(has_session(s, "mn-1"));
+	next_turn(s);
+	ask(s, "mn-2", "10.2.0.6");
+	ask(s, "mn-3", "10.1.0.7");
+	end_turn(s);
+	next_turn(s);
+	conf_of(&conf, "0a");
+	assert_int_equal(ipsp_node_may_conf(s->node, &conf, why), IPSP_ERR_STILL_USED);
+	assert_string_equal(why, "pools: 2 addresses in use would be in no pool");
+	release(s, HA, "10.2.0.5");
+	release(s, HA, "10.2.0.6");
+	assert_int_equal(ipsp_node_may_conf(s->node, &conf, why), 0);
+	reload(s, &conf);
+	end_turn(s);
+	assert_int_equal(reload_err(s), 0);
+	assert_true(has_session(s, "mn-3"));
+	replays(s);
+	end(s);
+}
+
+static void conf_of_prefixes(struct ipsp_context_conf *conf, uint8_t plen)
+{
+	conf_of(conf, "a");
+	assert_int_equal(ipsp_addr_parse("2001:db8::", &conf->pools[0].base), 0);
+	conf->pools[0].plen = plen;
+	conf->pools[0].shift = (uint8_t)(128 - plen);
+}
+
+/* A prefix of another length is another one, though it begins with the same address. */
+static void test_no_prefix_in_use_changes(void **state)
+{
+	struct ipsp_context_conf conf;
+	char why[128];
+
+	(void)state;
+	conf_of_prefixes(&conf, 64);
+	struct side *s = started(&conf, NULL);
+	is_given(s, ask(s, "mn-1", "2001:db8::"), "2001:db8::", "pool-a");
+	end_turn(s);
+	conf_of_prefixes(&conf, 56);
+	assert_int_equal(ipsp_node_may_conf(s->node, &conf, why), IPSP_ERR_STILL_USED);
+	assert_string_equal(why, "pools: 1 address in use would be in no pool");
+	ipsp_conf_fini(&conf);
+	end(s);
+}
+
+/* At a start nothing can be refused: what is lost is said. */
+static void test_a_start_says_what_is_lost(void **state)
+{
+	struct ipsp_context_conf conf;
+
+	(void)state;
+	conf_of(&conf, "ab");
+	struct side *s = started(&conf, NULL);
+	ask(s, "mn-1", "10.2.0.5");
+	ask(s, "mn-2", "10.1.0.5");
+	end_turn(s);
+	conf_of(&conf, "a");
+	struct side *again = started(&conf, &s->log);
+	assert_false(has_session(again, "mn-1"));
+	assert_true(has_session(again, "mn-2"));
+	bool said = false;
+	const struct ipsp_notes *notes = ipsp_node_notes(again->node);
+	for (uint64_t i = 1; i <= notes->last; i++) {
+		const struct ipsp_note *note = ipsp_note_get(notes, i);
+		said = said || (note && strstr(note->text, "1 sessions were on addresses"));
+	}
+	assert_true(said);
+	replays(again);
+	end(again);
+	end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +413,9 @@ int main(void)
 		cmocka_unit_test(test_answer_of_no_pool),
 		cmocka_unit_test(test_answers_that_wait),
 		cmocka_unit_test(test_answer_that_is_too_late),
+		cmocka_unit_test(test_no_address_in_use_goes),
+		cmocka_unit_test(test_no_prefix_in_use_changes),
+		cmocka_unit_test(test_a_start_says_what_is_lost),
 	};
 
 	return cmocka_run_group_tests_name("repool", tests, NULL, NULL);
