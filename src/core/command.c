@@ -7,21 +7,28 @@
 #define CHECK_MS     5000
 #define TAKEOVER_RTO 250
 #define LEAVE_MS     5000
+#define KEPT_PLACES  4 /* of IPSP_WAITERS: not for IPSP_CMD_CHECK */
 
 static const char no_common_version[] = "no version of the protocol is common with the peer: "
 					"upgrade the older ipspd first; nothing "
 					"was changed";
 
-static void wait_for(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms deadline)
+/*
+ * False: there is no place, and that was said. So a command asks for its place before it does
+ * anything: one that is refused has done nothing. Those that only look leave some places to those
+ * that act.
+ */
+static bool wait_for(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms deadline)
 {
-	for (int i = 0; i < IPSP_WAITERS; i++)
+	for (int i = ev->command == IPSP_CMD_CHECK ? KEPT_PLACES : 0; i < IPSP_WAITERS; i++)
 		if (!n->waiters[i].used) {
 			n->waiters[i] = (struct ipsp_waiter){true, ev->command, ev->token, ev->id,
 							     deadline};
 			n->n_waiters++;
-			return;
+			return true;
 		}
 	ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_OVERLOADED, NULL);
+	return false;
 }
 
 static void done(struct ipsp_node *n, const struct ipsp_event *ev, int err, const char *text)
@@ -106,8 +113,8 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 			     "the peer is up: takeover without --force asks it");
 			return;
 		}
-		ipsp_lease_takeover(n, true);
-		wait_for(n, ev, n->now + TAKEOVER_MS);
+		if (wait_for(n, ev, n->now + TAKEOVER_MS))
+			ipsp_lease_takeover(n, true);
 	} else if (!ipsp_contact(n)) {
 		done(n, ev, IPSP_ERR_NO_PEER,
 		     "the peer is not there to agree; where it is gone for good: takeover --force");
@@ -117,8 +124,7 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, IPSP_ERR_NOT_APPROVED, "nothing was shared with this side yet");
 	} else if (n->side.draining || n->side.terminated) {
 		done(n, ev, IPSP_ERR_DRAINING, "this side drains or is terminated");
-	} else {
-		wait_for(n, ev, n->now + TAKEOVER_MS);
+	} else if (wait_for(n, ev, n->now + TAKEOVER_MS)) {
 		n->takeover_at = n->now;
 	}
 }
@@ -167,8 +173,8 @@ static void ask_to_leave(struct ipsp_node *n, const struct ipsp_event *ev)
 		     "addresses: wait for it, or --force");
 		return;
 	}
-	n->asks_to_leave = n->hello_soon = true;
-	wait_for(n, ev, n->now + LEAVE_MS + 4ULL * ipsp_hello_ms(n));
+	if (wait_for(n, ev, n->now + LEAVE_MS + 4ULL * ipsp_hello_ms(n)))
+		n->asks_to_leave = n->hello_soon = true;
 }
 
 static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)

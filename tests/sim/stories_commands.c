@@ -105,6 +105,52 @@ static void test_force_needs_a_lost_peer(void **state)
 	story_end(w);
 }
 
+static void command_often(struct world *w, unsigned side, enum ipsp_command command, unsigned times)
+{
+	for (unsigned i = 0; i < times; i++)
+		host_command(&w->hosts[side], command, false, IPSP_MODE_ACTIVE);
+	story_run(w, 100);
+}
+
+/* However many wait for a check of the configuration: a takeover has its place. */
+static void test_checks_leave_places(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA2, "mn-2", NULL);
+	host_kill(&w->hosts[P]);
+	story_run(w, 15000);
+	assert_int_equal(story_status(w, S).peer_state, IPSP_PEER_LOST);
+	command_often(w, S, IPSP_CMD_CHECK, 50);
+	assert_int_equal(w->hosts[S].command_err, IPSP_ERR_OVERLOADED); /* of the last */
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, 0);
+	story_expect_side(w, S, "primary", "peer-down", true);
+	story_end(w);
+}
+
+/* A takeover that finds no place to wait is refused, and has not happened. */
+static void test_refused_is_not_done(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA2, "mn-2", NULL);
+	host_kill(&w->hosts[P]);
+	story_run(w, 8500);
+	command_often(w, S, IPSP_CMD_TAKEOVER, 16); /* nobody answers, and that isn't known yet */
+	while (story_status(w, S).peer_state != IPSP_PEER_LOST)
+		story_run(w, 100);
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, IPSP_ERR_OVERLOADED);
+	story_run(w, 1000);
+	story_expect_side(w, S, "secondary", "peer-lost", true);
+	assert_int_equal(story_stats(w, S)->takeovers, 0);
+	story_run(w, 10000); /* those before have ended */
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, 0);
+	story_expect_side(w, S, "primary", "peer-down", true);
+	story_end(w);
+}
+
 /*
  * S is started with a file that has no pool-share-protocol, while addresses are shared out: it
  * serves nothing. Put back by a reload it is there again. It has heard nobody for longer than a
@@ -234,6 +280,8 @@ int stories_commands(void)
 		cmocka_unit_test(test_terminate),
 		cmocka_unit_test(test_stop_when_drained),
 		cmocka_unit_test(test_force_needs_a_lost_peer),
+		cmocka_unit_test(test_checks_leave_places),
+		cmocka_unit_test(test_refused_is_not_done),
 		cmocka_unit_test(test_left_out_of_the_file),
 		cmocka_unit_test(test_all_free_is_said),
 		cmocka_unit_test(test_drained_secondary),
