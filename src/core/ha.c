@@ -35,6 +35,17 @@ void ipsp_ha_fini(struct ipsp_node *n)
 
 /* --------------------------------------------------------------- events that are not answered */
 
+/* The newest of its bucket. */
+static void link_same(struct ipsp_has *h, struct ipsp_asked *a)
+{
+	struct ipsp_asked **same = &h->buckets[bucket(a->pool, a->index)];
+
+	while (*same)
+		same = &(*same)->next_same;
+	a->next_same = NULL;
+	*same = a;
+}
+
 static struct ipsp_asked *asked_add(struct ipsp_node *n, struct ipsp_place at)
 {
 	struct ipsp_asked *a = calloc(1, sizeof *a);
@@ -47,10 +58,8 @@ static struct ipsp_asked *asked_add(struct ipsp_node *n, struct ipsp_place at)
 	a->number = ++h->asked;
 	a->pool = at.pool;
 	a->index = at.index;
-	struct ipsp_asked **same = &h->buckets[bucket(at.pool, at.index)];
-	while (*same)
-		same = &(*same)->next_same;
-	*same = a;
+	a->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+	link_same(h, a);
 	a->prev = h->last;
 	if (h->last)
 		h->last->next = a;
@@ -546,17 +555,45 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 	ipsp_name_detach(n, ha);
 }
 
-void ipsp_ha_forget(struct ipsp_node *n)
+/* An operator wants the session ended, and it is there, under other numbers: they are @a's now. */
+static bool goes_on(struct ipsp_node *n, struct ipsp_asked *a)
 {
-	struct ipsp_asked *a;
+	struct ipsp_place at;
+	struct ipsp_bind b;
 
-	while ((a = n->has.first)) {
+	if (a->reason != IPSP_REASON_TERMINATE || a->gone || a->cancelled ||
+	    !find_place(n, a->addr, &at) || !ipsp_place_used(n, at, &b))
+		return false;
+	a->pool = at.pool;
+	a->index = at.index;
+	a->bind = ipsp_pool_bind(n->pools[at.pool], at.index);
+	a->peer_id = 0;
+	a->deadline = IPSP_NEVER;
+	set_releasing(n, at, true);
+	return true;
+}
+
+/*
+ * The pools are other ones. Nothing was shared out when they came: what the peer wanted ended, or
+ * its books did, is void.
+ */
+void ipsp_ha_repooled(struct ipsp_node *n)
+{
+	struct ipsp_has *h = &n->has;
+
+	memset(h->buckets, 0, sizeof h->buckets);
+	for (struct ipsp_asked *a = h->first, *next; a; a = next) {
+		next = a->next;
+		bool stays = goes_on(n, a);
+		link_same(h, a);
+		if (stays)
+			continue;
 		bool open = a->token != 0 && !a->held && !a->gone && !a->cancelled;
 		struct ipsp_out *o = open ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
 		if (o) {
 			o->token = a->token;
 			o->id = a->number;
-			o->addr = ipsp_pool_addr(ipsp_pool_conf(n->pools[a->pool]), a->index);
+			o->addr = a->addr;
 		}
 		asked_del(n, a);
 	}

@@ -167,9 +167,10 @@ struct ipsp_asked { /* a release event that its HA has not answered */
 	uint64_t number;
 	uint16_t ha, pool;
 	uint32_t index, bind;
-	uint64_t token;	  /* of the connection that it was sent on; 0: waits for an attach */
-	uint64_t peer_id; /* the request it is for; 0: none (healing, duplicate, terminate) */
-	ipsp_ms deadline; /* IPSP_NEVER: none */
+	struct ipsp_addr addr; /* what they are the numbers of */
+	uint64_t token;	       /* of the connection that it was sent on; 0: waits for an attach */
+	uint64_t peer_id;      /* the request it is for; 0: none (healing, duplicate, terminate) */
+	ipsp_ms deadline;      /* IPSP_NEVER: none */
 	ipsp_ms made_at;
 	enum ipsp_reason reason;
 	bool gone;	/* the session has ended meanwhile: the answer changes nothing */
@@ -543,7 +544,7 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at,
 void ipsp_ha_start(struct ipsp_node *n);
 void ipsp_ha_send_held(struct ipsp_node *n);	/* events whose answers have gone by now */
 void ipsp_ha_end_requests(struct ipsp_node *n); /* those of the peer: their books are no more */
-void ipsp_ha_forget(struct ipsp_node *n); /* the pools are other ones: nobody is asked any more */
+void ipsp_ha_repooled(struct ipsp_node *n);	/* open events, after ipsp_repool */
 void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
 

@@ -371,7 +371,6 @@ void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own)
 {
 	size_t start;
 
-	ipsp_ha_forget(n);
 	ipsp_xact_give_up(n, IPSP_ERR_TIMEOUT);
 	n->built_own = own;
 	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_REPOOL, &start);
@@ -386,6 +385,7 @@ void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own)
 		return;
 	}
 	ipsp_out_repooled(n);
+	ipsp_ha_repooled(n);
 	if (lost > 0) /* at a start only: a reload would have been refused */
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "%u sessions were on addresses that are in no pool any more: they are "

@@ -316,6 +316,100 @@ static void test_answer_that_is_too_late(void **state)
 	end(s);
 }
 
+/* ---------------------------------------------------------------- open release events */
+
+static const struct ipsp_out *first_of(const struct side *s, enum ipsp_out_type type)
+{
+	for (size_t i = 0; i < s->act.n_outs; i++)
+		if (s->act.outs[i].type == type)
+			return &s->act.outs[i];
+	return NULL;
+}
+
+static const char *state_of(const struct side *s, const char *addr)
+{
+	struct ipsp_session_view view;
+	struct ipsp_addr a;
+	uint32_t cursor = 0;
+
+	assert_int_equal(ipsp_addr_parse(addr, &a), 0);
+	while (ipsp_node_session(s->node, &cursor, &view))
+		if (ipsp_addr_eq(view.addr, a))
+			return view.state;
+	return "none";
+}
+
+/* An operator's release is asked for until its HA has ended the session. */
+static void test_a_release_stays_asked_for(void **state)
+{
+	struct ipsp_context_conf conf;
+
+	(void)state;
+	conf_of(&conf, "ab");
+	struct side *s = started(&conf, NULL);
+	ask(s, "mn-1", "10.2.0.5");
+	ask(s, "mn-2", "10.2.0.6");
+	release(s, OPERATOR, "10.2.0.5");
+	release(s, OPERATOR, "10.2.0.6");
+	end_turn(s);
+	const struct ipsp_out *event = first_of(s, IPSP_OUT_RELEASE);
+	assert_non_null(event);
+	struct ipsp_event answer = {.type = IPSP_EV_RELEASED, .token = HA, .id = event->id};
+	answer.addr = event->addr;
+	next_turn(s);
+	conf_of(&conf, "0ab");
+	reload(s, &conf);
+	end_turn(s);
+	assert_int_equal(reload_err(s), 0);
+	assert_null(first_of(s, IPSP_OUT_CANCELLED));
+	assert_null(first_of(s, IPSP_OUT_RELEASE)); /* it was sent before */
+	assert_string_equal(state_of(s, "10.2.0.5"), "releasing");
+	assert_string_equal(state_of(s, "10.2.0.6"), "releasing");
+	next_turn(s);
+	step(s, answer);
+	end_turn(s);
+	assert_string_equal(state_of(s, "10.2.0.5"), "none");
+	assert_string_equal(state_of(s, "10.2.0.6"), "releasing");
+	next_turn(s);
+	/* and who comes anew is asked again */
+	step(s, (struct ipsp_event){.type = IPSP_EV_DETACH, .token = HA});
+	conf_of(&conf, "b");
+	reload(s, &conf);
+	step(s, (struct ipsp_event){.type = IPSP_EV_ATTACH, .ha_name = "ha1", .token = HA + 1});
+	end_turn(s);
+	event = first_of(s, IPSP_OUT_RELEASE);
+	assert_non_null(event);
+	assert_true(ipsp_addr_eq(event->addr, ipsp_addr_v4(0x0a020006)));
+	replays(s);
+	end(s);
+}
+
+/* One that is held back behind the answer of its session stays so, and goes after it. */
+static void test_a_held_release_follows_its_answer(void **state)
+{
+	struct ipsp_context_conf conf;
+
+	(void)state;
+	conf_with_ipsp(&conf, "ab", IPSP_ROLE_PRIMARY);
+	struct side *s = started(&conf, NULL);
+	uint64_t id = ask(s, "mn-1", "10.2.0.5");
+	release(s, OPERATOR, "10.2.0.5");
+	conf_with_ipsp(&conf, "0ab", IPSP_ROLE_PRIMARY);
+	reload(s, &conf);
+	end_turn(s);
+	assert_null(first_of(s, IPSP_OUT_ANSWER));
+	assert_null(first_of(s, IPSP_OUT_RELEASE));
+	next_turn(s);
+	flushed(s);
+	end_turn(s);
+	is_given(s, id, "10.2.0.5", "pool-b");
+	const struct ipsp_out *event = first_of(s, IPSP_OUT_RELEASE);
+	assert_non_null(event);
+	assert_true(event > first_of(s, IPSP_OUT_ANSWER));
+	assert_true(ipsp_addr_eq(event->addr, ipsp_addr_v4(0x0a020005)));
+	end(s);
+}
+
 /* ---------------------------------------------------------------- sessions in the way */
 
 /* A reload may not take an address away that a session has: not known before, not of this turn. */
@@ -413,6 +507,8 @@ int main(void)
 		cmocka_unit_test(test_answer_of_no_pool),
 		cmocka_unit_test(test_answers_that_wait),
 		cmocka_unit_test(test_answer_that_is_too_late),
+		cmocka_unit_test(test_a_release_stays_asked_for),
+		cmocka_unit_test(test_a_held_release_follows_its_answer),
 		cmocka_unit_test(test_no_address_in_use_goes),
 		cmocka_unit_test(test_no_prefix_in_use_changes),
 		cmocka_unit_test(test_a_start_says_what_is_lost),
