@@ -1,20 +1,10 @@
 /*
  * ha - the HAs of this context: who is attached, the end of their sessions, and the release events
- * that they have not answered.
- *
- * An answer names the number of its event, or only an address. So every event is kept until it is
- * answered, with the session that it was for: the answer to an event whose session has ended
- * meanwhile changes nothing, and the answer to one whose request has ended is an ordinary release.
+ * that ask them for it (asked.c).
  */
-#include "core/node_int.h"
+#include "core/asked.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-static uint32_t bucket(uint16_t pool, uint32_t index)
-{
-	return (index * 2654435761u ^ (uint32_t)pool * 40503u) >> 7 & 1023u;
-}
 
 int ipsp_ha_init(struct ipsp_node *n)
 {
@@ -26,130 +16,11 @@ int ipsp_ha_init(struct ipsp_node *n)
 
 void ipsp_ha_fini(struct ipsp_node *n)
 {
-	for (struct ipsp_asked *a = n->has.first, *next; a; a = next) {
-		next = a->next;
-		free(a);
-	}
+	ipsp_asked_clear(n);
 	ipsp_names_fini(n);
 }
 
-/* --------------------------------------------------------------- events that are not answered */
-
-/* The newest of its bucket. */
-static void link_same(struct ipsp_has *h, struct ipsp_asked *a)
-{
-	struct ipsp_asked **same = &h->buckets[bucket(a->pool, a->index)];
-
-	while (*same)
-		same = &(*same)->next_same;
-	a->next_same = NULL;
-	*same = a;
-}
-
-static struct ipsp_asked *asked_add(struct ipsp_node *n, struct ipsp_place at)
-{
-	struct ipsp_asked *a = calloc(1, sizeof *a);
-	struct ipsp_has *h = &n->has;
-
-	if (!a) {
-		n->act->failed = true;
-		return NULL;
-	}
-	a->number = ++h->asked;
-	a->pool = at.pool;
-	a->index = at.index;
-	a->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
-	link_same(h, a);
-	a->prev = h->last;
-	if (h->last)
-		h->last->next = a;
-	else
-		h->first = a;
-	h->last = a;
-	h->n_asked++;
-	return a;
-}
-
-static void asked_del(struct ipsp_node *n, struct ipsp_asked *a)
-{
-	struct ipsp_has *h = &n->has;
-	struct ipsp_asked **same = &h->buckets[bucket(a->pool, a->index)];
-
-	while (*same != a)
-		same = &(*same)->next_same;
-	*same = a->next_same;
-	if (a->prev)
-		a->prev->next = a->next;
-	else
-		h->first = a->next;
-	if (a->next)
-		a->next->prev = a->prev;
-	else
-		h->last = a->prev;
-	h->n_asked--;
-	h->n_held -= a->held;
-	free(a);
-}
-
-/* The oldest open event for the present session at @at. */
-static struct ipsp_asked *asked_open(struct ipsp_node *n, struct ipsp_place at)
-{
-	struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)];
-
-	while (a && (a->pool != at.pool || a->index != at.index || a->gone || a->cancelled))
-		a = a->next_same;
-	return a;
-}
-
-/*
- * An HA need not answer an event that was cancelled, or one for a session that it had ended itself.
- * Whoever answers without numbers is taken not to do so after this long, so that its next answer is
- * for the next event.
- */
-#define UNANSWERED_MS 600000
-
-static bool of_place(const struct ipsp_asked *a, struct ipsp_place at)
-{
-	return a->pool == at.pool && a->index == at.index;
-}
-
-static bool is_stale(const struct ipsp_node *n, const struct ipsp_asked *a)
-{
-	return (a->gone || a->cancelled) && n->now - a->made_at >= UNANSWERED_MS;
-}
-
-/*
- * What is kept is bounded: of the stale ones the newest that was cancelled. A late answer by number
- * still finds that, and it means no more than that the session has ended.
- */
-static void purge_unanswered(struct ipsp_node *n, struct ipsp_place at)
-{
-	struct ipsp_asked *next, *cancelled = NULL;
-
-	for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a; a = next) {
-		next = a->next_same;
-		if (!of_place(a, at) || !is_stale(n, a))
-			continue;
-		if (a->gone) {
-			asked_del(n, a);
-			continue;
-		}
-		if (cancelled)
-			asked_del(n, cancelled);
-		cancelled = a;
-	}
-}
-
-/*
- * The session at @at was confirmed to its HA after an event for it had been cancelled. An answer to
- * that event that is still on its way was given before this: it does not end the session.
- */
-void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at)
-{
-	for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a; a = a->next_same)
-		if (a->pool == at.pool && a->index == at.index && a->cancelled)
-			a->gone = true;
-}
+/* --------------------------------------------------------------- asked to end a session */
 
 static void set_releasing(struct ipsp_node *n, struct ipsp_place at, bool on)
 {
@@ -198,7 +69,7 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 	uint64_t token = n->has.has[b.ha].token; /* each that a session says has a place */
 	if (token == 0 && deadline != IPSP_NEVER)
 		return IPSP_ERR_TIMEOUT;
-	struct ipsp_asked *a = asked_open(n, at);
+	struct ipsp_asked *a = ipsp_asked_open(n, at);
 	if (a && deadline != IPSP_NEVER && a->deadline == IPSP_NEVER && a->peer_id == 0 &&
 	    a->reason == IPSP_REASON_DUPLICATE)
 		return IPSP_ERR_IN_USE; /* it is being dropped for the owner: not ours to give */
@@ -211,14 +82,12 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 			a->reason = reason;
 		return 0;
 	}
-	purge_unanswered(n, at);
-	a = asked_add(n, at);
+	a = ipsp_asked_add(n, at);
 	if (!a)
 		return IPSP_ERR_OVERLOADED;
 	a->made_at = n->now;
 	a->ha = b.ha;
 	a->token = token;
-	a->bind = ipsp_pool_bind(n->pools[at.pool], at.index);
 	a->reason = reason;
 	a->peer_id = peer_id;
 	a->deadline = deadline;
@@ -234,22 +103,17 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 
 void ipsp_ha_send_held(struct ipsp_node *n)
 {
-	for (struct ipsp_asked *a = n->has.n_held ? n->has.first : NULL, *next; a; a = next) {
-		next = a->next;
-		if (!a->held || ipsp_out_deferred(n, (struct ipsp_place){a->pool, a->index}))
+	for (struct ipsp_asked *a = n->has.n_held ? ipsp_asked_first(n) : NULL; a; a = a->next) {
+		if (!a->held || a->token == 0 ||
+		    ipsp_out_deferred(n, (struct ipsp_place){a->pool, a->index}))
 			continue;
-		if (a->gone || a->cancelled || a->token == 0) {
-			if (a->gone || a->cancelled)
-				asked_del(n, a); /* its HA has never heard of it */
-			continue;
-		}
 		a->held = false;
 		n->has.n_held--;
 		send_event(n, a);
 	}
 }
 
-/* The peer's request has ended without its address; the session stays. */
+/* The peer's request has ended without its address; the session stays. @a is settled: see there. */
 static void cancel(struct ipsp_node *n, struct ipsp_asked *a)
 {
 	struct ipsp_place at = {a->pool, a->index};
@@ -264,13 +128,14 @@ static void cancel(struct ipsp_node *n, struct ipsp_asked *a)
 		o->id = a->number;
 		o->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
 	}
+	ipsp_asked_settle(n, a);
 	ipsp_xact_wake(n, at);
 }
 
 void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err)
 {
-	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
-		if (a->peer_id != peer_id || a->gone || a->cancelled)
+	for (struct ipsp_asked *a = ipsp_asked_first(n); a; a = a->next) {
+		if (a->peer_id != peer_id)
 			continue;
 		if (a->deadline == IPSP_NEVER) /* healing wants it released all the same */
 			a->peer_id = 0;
@@ -284,8 +149,9 @@ void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err)
 
 void ipsp_ha_end_requests(struct ipsp_node *n)
 {
-	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
-		if (a->peer_id == 0 || a->gone || a->cancelled)
+	for (struct ipsp_asked *a = ipsp_asked_first(n), *next; a; a = next) {
+		next = a->next;
+		if (a->peer_id == 0)
 			continue;
 		if (a->deadline == IPSP_NEVER)
 			a->peer_id = 0;
@@ -296,10 +162,12 @@ void ipsp_ha_end_requests(struct ipsp_node *n)
 
 void ipsp_ha_tick(struct ipsp_node *n)
 {
+	ipsp_asked_tick(n);
 	if (n->now < n->has.soonest)
 		return;
 	n->has.soonest = IPSP_NEVER;
-	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
+	for (struct ipsp_asked *a = ipsp_asked_first(n), *next; a; a = next) {
+		next = a->next;
 		if (a->deadline > n->now) {
 			if (a->deadline < n->has.soonest)
 				n->has.soonest = a->deadline;
@@ -367,13 +235,7 @@ static void end_session(struct ipsp_node *n, struct ipsp_place at, const struct 
 {
 	ipsp_out_revoke(n, at);
 	if (n->has.n_asked > 0)
-		for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
-		     a = a->next_same)
-			if (a->pool == at.pool && a->index == at.index) {
-				a->gone = true;
-				a->deadline = IPSP_NEVER;
-				a->peer_id = 0;
-			}
+		ipsp_asked_gone(n, at);
 	if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS)
 		end_own(n, at, b, timers);
 	else if (b->flags & IPSP_BIND_DUPLICATE && n->peer.heard_at == IPSP_NEVER)
@@ -426,7 +288,7 @@ static void end_for(struct ipsp_node *n, struct ipsp_place at, const struct ipsp
 
 static uint64_t waiting_peer(struct ipsp_node *n, struct ipsp_place at)
 {
-	struct ipsp_asked *a = asked_open(n, at);
+	struct ipsp_asked *a = ipsp_asked_open(n, at);
 	return a ? a->peer_id : 0;
 }
 
@@ -464,24 +326,6 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 	ipsp_out_done(n, ev->token, ev->id, 0, NULL);
 }
 
-/* The event that @ev answers; NULL: none. */
-static struct ipsp_asked *answered(struct ipsp_node *n, struct ipsp_place at,
-				   const struct ipsp_event *ev)
-{
-	struct ipsp_asked *stale = NULL;
-
-	for (struct ipsp_asked *a = n->has.buckets[bucket(at.pool, at.index)]; a;
-	     a = a->next_same) {
-		if (!of_place(a, at) || a->token != ev->token || a->held)
-			continue;
-		if (ev->id != 0 ? a->number == ev->id : !is_stale(n, a))
-			return a;
-		if (ev->id == 0 && !stale)
-			stale = a;
-	}
-	return stale; /* there is no other */
-}
-
 void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	struct ipsp_place at;
@@ -489,12 +333,12 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 
 	if (ev->token == 0 || !find_place(n, ev->addr, &at))
 		return;
-	struct ipsp_asked *a = answered(n, at, ev);
+	struct ipsp_asked *a = ipsp_asked_answered(n, at, ev);
 	if (!a)
 		return;
 	bool gone = a->gone, cancelled = a->cancelled;
 	uint64_t for_peer = a->peer_id;
-	asked_del(n, a);
+	ipsp_asked_del(n, a);
 	/* a newer event may be open for a newer request of the peer */
 	uint64_t peer_id = cancelled ? waiting_peer(n, at) : for_peer;
 	if (!gone && ipsp_place_used(n, at, &b))
@@ -515,8 +359,8 @@ void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev)
 		return;
 	ipsp_serve_attached(n);
 	ipsp_out_state(n, ev->token);
-	for (struct ipsp_asked *a = n->has.first; a; a = a->next) {
-		if (a->ha != ha || a->gone || a->cancelled)
+	for (struct ipsp_asked *a = ipsp_asked_first(n); a; a = a->next) {
+		if (a->ha != ha)
 			continue;
 		a->token = ev->token;
 		n->has.n_held -= a->held;
@@ -534,24 +378,21 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 	ipsp_xact_drop_token(n, token);
 	if (ha == 0)
 		return;
-	for (struct ipsp_asked *a = n->has.first, *next; a; a = next) {
+	for (struct ipsp_asked *a = ipsp_asked_first(n), *next; a; a = next) {
 		next = a->next;
 		if (a->ha != ha)
 			continue;
 		a->token = 0;
-		if (!a->gone && !a->cancelled && a->deadline == IPSP_NEVER)
+		if (a->deadline == IPSP_NEVER)
 			continue; /* repeated at the next attach */
-		if (!a->gone && !a->cancelled) {
-			struct ipsp_place at = {a->pool, a->index};
-			uint64_t peer_id = a->peer_id;
-			set_releasing(n, at, false);
-			asked_del(n, a);
-			ipsp_grant_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
-			ipsp_xact_wake(n, at);
-			continue;
-		}
-		asked_del(n, a);
+		struct ipsp_place at = {a->pool, a->index};
+		uint64_t peer_id = a->peer_id;
+		set_releasing(n, at, false);
+		ipsp_asked_del(n, a);
+		ipsp_grant_refuse(n, peer_id, IPSP_ERR_TIMEOUT);
+		ipsp_xact_wake(n, at);
 	}
+	ipsp_asked_end_settled(n, ha);
 	ipsp_name_detach(n, ha);
 }
 
@@ -561,12 +402,10 @@ static bool goes_on(struct ipsp_node *n, struct ipsp_asked *a)
 	struct ipsp_place at;
 	struct ipsp_bind b;
 
-	if (a->reason != IPSP_REASON_TERMINATE || a->gone || a->cancelled ||
-	    !find_place(n, a->addr, &at) || !ipsp_place_used(n, at, &b))
+	if (a->reason != IPSP_REASON_TERMINATE || !find_place(n, a->addr, &at) ||
+	    !ipsp_place_used(n, at, &b))
 		return false;
-	a->pool = at.pool;
-	a->index = at.index;
-	a->bind = ipsp_pool_bind(n->pools[at.pool], at.index);
+	ipsp_asked_move(n, a, at);
 	a->peer_id = 0;
 	a->deadline = IPSP_NEVER;
 	set_releasing(n, at, true);
@@ -579,23 +418,19 @@ static bool goes_on(struct ipsp_node *n, struct ipsp_asked *a)
  */
 void ipsp_ha_repooled(struct ipsp_node *n)
 {
-	struct ipsp_has *h = &n->has;
-
-	memset(h->buckets, 0, sizeof h->buckets);
-	for (struct ipsp_asked *a = h->first, *next; a; a = next) {
+	ipsp_asked_end_settled(n, 0);
+	for (struct ipsp_asked *a = ipsp_asked_first(n), *next; a; a = next) {
 		next = a->next;
-		bool stays = goes_on(n, a);
-		link_same(h, a);
-		if (stays)
+		if (goes_on(n, a))
 			continue;
-		bool open = a->token != 0 && !a->held && !a->gone && !a->cancelled;
-		struct ipsp_out *o = open ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
+		struct ipsp_out *o =
+			a->token != 0 && !a->held ? ipsp_out_add(n, IPSP_OUT_CANCELLED) : NULL;
 		if (o) {
 			o->token = a->token;
 			o->id = a->number;
 			o->addr = a->addr;
 		}
-		asked_del(n, a);
+		ipsp_asked_del(n, a);
 	}
 }
 

@@ -11,7 +11,8 @@
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
- *   names.c   the names of HAs                      stock.c   blocks ahead of need (stock.h)
+ *   names.c   the names of HAs                      asked.c   events not answered (asked.h)
+ *   stock.c   blocks ahead of need (stock.h)
  *   flow.c    where unused addresses go             role.c    how the role changes hands
  *   command.c what operators command                psp.c     IPSP switched on and off
  *   tx.c      what goes into datagrams              view.c    what is shown
@@ -163,22 +164,34 @@ struct ipsp_ha {		  /* the number is the place; 0 is nobody */
 	uint64_t token; /* 0: not attached */
 };
 
+enum ipsp_asked_state {
+	IPSP_ASKED_OPEN,    /* its answer ends the session, and somebody waits for it */
+	IPSP_ASKED_SETTLED, /* gone or cancelled, and the answer may be on its way; by that time */
+	IPSP_ASKED_LATE,    /* cancelled long ago, and its session lives: one for each such */
+	IPSP_ASKED_LISTS
+};
+
 struct ipsp_asked { /* a release event that its HA has not answered */
 	uint64_t number;
 	uint16_t ha, pool;
-	uint32_t index, bind;
+	uint32_t index;
+	enum ipsp_asked_state list;
 	struct ipsp_addr addr; /* what they are the numbers of */
 	uint64_t token;	       /* of the connection that it was sent on; 0: waits for an attach */
 	uint64_t peer_id;      /* the request it is for; 0: none (healing, duplicate, terminate) */
 	ipsp_ms deadline;      /* IPSP_NEVER: none */
-	ipsp_ms made_at;
+	ipsp_ms made_at, settled_at;
 	enum ipsp_reason reason;
 	bool gone;	/* the session has ended meanwhile: the answer changes nothing */
 	bool cancelled; /* the peer's request has ended: the answer is an ordinary release */
 	bool held; /* not sent: the answer that gave the session waits for a flush, and goes first
 		    */
 	struct ipsp_asked *next_same, *next,
-		*prev; /* of the same bucket, oldest first; all, oldest first */
+		*prev; /* of the same bucket, oldest first; of the same list, in its order */
+};
+
+struct ipsp_asked_list {
+	struct ipsp_asked *first, *last;
 };
 
 struct ipsp_has {
@@ -188,8 +201,9 @@ struct ipsp_has {
 	uint16_t free_head;
 	uint32_t n_names, n_attached;
 	bool counted; /* .sessions are right: not yet while the log is replayed */
-	struct ipsp_asked *buckets[1024], *first, *last;
-	uint32_t n_asked, n_held;
+	struct ipsp_asked *buckets[1024];
+	struct ipsp_asked_list lists[IPSP_ASKED_LISTS];
+	uint32_t n_asked, n_held; /* in all; held ones are open */
 	uint64_t asked;	 /* the newest number; begins with a random one, as an answer may be meant
 			    for an event of another process */
 	ipsp_ms soonest; /* no deadline is before */
@@ -545,7 +559,6 @@ void ipsp_ha_start(struct ipsp_node *n);
 void ipsp_ha_send_held(struct ipsp_node *n);	/* events whose answers have gone by now */
 void ipsp_ha_end_requests(struct ipsp_node *n); /* those of the peer: their books are no more */
 void ipsp_ha_repooled(struct ipsp_node *n);	/* open events, after ipsp_repool */
-void ipsp_ha_confirmed(struct ipsp_node *n, struct ipsp_place at);
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
 
 /* flow.c */

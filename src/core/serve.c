@@ -3,7 +3,7 @@
  * if not, what is it that has to come first?
  */
 #include "base/attr.h"
-#include "core/node_int.h"
+#include "core/asked.h"
 
 #include <string.h>
 
@@ -113,7 +113,7 @@ IPSP_APART static int confirm(struct ipsp_node *n, uint32_t bind, uint16_t ha,
 		ipsp_rec_ha(n, bind, ha);
 	*at = (struct ipsp_place){b.pool, b.index};
 	if (n->has.n_asked > 0)
-		ipsp_ha_confirmed(n, *at);
+		ipsp_asked_confirmed(n, *at);
 	return 0;
 }
 

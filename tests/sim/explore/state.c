@@ -328,6 +328,18 @@ static void put_requests(struct view *v)
 	}
 }
 
+static void put_event(struct view *v, const struct ipsp_asked *a)
+{
+	put(v->h, (uint64_t)a->index << 16 | (uint64_t)a->reason << 8 | (uint64_t)a->list << 2 |
+			  (uint64_t)a->gone << 1 | a->cancelled);
+	put(v->h, a->token);
+	put_id(v, a->peer_id, v->peer_counter);
+	put_due(v, a->deadline);
+	put_past(v, a->made_at);
+	if (a->list == IPSP_ASKED_SETTLED)
+		put_past(v, a->settled_at);
+}
+
 static void put_asked(struct view *v)
 {
 	const struct ipsp_has *has = &v->n->has;
@@ -335,14 +347,9 @@ static void put_asked(struct view *v)
 	put_due(v, has->soonest);
 	for (uint32_t i = 1; i < has->n; i++)
 		put(v->h, has->has[i].token);
-	for (const struct ipsp_asked *a = has->first; a; a = a->next) {
-		put(v->h, (uint64_t)a->index << 16 | (uint64_t)a->reason << 8 |
-				  (uint64_t)a->gone << 1 | a->cancelled);
-		put(v->h, a->token);
-		put_id(v, a->peer_id, v->peer_counter);
-		put_due(v, a->deadline);
-		put_past(v, a->made_at);
-	}
+	for (int list = 0; list < IPSP_ASKED_LISTS; list++)
+		for (const struct ipsp_asked *a = has->lists[list].first; a; a = a->next)
+			put_event(v, a);
 }
 
 static void put_pool(struct view *v)

@@ -1,0 +1,125 @@
+/* Release events that an HA never answers: what is kept of them is bounded, and nobody walks it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the five above first */
+#include "core/asked.h"
+#include "liar.h"
+#include <cmocka.h>
+
+#define MANY	    1000
+#define TEN_MINUTES 600000
+
+static void says(struct liar *l, uint64_t token, enum ipsp_event_type type, uint64_t id,
+		 uint32_t index)
+{
+	struct ipsp_event ev = {.type = type, .token = token, .id = id, .ha_name = "ha"};
+
+	if (index != IPSP_NO_INDEX)
+		ev.addr = ipsp_addr_v4(0x0a010001 + index);
+	liar_turn(l, &ev);
+}
+
+static uint32_t kept(const struct liar *l)
+{
+	return l->node->has.n_asked;
+}
+
+static uint32_t used(const struct liar *l)
+{
+	return ipsp_pool_counts(l->node->pools[0])->used;
+}
+
+static struct liar *attached(void)
+{
+	struct liar *l = liar_active(true);
+
+	says(l, HA, IPSP_EV_ATTACH, 0, IPSP_NO_INDEX);
+	return l;
+}
+
+/* It is asked to end a session, and ends it by an ordinary release, as if it had not heard. */
+static void the_session_ends_otherwise(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		liar_take(l, "u7", 3);
+		says(l, 0, IPSP_EV_RELEASE, 8, 3);
+		assert_non_null(ipsp_asked_first(l->node));
+		says(l, HA, IPSP_EV_RELEASE, 8, 3);
+		assert_int_equal(used(l), 0);
+		assert_null(ipsp_asked_first(l->node));
+	}
+	assert_int_equal(kept(l), MANY);
+	liar_pass(l, TEN_MINUTES + 1000);
+	assert_int_equal(kept(l), 0);
+	liar_free(l);
+}
+
+/*
+ * The peer asks for a session again and again, and each time the request ends before the HA has
+ * answered. Of old ones the newest is kept as long as the session lives: an answer that names it is
+ * a release.
+ */
+static void cancelled_again_and_again(bool ends)
+{
+	struct liar *l = attached();
+	uint64_t id = 0;
+
+	liar_take(l, "u7", 3);
+	for (unsigned i = 0; i < 20; i++) {
+		liar_say_request(l, ++id << 16, l->heard.epoch, 0, 3);
+		liar_pass(l, 5000);
+		assert_null(ipsp_asked_first(l->node));
+	}
+	assert_int_equal(kept(l), 20);
+	liar_pass(l, TEN_MINUTES);
+	assert_int_equal(kept(l), 1);
+	assert_int_equal(used(l), 1);
+	if (ends)
+		says(l, HA, IPSP_EV_RELEASE, 8, 3);
+	else
+		says(l, HA, IPSP_EV_RELEASED, l->event, 3);
+	assert_int_equal(used(l), 0);
+	assert_int_equal(kept(l), 0);
+	liar_free(l);
+}
+
+static void a_session_that_is_asked_for_in_vain(void **state)
+{
+	(void)state;
+	cancelled_again_and_again(true);
+	cancelled_again_and_again(false);
+}
+
+/* Who goes answers nothing any more. */
+static void the_ha_goes(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	liar_take(l, "u7", 3);
+	liar_say_request(l, 1 << 16, l->heard.epoch, 0, 3);
+	liar_pass(l, 5000);
+	assert_int_equal(kept(l), 1);
+	says(l, HA, IPSP_EV_DETACH, 0, IPSP_NO_INDEX);
+	assert_int_equal(kept(l), 0);
+	liar_free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_session_ends_otherwise),
+		cmocka_unit_test(a_session_that_is_asked_for_in_vain),
+		cmocka_unit_test(the_ha_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
