@@ -58,7 +58,9 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->peer_books = n->side.peer_books;
 	h->epoch = n->side.epoch;
 	h->agreed_epoch = n->side.agreed_epoch;
-	h->number = ++n->peer.number;
+	if (++n->peer.number == 0)
+		n->peer.number = 1; /* 0 is none */
+	h->number = n->peer.number;
 	n->peer.sent_at[h->number % 64] = n->now;
 	h->heard = n->peer.heard;
 	h->dead_ms = ipsp_lease_said(n);
@@ -408,7 +410,7 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 		     (!n->side.shared && !n->side.lost && n->side.peer_books != h->books);
 
 	n->stats.hellos_received++;
-	if (h->number <= n->peer.heard)
+	if (!ipsp_hello_after(h->number, n->peer.heard))
 		return; /* overtaken by a later one */
 	if (h->epoch > n->side.epoch && h->epoch - n->side.epoch > UINT32_MAX) {
 		n->stats.drop_range++; /* no pair gets there: a number made up to run into the end

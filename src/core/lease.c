@@ -139,18 +139,17 @@ bool ipsp_may_assign(const struct ipsp_node *n)
 
 static bool sent_at(const struct ipsp_node *n, uint32_t number, ipsp_ms *at)
 {
-	if (number <= n->peer.first_number || number > n->peer.number ||
-	    n->peer.number - number >= SENT_RING)
+	if (number == 0 || n->peer.number - number >= SENT_RING)
 		return false;
 	*at = n->peer.sent_at[number % SENT_RING];
-	return true;
+	return *at != IPSP_NEVER;
 }
 
 void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	ipsp_ms at;
 
-	if (sent_at(n, h->heard, &at) && h->heard >= n->peer.echoed) {
+	if (sent_at(n, h->heard, &at) && !ipsp_hello_after(n->peer.echoed, h->heard)) {
 		n->peer.echoed = h->heard;
 		n->peer.echoed_sent_at = at;
 	}
@@ -194,7 +193,8 @@ uint32_t ipsp_lease_promise(struct ipsp_node *n)
 	if (!agreed || n->side.licence || n->side.lost ||
 	    (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
 		return n->peer.promised;
-	if (ipsp_heal_pending(n) || !ipsp_contact(n) || n->peer.heard <= n->peer.promised)
+	if (ipsp_heal_pending(n) || !ipsp_contact(n) ||
+	    !ipsp_hello_after(n->peer.heard, n->peer.promised))
 		return n->peer.promised;
 	n->peer.promised = n->peer.heard;
 	n->lease.quiet_since = n->peer.heard_at;

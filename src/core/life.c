@@ -75,7 +75,9 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	ipsp_rng_bytes(&n->rng, n->hash_key, sizeof n->hash_key);
 	ipsp_rng_bytes(&n->rng, &n->peer.number, sizeof n->peer.number);
 	n->peer.number = (n->peer.number & 0x3fffffff) + 1;
-	n->peer.first_number = n->peer.echoed = n->peer.number;
+	n->peer.echoed = n->peer.number;
+	for (size_t i = 0; i < sizeof n->peer.sent_at / sizeof n->peer.sent_at[0]; i++)
+		n->peer.sent_at[i] = IPSP_NEVER;
 	if (ipsp_conf_copy(&n->conf, init->conf) != 0) {
 		free(n);
 		return NULL;

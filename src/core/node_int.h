@@ -71,8 +71,7 @@ struct ipsp_peer_facts {	 /* volatile; of the present session but for the last t
 	uint32_t promised;	 /* the newest of its numbers that we promised on */
 	uint32_t number; /* our newest hello; begins with a random one, so that no other process's
 			    fits */
-	uint32_t first_number;	/* ... which was not sent */
-	ipsp_ms sent_at[64];	/* when our hello n was sent: [n % 64] */
+	ipsp_ms sent_at[64];	/* when our hello n was sent: [n % 64]; IPSP_NEVER: none was */
 	uint32_t echoed;	/* the newest of ours that the peer heard */
 	ipsp_ms echoed_sent_at; /* when that was sent; IPSP_NEVER: none */
 	ipsp_ms heard_at;	/* the newest hello; IPSP_NEVER: never */
@@ -469,6 +468,12 @@ void ipsp_lease_end_licence(struct ipsp_node *n);
 ipsp_ms ipsp_lease_due(const struct ipsp_node *n);
 
 /* hello.c */
+/* Is @a the later number of two of one side, in the sense of RFC 1982? 0, which is none, is before
+ * all. */
+static inline bool ipsp_hello_after(uint32_t a, uint32_t b)
+{
+	return a != 0 && (b == 0 || (a != b && a - b < UINT32_C(1) << 31));
+}
 void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h);
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h);
 void ipsp_hello_session(struct ipsp_node *n);

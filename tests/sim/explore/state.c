@@ -247,13 +247,12 @@ static void put_peer(struct view *v)
 	put_number(v, p->heard, v->peer_hellos);
 	put_number(v, p->promised, v->peer_hellos);
 	put_number(v, p->echoed, v->hellos);
-	put_number(v, p->first_number, v->hellos);
 	put_past(v, p->echoed_sent_at);
 	put_past(v, p->heard_at);
 	put_past(v, p->opened_at);
 	put_past(v, p->shook_at);
 	/* an echo of one that is older than the last two dead intervals is of no use */
-	for (uint32_t i = 0; i < 20 && p->number - i > p->first_number; i++)
+	for (uint32_t i = 0; i < 20; i++)
 		put_past(v, p->sent_at[(p->number - i) % 64]);
 	put_session(v, &seal->present);
 	put_session(v, &seal->candidate);
