@@ -95,30 +95,27 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 
 /* --------------------------------------------------------------- timers of addresses */
 
+#define ENDED_A_TURN 4096 /* in all pools together: what is left ends in the next one */
+
 static void end_kept(struct ipsp_node *n)
 {
+	uint32_t (*const first[])(const struct ipsp_pool *) = {ipsp_pool_first_hold,
+							       ipsp_pool_first_quarantine};
+	int budget = ENDED_A_TURN;
+
 	n->kept_due = IPSP_NEVER;
-	for (uint16_t p = 0; p < n->conf.n_pools; p++) {
-		struct ipsp_pool *pool = n->pools[p];
-		uint32_t i;
-		for (int budget = 4096; budget > 0; budget--) {
-			i = ipsp_pool_first_hold(pool);
-			if (i == IPSP_NO_INDEX || ipsp_pool_end(pool, i) > n->now)
+	for (uint32_t i = 0; i < 2 * n->conf.n_pools; i++) {
+		struct ipsp_place at = {.pool = (uint16_t)(i / 2)};
+		const struct ipsp_pool *pool = n->pools[at.pool];
+		ipsp_ms end = IPSP_NEVER;
+		while ((at.index = first[i % 2](pool)) != IPSP_NO_INDEX) {
+			end = ipsp_pool_end(pool, at.index);
+			if (end > n->now || budget-- <= 0)
 				break;
-			ipsp_rec_drop(n, (struct ipsp_place){p, i});
+			ipsp_rec_drop(n, at);
 		}
-		i = ipsp_pool_first_hold(pool);
-		if (i != IPSP_NO_INDEX && ipsp_pool_end(pool, i) < n->kept_due)
-			n->kept_due = ipsp_pool_end(pool, i);
-		for (int budget = 4096; budget > 0; budget--) {
-			i = ipsp_pool_first_quarantine(pool);
-			if (i == IPSP_NO_INDEX || ipsp_pool_end(pool, i) > n->now)
-				break;
-			ipsp_rec_drop(n, (struct ipsp_place){p, i});
-		}
-		i = ipsp_pool_first_quarantine(pool);
-		if (i != IPSP_NO_INDEX && ipsp_pool_end(pool, i) < n->kept_due)
-			n->kept_due = ipsp_pool_end(pool, i);
+		if (at.index != IPSP_NO_INDEX && end < n->kept_due)
+			n->kept_due = end;
 	}
 }
 

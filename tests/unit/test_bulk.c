@@ -170,11 +170,70 @@ static void many_sessions_are_compared(void **state)
 	liar_free(l);
 }
 
+#define HOLD_POOLS 4
+#define HOLD_EACH  3000U
+#define A_TURN	   4096U
+
+static uint32_t held(const struct liar *l)
+{
+	uint32_t n = 0;
+
+	for (uint16_t p = 0; p < HOLD_POOLS; p++)
+		n += ipsp_pool_counts(l->node->pools[p])->hold;
+	return n;
+}
+
+/* Addresses of several pools are held until the same moment: a turn ends no more than its share of
+ * all of them, and the next one goes on at once. */
+static void many_holds_end_at_once(void **state)
+{
+	static const struct ipsp_event end = {.type = IPSP_EV_END};
+	struct liar *l = liar_new_of(true, IPSP_MODE_CHECK, MILLION);
+	struct ipsp_context_conf conf;
+	struct ipsp_event ev = {.type = IPSP_EV_CONF, .conf = &conf};
+
+	(void)state;
+	assert_int_equal(ipsp_conf_copy(&conf, &l->conf), 0);
+	free(conf.pools);
+	conf.n_pools = HOLD_POOLS;
+	conf.pools = calloc(HOLD_POOLS, sizeof(*conf.pools));
+	assert_non_null(conf.pools);
+	for (uint32_t p = 0; p < HOLD_POOLS; p++) {
+		conf.pools[p] = l->pool;
+		conf.pools[p].base = ipsp_addr_v4(0x0b000000 + (p << 16));
+		conf.pools[p].size = HOLD_EACH;
+		conf.pools[p].hold_s = 60;
+		snprintf(conf.pools[p].name, sizeof(conf.pools[p].name), "pool-%u", p);
+	}
+	liar_turn(l, &ev);
+	ipsp_conf_fini(&conf);
+	liar_pass(l, 8000);
+	for (uint32_t i = 0; i < HOLD_POOLS * HOLD_EACH; i++)
+		request(l, i);
+	for (uint32_t i = 0; i < HOLD_POOLS * HOLD_EACH; i++) {
+		ev = (struct ipsp_event){.type = IPSP_EV_RELEASE, .token = HA};
+		ev.addr = ipsp_addr_v4(0x0b000000 + (i / HOLD_EACH << 16) + i % HOLD_EACH);
+		liar_turn(l, &ev);
+	}
+	assert_int_equal(held(l), HOLD_POOLS * HOLD_EACH);
+	l->now += 60000;
+	for (uint32_t before = held(l); before > 0; before = held(l)) {
+		assert_true(ipsp_node_due(l->node) <= l->now);
+		ipsp_actions_clear(&l->act);
+		ipsp_node_step(l->node, &tick, l->now, &l->act);
+		ipsp_node_step(l->node, &end, l->now, &l->act);
+		assert_in_range(before - held(l), before < A_TURN ? before : A_TURN, A_TURN);
+	}
+	ipsp_node_check(l->node);
+	liar_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_million_addresses_move),
 		cmocka_unit_test(many_sessions_are_compared),
+		cmocka_unit_test(many_holds_end_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
