@@ -344,8 +344,10 @@ static void put_asked(struct view *v)
 	const struct ipsp_has *has = &v->n->has;
 
 	put_due(v, has->soonest);
-	for (uint32_t i = 1; i < has->n; i++)
+	for (uint32_t i = 1; i < has->n; i++) {
 		put(v->h, has->has[i].token);
+		put(v->h, has->has[i].recorded); /* its next session writes the name, or not */
+	}
 	for (int list = 0; list < IPSP_ASKED_LISTS; list++)
 		for (const struct ipsp_asked *a = has->lists[list].first; a; a = a->next)
 			put_event(v, a);
