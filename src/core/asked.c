@@ -231,9 +231,9 @@ void ipsp_asked_end_settled(struct ipsp_node *n, uint16_t ha)
 
 void ipsp_asked_clear(struct ipsp_node *n)
 {
-	struct ipsp_asked *a;
-
 	for (int list = 0; list < IPSP_ASKED_LISTS; list++)
-		while ((a = n->has.lists[list].first))
+		for (struct ipsp_asked *a = n->has.lists[list].first, *next; a; a = next) {
+			next = a->next;
 			ipsp_asked_del(n, a);
+		}
 }
