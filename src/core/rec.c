@@ -372,6 +372,8 @@ void ipsp_rec_repool(struct ipsp_node *n, enum ipsp_own own)
 	size_t start;
 
 	ipsp_xact_give_up(n, IPSP_ERR_TIMEOUT);
+	n->stock.id = 0; /* what was asked ahead, or to be looked at, named other pools */
+	n->stock.look = false;
 	n->built_own = own;
 	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_REPOOL, &start);
 	if (b) {
