@@ -36,6 +36,7 @@ void ipsp_effect_resupply(struct ipsp_node *n, uint64_t peer_books)
 			}
 			if (ipsp_pool_use(pool, i) == IPSP_USE_USED) {
 				ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
+				ipsp_effect_by_right(n, (struct ipsp_place){p, i});
 				continue;
 			}
 			ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);
@@ -61,10 +62,11 @@ void ipsp_effect_resupply(struct ipsp_node *n, uint64_t peer_books)
 	n->side.sent = number;
 }
 
-/* What was agreed under the books that end here. */
+/* What was agreed under the books that ended here. */
 static void end_with_the_books(struct ipsp_node *n)
 {
 	ipsp_ha_end_requests(n);
+	ipsp_ha_end_void(n);
 	n->asks_to_leave = false;
 }
 
@@ -80,8 +82,8 @@ void ipsp_rec_resupply(struct ipsp_node *n, uint64_t peer_books)
 		n->act->want_flush = true;
 		n->snap_gen++;
 	}
-	end_with_the_books(n);
 	ipsp_effect_resupply(n, peer_books);
+	end_with_the_books(n);
 }
 
 /* --------------------------------------------------------------- this side has lost its state */
@@ -125,8 +127,8 @@ void ipsp_rec_lost(struct ipsp_node *n)
 		n->act->want_flush = true;
 		n->snap_gen++;
 	}
-	end_with_the_books(n);
 	ipsp_effect_lost(n, books);
+	end_with_the_books(n);
 }
 
 /* --------------------------------------------------------------- nothing is shared any more */
@@ -135,11 +137,8 @@ void ipsp_rec_lost(struct ipsp_node *n)
 static void keep_all(struct ipsp_node *n, uint16_t p, uint32_t i)
 {
 	struct ipsp_pool *pool = n->pools[p];
-	struct ipsp_place at = {p, i};
-	struct ipsp_bind b;
 
-	if (n->n_duplicate > 0 && ipsp_place_used(n, at, &b) && b.ident.n_subscriber == 0)
-		ipsp_effect_clear(n, at); /* kept back for the peer, see ipsp_heal_drop_later */
+	ipsp_effect_by_right(n, (struct ipsp_place){p, i});
 	if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS && ipsp_pool_flags(pool, i) & IPSP_ADDR_OWED)
 		n->owed--;
 	ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);

@@ -134,6 +134,24 @@ void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at)
 		n->n_duplicate++;
 	ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index),
 			     b.flags | IPSP_BIND_DUPLICATE);
+	if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS)
+		ipsp_effect_by_right(n, at); /* in the snapshot of an older version */
+}
+
+/* What only keeps it back, until the peer is told that a duplicate has ended, does so no more. */
+void ipsp_effect_by_right(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_bind b;
+
+	if (n->n_duplicate == 0 || !ipsp_place_used(n, at, &b) || !(b.flags & IPSP_BIND_DUPLICATE))
+		return;
+	if (b.ident.n_subscriber == 0) {
+		ipsp_effect_clear(n, at); /* see ipsp_heal_drop_later */
+		return;
+	}
+	n->n_duplicate--;
+	ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index),
+			     (uint8_t)(b.flags & ~IPSP_BIND_DUPLICATE));
 }
 
 /* --------------------------------------------------------------- the side */
@@ -256,6 +274,7 @@ static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
 		if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS)
 			continue; /* it can't give what it has not; the books stay as they are */
 		ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
+		ipsp_effect_by_right(n, at);
 		if (late)
 			ipsp_pool_set_flag(pool, i, IPSP_ADDR_MOVE, true);
 		if (!n->replaying)

@@ -24,6 +24,8 @@ void ipsp_effect_must_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_
 void ipsp_effect_ha(struct ipsp_node *n, struct ipsp_place at, uint16_t ha);
 bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name);
 void ipsp_effect_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
+/* The address has become this side's: its session, if it has one, is no duplicate any more. */
+void ipsp_effect_by_right(struct ipsp_node *n, struct ipsp_place at);
 void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at);
 
 /* of the side, and of what the two sides tell each other */

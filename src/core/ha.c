@@ -78,8 +78,8 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 			a->deadline = deadline;
 		if (peer_id != 0)
 			a->peer_id = peer_id;
-		if (reason == IPSP_REASON_DUPLICATE)
-			a->reason = reason;
+		if (reason == IPSP_REASON_DUPLICATE && a->reason != IPSP_REASON_TERMINATE)
+			a->reason = reason; /* what an operator wants is not over with it */
 		return 0;
 	}
 	a = ipsp_asked_add(n, at);
@@ -157,6 +157,36 @@ void ipsp_ha_end_requests(struct ipsp_node *n)
 			a->peer_id = 0;
 		else
 			cancel(n, a);
+	}
+}
+
+/* Neither a duplicate, nor owed to the peer, nor in an operator's way: it has the address by right.
+ */
+static bool is_void(const struct ipsp_node *n, const struct ipsp_asked *a)
+{
+	struct ipsp_place at = {a->pool, a->index};
+	struct ipsp_bind b;
+
+	return a->deadline == IPSP_NEVER && a->reason != IPSP_REASON_TERMINATE &&
+	       ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS &&
+	       !(ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED) &&
+	       ipsp_place_used(n, at, &b) && !(b.flags & IPSP_BIND_DUPLICATE);
+}
+
+void ipsp_ha_end_void(struct ipsp_node *n)
+{
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	for (struct ipsp_asked *a = ipsp_asked_first(n), *next; a; a = next) {
+		next = a->next;
+		if (!is_void(n, a))
+			continue;
+		if (a->reason == IPSP_REASON_DUPLICATE)
+			ipsp_say(n, IPSP_LOG_NOTICE,
+				 "%s is no duplicate any more: it has become this side's, and its "
+				 "session keeps it",
+				 ipsp_addr_text(a->addr, text, sizeof text));
+		cancel(n, a);
 	}
 }
 

@@ -174,8 +174,7 @@ static void after_reboot(struct ipsp_node *n)
 		hold_s = hold_s < 600 ? 600 : hold_s;
 		bool owed = ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED;
 		bool ours = ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS;
-		/* a later healing may have brought the address: then it is held like any other */
-		if (b.flags & IPSP_BIND_DUPLICATE && !ours)
+		if (b.flags & IPSP_BIND_DUPLICATE)
 			ipsp_ha_end(n, at, false);
 		else if (!ours || owed || ipsp_is_static(n, at.pool))
 			ipsp_rec_drop(n, at);

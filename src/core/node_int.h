@@ -563,6 +563,7 @@ void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at,
 void ipsp_ha_start(struct ipsp_node *n);
 void ipsp_ha_send_held(struct ipsp_node *n);	/* events whose answers have gone by now */
 void ipsp_ha_end_requests(struct ipsp_node *n); /* those of the peer: their books are no more */
+void ipsp_ha_end_void(struct ipsp_node *n);	/* what healing wanted ended is here by right now */
 void ipsp_ha_repooled(struct ipsp_node *n);	/* open events, after ipsp_repool */
 ipsp_ms ipsp_ha_due(const struct ipsp_node *n);
 

@@ -290,7 +290,10 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 		on_give(n, item);
 	struct ipsp_place at;
 	uint32_t slot = item->type == IPSP_ITEM_GIVE ? ipsp_xact_named(n, item, &at) : IPSP_NO_XACT;
+	const uint32_t duplicates = n->n_duplicate;
 	ipsp_rec_in(n, item, bytes, len, slot != IPSP_NO_XACT);
+	if (n->n_duplicate < duplicates)
+		ipsp_ha_end_void(n);
 	note_applied(n);
 	plan_flush(n, item);
 	if (item->type == IPSP_ITEM_DROP)

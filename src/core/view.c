@@ -214,7 +214,7 @@ void ipsp_node_address(const struct ipsp_node *n, uint16_t p, uint32_t i,
 
 void ipsp_node_check(const struct ipsp_node *n)
 {
-	uint32_t used = 0, bound = 0, owed = 0;
+	uint32_t used = 0, bound = 0, owed = 0, duplicate = 0;
 
 	for (uint16_t p = 0; p < n->conf.n_pools; p++) {
 		const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
@@ -233,10 +233,15 @@ void ipsp_node_check(const struct ipsp_node *n)
 			assert(b.pool == p && b.index == i);
 			assert((b.kind == IPSP_BIND_SESSION) ==
 			       (ipsp_pool_use(n->pools[p], i) == IPSP_USE_USED));
+			if (b.kind != IPSP_BIND_SESSION || !(b.flags & IPSP_BIND_DUPLICATE))
+				continue;
+			duplicate++;
+			assert(ipsp_pool_own(n->pools[p], i) != IPSP_OWN_OURS);
 		}
 	}
 	assert(used == n->used);
 	assert(owed == n->owed);
+	assert(duplicate == n->n_duplicate);
 	assert(bound == ipsp_binds_count(n->binds));
 	if (n->has.counted)
 		ipsp_names_check(n);
@@ -249,4 +254,5 @@ void ipsp_node_check(const struct ipsp_node *n)
 	(void)used; /* where assertions are off */
 	(void)bound;
 	(void)owed;
+	(void)duplicate;
 }

@@ -89,24 +89,45 @@ static void test_duplicate_unanswered(void **state)
 	story_end(w);
 }
 
-/*
- * The owner's session has ended when the two heal a second time: the address goes to the session
- * that was to drop it, and is no duplicate any more. What its HA has not ended is held for it when
- * its host comes back.
- */
-static void test_duplicate_that_got_its_address(void **state)
+/* mn-1 at P and mn-9 at S have 10.1.0.1. S is told to drop its session, and HA2 never answers. */
+static struct world *duplicate_for_ever(void)
 {
 	struct world *w = story_begin();
 
-	(void)state;
 	story_take(w, HA1, "mn-1", "10.1.0.1");
 	story_take(w, HA2, "mn-2", "10.1.0.2");
 	take_over_both(w);
 	story_take(w, HA2, "mn-9", "10.1.0.1");
-	w->has[HA2].mute = 1000; /* never answers a release event */
+	w->has[HA2].mute = 1000;
 	story_cut(w, false, false);
 	story_run(w, 10000);
 	assert_int_equal(story_status(w, S).duplicates_open, 1);
+	story_again(w, HA2, "mn-9");
+	story_run(w, 5000);
+	assert_int_equal(w->has[HA2].last_err, IPSP_ERR_TIMEOUT); /* behind the release event */
+	story_forget(w);
+	return w;
+}
+
+/* mn-9 has its address by right: its HA is told so, it is confirmed, nothing is open. */
+static void expect_by_right(struct world *w)
+{
+	assert_int_equal(story_status(w, S).duplicates_open, 0);
+	w->has[HA2].last_err = 1;
+	story_again(w, HA2, "mn-9");
+	story_run(w, 100);
+	assert_int_equal(w->has[HA2].last_err, 0);
+}
+
+/*
+ * The owner's session has ended when the two heal a second time: the address goes to the session
+ * that was to drop it, and is no duplicate any more. It is held for it when its host comes back.
+ */
+static void test_duplicate_that_got_its_address(void **state)
+{
+	struct world *w = duplicate_for_ever();
+
+	(void)state;
 	story_leave(w, HA1, "mn-1");
 	story_cut(w, true, true);
 	story_run(w, DEAD_S * 1000 + 2000);
@@ -114,11 +135,19 @@ static void test_duplicate_that_got_its_address(void **state)
 	story_forget(w);
 	story_cut(w, false, false);
 	story_run(w, 10000);
-	story_take(w, HA1, "mn-5", "10.1.0.1"); /* S has it, for mn-9 */
 	story_expect(w, "P grant 10.1.0.1\n"
 			"S accept 10.1.0.1\n"
-			"P busied out 10.1.0.1\n"
-			"HA1 refused mn-5: in-use\n");
+			"HA2 cancelled 10.1.0.1\n"
+			"P busied out 10.1.0.1\n");
+	expect_by_right(w);
+	assert_true(story_noted(w, S, "10.1.0.1 is no duplicate any more"));
+	story_take(w, HA1, "mn-5", "10.1.0.1"); /* S has it, for mn-9 */
+	story_expect(w, "HA1 refused mn-5: in-use\n");
+	host_kill(&w->hosts[S]);
+	story_start(w, S);
+	story_run(w, 5000);
+	expect_by_right(w);
+	story_forget(w);
 	host_power_off(&w->hosts[S], true);
 	story_run(w, 100); /* HA2 notices */
 	ha_hang(&w->has[HA2], w->now + SIM_MS(8000));
@@ -128,6 +157,99 @@ static void test_duplicate_that_got_its_address(void **state)
 	story_expect(w, "HA1 refused mn-5: in-use\n");
 	story_expect_rest(w, 20000);
 	assert_non_null(ha_find(&w->has[HA2], 9, 1));
+	story_end(w);
+}
+
+/* ... or the owner has lost its state: what is used here is this side's from then on. */
+static void test_duplicate_whose_owner_lost_its_state(void **state)
+{
+	struct world *w = duplicate_for_ever();
+
+	(void)state;
+	host_kill(&w->hosts[P]);
+	ha_crash(&w->has[HA1]);
+	disk_wipe(&w->hosts[P].disk);
+	check_state_lost(&w->hosts[P]);
+	story_run(w, 1000);
+	story_start(w, P);
+	story_expect_rest(w, 30000);
+	expect_by_right(w);
+	assert_int_equal(story_status(w, P).duplicates_open, 0);
+	story_end(w);
+}
+
+/* ... or is given up. */
+static void test_duplicate_whose_owner_is_given_up(void **state)
+{
+	struct world *w = duplicate_for_ever();
+
+	(void)state;
+	story_cut(w, true, true);
+	host_kill(&w->hosts[P]);
+	story_run(w, 2 * DEAD_S * 1000);
+	story_command(w, S, IPSP_CMD_DISABLE, true, 0);
+	expect_by_right(w);
+	story_end(w);
+}
+
+/* The same for a handoff that healing wanted: who was to get the address has lost its state, and no
+ * session has it there any more. */
+static void test_handoff_to_a_side_that_lost_its_state(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-1", "10.1.0.1");
+	w->has[HA1].mute = 1000;
+	story_cut(w, false, false);
+	story_run(w, 10000);
+	story_again(w, HA1, "mn-1");
+	story_run(w, 5000);
+	assert_int_equal(w->has[HA1].last_err, IPSP_ERR_TIMEOUT);
+	host_kill(&w->hosts[S]);
+	ha_crash(&w->has[HA2]);
+	disk_wipe(&w->hosts[S].disk);
+	check_state_lost(&w->hosts[S]);
+	story_run(w, 1000);
+	story_start(w, S);
+	story_expect_rest(w, 30000);
+	story_again(w, HA1, "mn-1");
+	story_run(w, 100);
+	assert_int_equal(w->has[HA1].last_err, 0);
+	story_end(w);
+}
+
+/* An operator wanted the session ended before it was found to be a duplicate, and still does. */
+static void test_duplicate_that_an_operator_ends(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-9", "10.1.0.1");
+	w->has[HA2].mute = 1000;
+	story_release(w, S, "10.1.0.1");
+	story_cut(w, false, false);
+	story_run(w, 10000);
+	assert_int_equal(story_status(w, S).duplicates_open, 1);
+	story_leave(w, HA1, "mn-1");
+	story_cut(w, true, true);
+	story_run(w, DEAD_S * 1000 + 2000);
+	story_cut(w, false, false);
+	story_run(w, 10000);
+	assert_int_equal(story_status(w, S).duplicates_open, 0);
+	w->has[HA2].mute = 0;
+	story_forget(w);
+	ha_detach(&w->has[HA2]);
+	story_run(w, 5000);
+	story_expect(w, "HA2 release mn-9: terminate\n");
+	assert_null(ha_find(&w->has[HA2], 9, 1));
+	story_expect_rest(w, 10000);
 	story_end(w);
 }
 
@@ -436,6 +558,10 @@ int stories_healing(void)
 		cmocka_unit_test(test_same_subscriber),
 		cmocka_unit_test(test_duplicate_unanswered),
 		cmocka_unit_test(test_duplicate_that_got_its_address),
+		cmocka_unit_test(test_duplicate_whose_owner_lost_its_state),
+		cmocka_unit_test(test_duplicate_whose_owner_is_given_up),
+		cmocka_unit_test(test_handoff_to_a_side_that_lost_its_state),
+		cmocka_unit_test(test_duplicate_that_an_operator_ends),
 		cmocka_unit_test(test_cut_in_healing),
 		cmocka_unit_test(test_one_way_to_s),
 		cmocka_unit_test(test_one_way_to_p),

@@ -149,6 +149,16 @@ void story_leave(struct world *w, unsigned ha, const char *mn)
 	story_run(w, 100);
 }
 
+void story_release(struct world *w, unsigned side, const char *addr)
+{
+	struct ipsp_addr a;
+
+	assert_int_equal(ipsp_addr_parse(addr, &a), 0);
+	host_event(&w->hosts[side],
+		   (struct ipsp_event){.type = IPSP_EV_RELEASE, .token = HOST_OPERATOR, .addr = a});
+	story_run(w, 100);
+}
+
 void story_command(struct world *w, unsigned side, enum ipsp_command command, bool force,
 		   int expected_err)
 {

@@ -56,6 +56,7 @@ MEETS = re.compile(r" (c\d): the peer is up")
 FOUND = re.compile(r" (c\d): duplicate: (\S+) is used here by")
 ANEW = re.compile(r" (c\d): (its state was lost: until|what was given anew is given)")
 RESOLVED = re.compile(r" (c\d): duplicate resolved: (\S+) was dropped here")
+BY_RIGHT = re.compile(r" (c\d): (\S+) is no duplicate any more")
 
 
 class Licence:
@@ -534,7 +535,7 @@ class Lane:
                 self.fault(f"the same node was told of a duplicate: {double.words()}")
             side = int(told[0][2]) - 1
             resolved = [line for line in self.lines[side]
-                        if (m := RESOLVED.search(line)) and m[2] == double.address]
+                        if (m := RESOLVED.search(line) or BY_RIGHT.search(line)) and m[2] == double.address]
             found = [line for line in self.lines[1 - side]
                      if (m := FOUND.search(line)) and m[2] == double.address]
             if not resolved or not found:
