@@ -159,8 +159,8 @@ struct ipsp_ha {		  /* the number is the place; 0 is nobody */
 	bool recorded;		  /* its name is in the log, as sessions there say its number */
 	uint16_t next_name;	  /* the chain of the same hash; of the free ones */
 	uint16_t next_token;
-	uint32_t sessions;
-	uint64_t token; /* 0: not attached */
+	uint32_t sessions, open; /* that it has; requests that are not answered */
+	uint64_t token;		 /* 0: not attached */
 };
 
 enum ipsp_asked_state {
@@ -506,6 +506,7 @@ bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r)
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x);
 void ipsp_xact_give_up(struct ipsp_node *n, int err); /* all open ones are answered with @err */
 ipsp_ms ipsp_xact_due(const struct ipsp_node *n);
+void ipsp_xact_check(const struct ipsp_node *n);
 
 /* serve.c: 0 with @at and @how, an error, or (positive) an enum ipsp_xact_wait */
 enum { IPSP_SERVED_FRESH = 0, IPSP_SERVED_CONFIRMED = 1 };

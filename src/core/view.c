@@ -245,6 +245,7 @@ void ipsp_node_check(const struct ipsp_node *n)
 	assert(bound == ipsp_binds_count(n->binds));
 	if (n->has.counted)
 		ipsp_names_check(n);
+	ipsp_xact_check(n);
 	ipsp_binds_check(n->binds);
 	assert(n->side.acked <= n->side.sent);
 	assert(n->side.sent - n->side.acked == n->stream.n);

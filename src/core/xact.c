@@ -8,6 +8,7 @@
  */
 #include "core/node_int.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,10 +67,13 @@ static uint32_t slot_new(struct ipsp_xacts *x)
 	return i;
 }
 
-static void slot_free(struct ipsp_xacts *x, uint32_t i)
+static void slot_free(struct ipsp_node *n, uint32_t i)
 {
+	struct ipsp_xacts *x = &n->xacts;
 	struct ipsp_xact *s = &x->slots[i];
 
+	if (s->ha != 0)
+		n->has.has[s->ha].open--;
 	if (s->prev != IPSP_NO_XACT)
 		x->slots[s->prev].next = s->next;
 	else
@@ -84,6 +88,29 @@ static void slot_free(struct ipsp_xacts *x, uint32_t i)
 	*s = (struct ipsp_xact){.next = x->free_head};
 	x->free_head = i;
 	x->n_open--;
+}
+
+/*
+ * An HA may have no more open than there are places left: half of all where it is alone, a third
+ * where two do their worst. So one that comes later finds some, and nobody has to count on how
+ * many there will be. The shell bounds what operators ask for.
+ */
+static bool may_open(const struct ipsp_node *n, uint16_t ha)
+{
+	return ha == 0 || n->has.has[ha].open < IPSP_XACTS_MAX - n->xacts.n_open;
+}
+
+void ipsp_xact_check(const struct ipsp_node *n)
+{
+	uint32_t open = 0, nobodys = 0;
+
+	for (uint32_t i = n->xacts.head; i != IPSP_NO_XACT; i = n->xacts.slots[i].next)
+		nobodys += n->xacts.slots[i].ha == 0;
+	for (uint32_t i = 1; i < n->has.n; i++)
+		open += n->has.has[i].open;
+	assert(open + nobodys == n->xacts.n_open);
+	(void)open; /* where assertions are off */
+	(void)nobodys;
 }
 
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
@@ -152,13 +179,13 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 		     const struct ipsp_ask *ask, enum ipsp_xact_wait wait)
 {
 	struct ipsp_place none = {IPSP_NO_POOL, 0};
-	uint32_t slot = slot_new(&n->xacts);
+	uint32_t slot = may_open(n, ha) ? slot_new(&n->xacts) : IPSP_NO_XACT;
 	char *text = malloc((size_t)ev->ident.n_subscriber + ev->ident.n_session + 1);
 
 	if (slot == IPSP_NO_XACT || !text) {
 		free(text);
 		if (slot != IPSP_NO_XACT)
-			slot_free(&n->xacts, slot);
+			slot_free(n, slot);
 		answer(n, ev->token, ev->id, IPSP_ERR_OVERLOADED, none, false);
 		return;
 	}
@@ -176,6 +203,8 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 	x->token = ev->token;
 	x->id = ev->id;
 	x->ha = ha;
+	if (ha != 0)
+		n->has.has[ha].open++;
 	x->ask = *ask;
 	if (ask->at_pool != IPSP_NO_POOL)
 		n->xacts.n_by_number++;
@@ -217,7 +246,7 @@ static void close_one(struct ipsp_node *n, uint32_t slot, int err, struct ipsp_p
 	struct ipsp_xact *x = &n->xacts.slots[slot];
 
 	answer(n, x->token, x->id, err, at, fresh);
-	slot_free(&n->xacts, slot);
+	slot_free(n, slot);
 }
 
 /* Tries an open one again; true when it is answered. */
@@ -309,7 +338,7 @@ void ipsp_xact_drop_token(struct ipsp_node *n, uint64_t token)
 			continue;
 		if (xs->slots[i].wait == IPSP_XW_PEER)
 			send_cancel(n, xs->slots[i].peer_id);
-		slot_free(xs, i);
+		slot_free(n, i);
 	}
 }
 
