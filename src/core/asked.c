@@ -65,7 +65,9 @@ struct ipsp_asked *ipsp_asked_add(struct ipsp_node *n, struct ipsp_place at)
 		n->act->failed = true;
 		return NULL;
 	}
-	a->number = ++h->asked;
+	a->number = a->first = ++h->asked;
+	a->made_at = a->first_at = n->now;
+	a->count = 1;
 	a->pool = at.pool;
 	a->index = at.index;
 	a->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
@@ -84,6 +86,12 @@ void ipsp_asked_del(struct ipsp_node *n, struct ipsp_asked *a)
 	h->n_asked--;
 	h->n_held -= a->held;
 	free(a);
+}
+
+void ipsp_asked_done(struct ipsp_node *n, struct ipsp_asked *a)
+{
+	if (--a->count == 0)
+		ipsp_asked_del(n, a);
 }
 
 void ipsp_asked_move(struct ipsp_node *n, struct ipsp_asked *a, struct ipsp_place at)
@@ -119,11 +127,43 @@ struct ipsp_asked *ipsp_asked_open(struct ipsp_node *n, struct ipsp_place at)
  * for the next event.
  */
 #define UNANSWERED_MS  600000
+#define TOGETHER_MS    40000 /* those that were made within this are kept as one */
 #define SETTLED_A_TURN 4096
 
 static bool is_stale(const struct ipsp_node *n, const struct ipsp_asked *a)
 {
 	return (a->gone || a->cancelled) && n->now - a->made_at >= UNANSWERED_MS;
+}
+
+/* The newest before @a that means the same: its answer changes as much, or as little. */
+static struct ipsp_asked *like(const struct ipsp_node *n, const struct ipsp_asked *a)
+{
+	const struct ipsp_place at = {a->pool, a->index};
+	struct ipsp_asked *found = NULL;
+
+	for (struct ipsp_asked *b = n->has.buckets[bucket(at.pool, at.index)]; b != a;
+	     b = b->next_same)
+		if (of_place(b, at) && b->list == IPSP_ASKED_SETTLED && b->ha == a->ha &&
+		    b->gone == a->gone)
+			found = b;
+	return found;
+}
+
+/*
+ * An HA that hangs for minutes, and a node that its peer asks for every few seconds: the answers
+ * come all at once in the end. They may not say numbers, so none of them may be taken for that to
+ * a newer event: their count is what is kept.
+ */
+static void join(struct ipsp_node *n, struct ipsp_asked *a)
+{
+	struct ipsp_asked *before = like(n, a);
+
+	if (!before || a->made_at - before->first_at >= TOGETHER_MS)
+		return;
+	a->first = before->first;
+	a->first_at = before->first_at;
+	a->count += before->count;
+	ipsp_asked_del(n, before);
 }
 
 void ipsp_asked_settle(struct ipsp_node *n, struct ipsp_asked *a)
@@ -134,6 +174,9 @@ void ipsp_asked_settle(struct ipsp_node *n, struct ipsp_asked *a)
 		list_del(n, a);
 		list_add(n, a, IPSP_ASKED_SETTLED);
 		a->settled_at = n->now;
+		join(n, a);
+	} else if (a->list == IPSP_ASKED_SETTLED) {
+		join(n, a);
 	}
 }
 
@@ -148,6 +191,7 @@ static void make_late(struct ipsp_node *n, struct ipsp_asked *late)
 		if (of_place(a, at) && a->list == IPSP_ASKED_LATE)
 			ipsp_asked_del(n, a);
 	}
+	late->count = 1;
 	list_del(n, late);
 	list_add(n, late, IPSP_ASKED_LATE);
 }
@@ -209,7 +253,7 @@ struct ipsp_asked *ipsp_asked_answered(struct ipsp_node *n, struct ipsp_place at
 	     a = a->next_same) {
 		if (!of_place(a, at) || a->token != ev->token || a->held)
 			continue;
-		if (ev->id != 0 ? a->number == ev->id : !is_stale(n, a))
+		if (ev->id != 0 ? a->first <= ev->id && ev->id <= a->number : !is_stale(n, a))
 			return a;
 		if (ev->id == 0 && !stale)
 			stale = a;

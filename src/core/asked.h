@@ -6,7 +6,9 @@
  * meanwhile changes nothing, and the answer to one whose request has ended is an ordinary release.
  *
  * An HA need not answer either of these two. What is kept of them is bounded: those of ten minutes,
- * and after that one for each session that lives and was once asked for in vain.
+ * and after that one for each session that lives and was once asked for in vain. Those for one
+ * address and HA that were made one soon after the other are kept as one, which counts them: so
+ * each answer finds its event, however many they are, and an address has a few dozens at most.
  */
 #ifndef IPSP_CORE_ASKED_H
 #define IPSP_CORE_ASKED_H
@@ -18,6 +20,7 @@ struct ipsp_asked *ipsp_asked_add(struct ipsp_node *n, struct ipsp_place at);
 /* Its address has other numbers, as the pools are other ones. */
 void ipsp_asked_move(struct ipsp_node *n, struct ipsp_asked *a, struct ipsp_place at);
 void ipsp_asked_del(struct ipsp_node *n, struct ipsp_asked *a);
+void ipsp_asked_done(struct ipsp_node *n, struct ipsp_asked *a); /* one answer has come to it */
 
 /* Open ones: the first of all, oldest first, then by .next; the oldest for the session at @at. */
 struct ipsp_asked *ipsp_asked_first(const struct ipsp_node *n);

@@ -85,7 +85,6 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 	a = ipsp_asked_add(n, at);
 	if (!a)
 		return IPSP_ERR_OVERLOADED;
-	a->made_at = n->now;
 	a->ha = b.ha;
 	a->token = token;
 	a->reason = reason;
@@ -160,8 +159,7 @@ void ipsp_ha_end_requests(struct ipsp_node *n)
 	}
 }
 
-/* Neither a duplicate, nor owed to the peer, nor in an operator's way: it has the address by right.
- */
+/* Its session is no duplicate, is not owed to the peer, and no operator wants it ended. */
 static bool is_void(const struct ipsp_node *n, const struct ipsp_asked *a)
 {
 	struct ipsp_place at = {a->pool, a->index};
@@ -368,7 +366,7 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 		return;
 	bool gone = a->gone, cancelled = a->cancelled;
 	uint64_t for_peer = a->peer_id;
-	ipsp_asked_del(n, a);
+	ipsp_asked_done(n, a);
 	/* a newer event may be open for a newer request of the peer */
 	uint64_t peer_id = cancelled ? waiting_peer(n, at) : for_peer;
 	if (!gone && ipsp_place_used(n, at, &b))

@@ -170,8 +170,8 @@ enum ipsp_asked_state {
 	IPSP_ASKED_LISTS
 };
 
-struct ipsp_asked { /* a release event that its HA has not answered */
-	uint64_t number;
+struct ipsp_asked { /* a release event that its HA has not answered; settled, several in a row */
+	uint64_t number, first; /* the newest of them, and the oldest */
 	uint16_t ha, pool;
 	uint32_t index;
 	enum ipsp_asked_state list;
@@ -179,7 +179,8 @@ struct ipsp_asked { /* a release event that its HA has not answered */
 	uint64_t token;	       /* of the connection that it was sent on; 0: waits for an attach */
 	uint64_t peer_id;      /* the request it is for; 0: none (healing, duplicate, terminate) */
 	ipsp_ms deadline;      /* IPSP_NEVER: none */
-	ipsp_ms made_at, settled_at;
+	ipsp_ms made_at, first_at, settled_at; /* the newest was made then, the oldest was */
+	uint32_t count;			       /* answers that may come: one for each */
 	enum ipsp_reason reason;
 	bool gone;	/* the session has ended meanwhile: the answer changes nothing */
 	bool cancelled; /* the peer's request has ended: the answer is an ordinary release */
