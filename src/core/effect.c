@@ -63,9 +63,26 @@ uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha
 	return bind;
 }
 
+/* The binding of an address that is kept until @end. */
+static uint32_t bind_kept(struct ipsp_node *n, struct ipsp_place at, ipsp_ms end,
+			  const char *subscriber, uint8_t len)
+{
+	const struct ipsp_bind b = {
+		.kind = IPSP_BIND_KEPT,
+		.pool = at.pool,
+		.index = at.index,
+		.at = end,
+		.ident = {.subscriber = subscriber, .n_subscriber = len, .session = ""}};
+
+	if (end < n->kept_due)
+		n->kept_due = end;
+	return ipsp_binds_add(n->binds, &b);
+}
+
 bool ipsp_effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
 		      const char *subscriber, size_t len)
 {
+	const ipsp_ms end = n->now + 1000ULL * left_s;
 	/* the text may live in the binding that is cleared first */
 	char copy[IPSP_NAME_BYTES];
 	if (len > sizeof copy)
@@ -73,19 +90,11 @@ bool ipsp_effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use u
 	if (len > 0)
 		memcpy(copy, subscriber, len);
 	ipsp_effect_clear(n, at);
-	struct ipsp_bind b = {
-		.kind = IPSP_BIND_KEPT,
-		.pool = at.pool,
-		.index = at.index,
-		.at = n->now + 1000ULL * left_s,
-		.ident = {.subscriber = copy, .n_subscriber = (uint8_t)len, .session = ""}};
-	uint32_t bind = ipsp_binds_add(n->binds, &b);
+	uint32_t bind = bind_kept(n, at, end, copy, (uint8_t)len);
 	if (bind == IPSP_NO_BIND)
 		return false;
-	if (ipsp_pool_keep(n->pools[at.pool], at.index, use, bind, n->now + 1000ULL * left_s) != 0)
+	if (ipsp_pool_keep(n->pools[at.pool], at.index, use, bind, end) != 0)
 		ipsp_binds_del(n->binds, bind);
-	else if (n->now + 1000ULL * left_s < n->kept_due)
-		n->kept_due = n->now + 1000ULL * left_s;
 	return true;
 }
 
@@ -180,6 +189,25 @@ void ipsp_effect_side(struct ipsp_node *n, const struct ipsp_side *s)
 
 /* --------------------------------------------------------------- items of our stream */
 
+static void granted(struct ipsp_node *n, const struct ipsp_item *item, struct ipsp_place at)
+{
+	struct ipsp_pool *pool = n->pools[at.pool];
+	const enum ipsp_use use = ipsp_pool_use(pool, at.index);
+
+	if (ipsp_pool_flags(pool, at.index) & IPSP_ADDR_OWED)
+		n->owed--;
+	if (ipsp_pool_own(pool, at.index) == IPSP_OWN_OURS && !n->replaying)
+		n->stats.addresses_sent++;
+	if (use == IPSP_USE_HOLD || use == IPSP_USE_QUARANTINE) {
+		ipsp_binds_del(n->binds, ipsp_pool_bind(pool, at.index));
+		ipsp_pool_grant_kept(pool, at.index);
+	} else {
+		ipsp_pool_set_own(pool, at.index, IPSP_OWN_TRANSIT);
+	}
+	if (item->form == IPSP_SET_KEPT && item->request != 0)
+		ipsp_pool_away_last(pool, at.index); /* a session there waits for it */
+}
+
 /* What making an item changes here: addresses given are forgotten, an address to be dropped is kept
  * back. */
 static void made(struct ipsp_node *n, const struct ipsp_item *item)
@@ -200,16 +228,8 @@ static void made(struct ipsp_node *n, const struct ipsp_item *item)
 			struct ipsp_place at = {item->pool, i};
 			if (item->type == IPSP_ITEM_DROP)
 				ipsp_pool_set_flag(pool, i, IPSP_ADDR_DUP, true);
-			if (item->type != IPSP_ITEM_GIVE)
-				continue;
-			ipsp_effect_clear_kept(n, at);
-			if (ipsp_pool_flags(pool, i) & IPSP_ADDR_OWED)
-				n->owed--;
-			if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS && !n->replaying)
-				n->stats.addresses_sent++;
-			ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);
-			if (item->form == IPSP_SET_KEPT && item->request != 0)
-				ipsp_pool_away_last(pool, i); /* a session there waits for it */
+			if (item->type == IPSP_ITEM_GIVE)
+				granted(n, item, at);
 		}
 	if (item->type == IPSP_ITEM_GIVE && !n->replaying)
 		n->stats.grants_sent++;
@@ -260,29 +280,43 @@ static bool is_late(const struct ipsp_node *n, const struct ipsp_item *item)
 	return item->form == IPSP_SET_BITS || (item->form == IPSP_SET_KEPT && item->request == 0);
 }
 
-static void accept_run(struct ipsp_node *n, const struct ipsp_item *item,
-		       const struct ipsp_set_entry *e, bool taken)
+static void accept_kept(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_set_entry *e)
 {
-	struct ipsp_pool *pool = n->pools[item->pool];
-	uint32_t size = n->conf.pools[item->pool].size;
-	bool late = is_late(n, item);
+	const ipsp_ms end = n->now + 1000ULL * e->left_s;
+	uint32_t bind = bind_kept(n, at, end, e->subscriber, e->n_subscriber);
+
+	if (bind != IPSP_NO_BIND) {
+		ipsp_pool_accept_kept(n->pools[at.pool], at.index, (enum ipsp_use)e->use, bind,
+				      end);
+		return;
+	}
+	ipsp_pool_set_own(n->pools[at.pool], at.index, IPSP_OWN_OURS);
+	if (n->act)
+		n->act->failed = true;
+}
+
+/* @kept: one that no session here takes at once, or uses already, stays for its subscriber. */
+static void accept_run(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_set_entry *e,
+		       bool kept, bool late)
+{
+	struct ipsp_pool *pool = n->pools[at.pool];
+	uint32_t size = n->conf.pools[at.pool].size;
 
 	if (e->start >= size || e->count > size - e->start)
 		n->stats.drop_range++;
-	for (uint32_t i = e->start; i - e->start < e->count && i < size; i++) {
-		struct ipsp_place at = {item->pool, i};
-		if (ipsp_pool_own(pool, i) == IPSP_OWN_OURS)
+	for (at.index = e->start; at.index - e->start < e->count && at.index < size; at.index++) {
+		if (ipsp_pool_own(pool, at.index) == IPSP_OWN_OURS)
 			continue; /* it can't give what it has not; the books stay as they are */
-		ipsp_pool_set_own(pool, i, IPSP_OWN_OURS);
-		ipsp_effect_by_right(n, at);
+		if (kept && ipsp_pool_use(pool, at.index) == IPSP_USE_FREE) {
+			accept_kept(n, at, e);
+		} else {
+			ipsp_pool_set_own(pool, at.index, IPSP_OWN_OURS);
+			ipsp_effect_by_right(n, at);
+		}
 		if (late)
-			ipsp_pool_set_flag(pool, i, IPSP_ADDR_MOVE, true);
+			ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_MOVE, true);
 		if (!n->replaying)
 			n->stats.addresses_received++;
-		if (!taken && item->form == IPSP_SET_KEPT &&
-		    ipsp_pool_use(pool, i) == IPSP_USE_FREE)
-			ipsp_effect_must_keep(n, at, (enum ipsp_use)e->use, e->left_s,
-					      e->subscriber, e->n_subscriber);
 	}
 }
 
@@ -315,10 +349,11 @@ void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item, bool take
 			n->stats.drop_range++;
 		return;
 	}
+	const bool kept = item->form == IPSP_SET_KEPT && !taken, late = is_late(n, item);
 	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
 		struct ipsp_place at = {item->pool, e.start};
 		if (item->type == IPSP_ITEM_GIVE) {
-			accept_run(n, item, &e, taken);
+			accept_run(n, at, &e, kept, late);
 			continue;
 		}
 		if (e.start >= n->conf.pools[item->pool].size) {

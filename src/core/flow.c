@@ -12,6 +12,7 @@
 #define FLOW_WORK 4096
 #define WORK_KEPT 16
 #define WORK_FREE 2
+#define WORK_LOOK 1
 
 /* --------------------------------------------------------------- sums over the books */
 
@@ -118,39 +119,75 @@ static uint32_t left_s(const struct ipsp_node *n, ipsp_ms end)
 	return end > n->now ? (uint32_t)((end - n->now + 999) / 1000) : 0;
 }
 
-/* One item of kept addresses or of free ones, from the first that moves at or after *from on, and
+static bool add_kept(const struct ipsp_node *n, struct ipsp_item_writer *w, struct ipsp_place at)
+{
+	const struct ipsp_pool *pool = n->pools[at.pool];
+	struct ipsp_bind b;
+
+	return ipsp_binds_get(n->binds, ipsp_pool_bind(pool, at.index), &b) &&
+	       ipsp_item_add_kept(w, at.index, (uint8_t)ipsp_pool_use(pool, at.index),
+				  left_s(n, b.at), b.ident.subscriber, b.ident.n_subscriber);
+}
+
+/*
+ * From the end of the heap that @first is in: there they leave it at little cost. False where the
+ * one at the end is not to move.
+ */
+static bool add_last_kept(const struct ipsp_node *n, struct ipsp_item_writer *w,
+			  struct ipsp_place first, int *work)
+{
+	const struct ipsp_pool *pool = n->pools[first.pool];
+	const enum ipsp_use use = ipsp_pool_use(pool, first.index);
+	struct ipsp_place at = first;
+
+	for (uint32_t nth = 0; *work > 0; nth++, *work -= WORK_KEPT) {
+		at.index = ipsp_pool_last_kept(pool, use, nth);
+		if (at.index == IPSP_NO_INDEX || !ipsp_pool_may_move(pool, at.index) ||
+		    !add_kept(n, w, at))
+			break;
+	}
+	return w->n_entries > 0;
+}
+
+/* In index order, from *from on: kept ones past those that are free, or free ones past the kept. */
+static void add_in_order(const struct ipsp_node *n, struct ipsp_item_writer *w,
+			 struct ipsp_place first, bool kept, uint32_t *from, int *work)
+{
+	const struct ipsp_pool *pool = n->pools[first.pool];
+	struct ipsp_place at = first;
+
+	while (*work > 0) {
+		if (kept != (ipsp_pool_use(pool, at.index) != IPSP_USE_FREE))
+			*work -= WORK_LOOK;
+		else if (kept ? add_kept(n, w, at) : ipsp_item_add_bit(w, at.index))
+			*work -= kept ? WORK_KEPT : WORK_FREE;
+		else
+			break;
+		*from = at.index + 1;
+		if (*from >= n->conf.pools[at.pool].size)
+			break;
+		at.index = ipsp_pool_next_move(pool, *from);
+		if (at.index == IPSP_NO_INDEX || at.index < *from)
+			break;
+	}
+}
+
+/* One item of kept addresses or of free ones, as the first one is that moves at or after *from, and
  * as long as there is *work left. */
 static bool move_item(struct ipsp_node *n, uint16_t p, uint32_t *from, int *work)
 {
-	struct ipsp_pool *pool = n->pools[p];
-	uint32_t i = ipsp_pool_next_move(pool, *from), last;
+	const struct ipsp_place first = {p, ipsp_pool_next_move(n->pools[p], *from)};
 	struct ipsp_item_writer w;
-	struct ipsp_bind b;
 
-	if (i == IPSP_NO_INDEX)
+	if (first.index == IPSP_NO_INDEX)
 		return false;
-	bool kept = ipsp_pool_use(pool, i) != IPSP_USE_FREE;
+	const bool kept = ipsp_pool_use(n->pools[p], first.index) != IPSP_USE_FREE;
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, 0, 0, p,
 			kept ? IPSP_SET_KEPT : IPSP_SET_BITS);
-	do {
-		enum ipsp_use use = ipsp_pool_use(pool, i);
-		if (kept != (use != IPSP_USE_FREE))
-			break;
-		if (kept) {
-			if (!ipsp_binds_get(n->binds, ipsp_pool_bind(pool, i), &b) ||
-			    !ipsp_item_add_kept(&w, i, (uint8_t)use, left_s(n, b.at),
-						b.ident.subscriber, b.ident.n_subscriber))
-				break;
-		} else if (!ipsp_item_add_bit(&w, i)) {
-			break;
-		}
-		last = i;
-		*from = i + 1;
-		*work -= kept ? WORK_KEPT : WORK_FREE;
-		if (*from >= n->conf.pools[p].size || *work <= 0)
-			break;
-		i = ipsp_pool_next_move(pool, *from);
-	} while (i != IPSP_NO_INDEX && i > last);
+	if (!kept || !add_last_kept(n, &w, first, work))
+		add_in_order(n, &w, first, kept, from, work);
+	if (w.n_entries == 0)
+		return false;
 	ipsp_rec_out(n, &w);
 	return true;
 }

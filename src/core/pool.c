@@ -119,8 +119,8 @@ static void list_prepend(struct ipsp_pool *pool, struct list *list, uint32_t ind
 
 /*
  * The one place where a state changes: counts, bitmap and lists follow. On a new list the
- * address is the last; where the list is the same it stays where it is. The heaps are left to _keep
- * and _drop, the only ways in and out.
+ * address is the last; where the list is the same it stays where it is. The heaps are left to
+ * those who let an address in or out, see pool_int.h.
  */
 static void change(struct ipsp_pool *pool, uint32_t index, uint8_t to)
 {
@@ -359,6 +359,11 @@ int ipsp_pool_keep(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, ui
 	return 0;
 }
 
+uint32_t ipsp_pool_last_kept(const struct ipsp_pool *pool, enum ipsp_use use, uint32_t nth)
+{
+	return ipsp_pool_heap_last(use == IPSP_USE_HOLD ? &pool->hold : &pool->quarantine, nth);
+}
+
 /* -------------------------------------------------------------- own */
 
 int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own)
@@ -371,6 +376,29 @@ int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own)
 	if (is_kept(use_of(state))) /* it is OURS, and would stop being so */
 		return IPSP_ERR_INVALID;
 	change(pool, index, state_of(own, use_of(state), 0));
+	return 0;
+}
+
+int ipsp_pool_grant_kept(struct ipsp_pool *pool, uint32_t index)
+{
+	if (!inside(pool, index) || !is_kept(use_of(pool->states[index])))
+		return IPSP_ERR_INVALID;
+	ipsp_pool_heap_remove(pool, heap_of(pool, use_of(pool->states[index])), index);
+	change(pool, index, state_of(IPSP_OWN_TRANSIT, IPSP_USE_FREE, 0));
+	return 0;
+}
+
+int ipsp_pool_accept_kept(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, uint32_t bind,
+			  ipsp_ms end)
+{
+	if (!inside(pool, index) || !is_kept(use))
+		return IPSP_ERR_INVALID;
+	uint8_t state = pool->states[index];
+	if (own_of(state) == IPSP_OWN_OURS || use_of(state) != IPSP_USE_FREE)
+		return IPSP_ERR_INVALID;
+	change(pool, index, state_of(IPSP_OWN_OURS, use, 0));
+	pool->entries[index].bind = bind;
+	ipsp_pool_heap_add(pool, heap_of(pool, use), index, end);
 	return 0;
 }
 
@@ -393,6 +421,12 @@ void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bo
 	uint8_t to = (uint8_t)(on ? state | mask : state & ~mask);
 	if (to != state)
 		change(pool, index, to);
+}
+
+bool ipsp_pool_may_move(const struct ipsp_pool *pool, uint32_t index)
+{
+	assert(inside(pool, index));
+	return is_movable(pool->states[index]);
 }
 
 uint32_t ipsp_pool_next_move(const struct ipsp_pool *pool, uint32_t from)

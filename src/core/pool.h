@@ -29,8 +29,9 @@
  *
  * A verb is either done or refused with nothing changed: IPSP_ERR_INVALID too for an @index that
  * the pool doesn't have, which the calls that only look must not be given. No call but _new
- * allocates. Nothing walks the pool: every call is O(1) but for _move_all (O(size)), _keep and the
- * _drop of what is kept (O(log n) of what is kept; _keep is O(1) where all timers are equal).
+ * allocates. Nothing walks the pool: every call is O(1) but for _move_all (O(size)), and those by
+ * which an address begins or ends to be kept (O(log n) of what is kept; to begin is O(1) where all
+ * timers are equal, to end is where it is the last of its heap).
  *
  * Memory: at most 10 bytes an address, touched when it is first used; in pools that hold or
  * quarantine 12 more for each of the most addresses that were ever held, or quarantined, at once.
@@ -109,6 +110,11 @@ ipsp_ms
 ipsp_pool_end(const struct ipsp_pool *pool,
 	      uint32_t index); /* of a HOLD or QUARANTINE: as given to _keep; IPSP_NEVER else */
 
+bool ipsp_pool_may_move(const struct ipsp_pool *pool, uint32_t index); /* one of _next_move's */
+/* The last of a heap but @nth; IPSP_NO_INDEX: it has no more. From the end on each leaves in O(1).
+ */
+uint32_t ipsp_pool_last_kept(const struct ipsp_pool *pool, enum ipsp_use use, uint32_t nth);
+
 /*
  * Ownership. Use is left as it is but for what the invariant demands: when an address stops
  * being OURS it must be FREE or USED before (IPSP_ERR_INVALID otherwise). Becoming OURS clears
@@ -116,6 +122,13 @@ ipsp_pool_end(const struct ipsp_pool *pool,
  * where it is between PEER and TRANSIT: one list.
  */
 int ipsp_pool_set_own(struct ipsp_pool *pool, uint32_t index, enum ipsp_own own);
+/*
+ * Both at once for what is kept, which moves by the million. HOLD or QUARANTINE -> TRANSIT and
+ * FREE; not OURS and FREE -> OURS and kept, as by _keep. IPSP_ERR_INVALID for any other.
+ */
+int ipsp_pool_grant_kept(struct ipsp_pool *pool, uint32_t index);
+int ipsp_pool_accept_kept(struct ipsp_pool *pool, uint32_t index, enum ipsp_use use, uint32_t bind,
+			  ipsp_ms end);
 void ipsp_pool_away_last(struct ipsp_pool *pool, uint32_t index); /* not OURS, FREE; else nothing */
 void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag,
 			bool on); /* OURS only; else nothing */

@@ -88,6 +88,11 @@ uint32_t ipsp_pool_heap_first(const struct heap *heap)
 	return heap->n > 0 ? slot_at(heap, 0)->index : IPSP_NO_INDEX;
 }
 
+uint32_t ipsp_pool_heap_last(const struct heap *heap, uint32_t nth)
+{
+	return nth < heap->n ? slot_at(heap, heap->n - 1 - nth)->index : IPSP_NO_INDEX;
+}
+
 ipsp_ms ipsp_pool_heap_end(const struct heap *heap, uint32_t at)
 {
 	return slot_end(slot_at(heap, at));

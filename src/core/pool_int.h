@@ -126,11 +126,12 @@ static inline bool inside(const struct ipsp_pool *pool, uint32_t index)
 	return index < pool->conf->size;
 }
 
-/* pool_heap.c: what is kept, the soonest end first. The only ways in and out are _keep and _drop.
- */
+/* pool_heap.c: what is kept, the soonest end first. The only ways in are _keep and _accept_kept,
+ * the only ways out _drop and _grant_kept. */
 void ipsp_pool_heap_add(struct ipsp_pool *pool, struct heap *heap, uint32_t index, ipsp_ms end);
 void ipsp_pool_heap_remove(struct ipsp_pool *pool, struct heap *heap, uint32_t index);
 uint32_t ipsp_pool_heap_first(const struct heap *heap); /* IPSP_NO_INDEX: it is empty */
+uint32_t ipsp_pool_heap_last(const struct heap *heap, uint32_t nth); /* the last but @nth */
 ipsp_ms ipsp_pool_heap_end(const struct heap *heap, uint32_t at);
 void ipsp_pool_heap_check(const struct ipsp_pool *pool, const struct heap *heap, enum ipsp_use use,
 			  uint32_t expected);

@@ -3,6 +3,8 @@
  * byte by byte in docs/protocol.md and beside the code in wire.c. All numbers in network byte
  * order.
  *
+ * Messages are in wire.c, items in item.c.
+ *
  * Outside: a header in clear (seal.h seals the rest). Inside: messages, one after the other, each
  *     u8 type | u16 length of the body | body
  * A type that is not known is skipped; a body that is longer than known is read as far as known
@@ -131,7 +133,8 @@ struct ipsp_conf_part { /* CONF_PART; CONF_ASK uses .offset alone */
  * apply it as nothing. Any other that is not known stops the stream.
  */
 #define IPSP_ITEM_MAY_SKIP 0x80
-#define IPSP_ITEM_AT_TYPE  8 /* where an encoded one has its type */
+#define IPSP_ITEM_AT_TYPE  8  /* where an encoded one has its type */
+#define IPSP_ITEM_HEAD	   23 /* bytes before the set */
 enum ipsp_item_type {
 	IPSP_ITEM_SKIPPED = 0, /* as parsed: not known here, and nothing to be done for it */
 	IPSP_ITEM_GIVE = 1,

@@ -117,6 +117,40 @@ static void a_million_addresses_move(void **state)
 	liar_free(l);
 }
 
+/* Kept ones go from the end of their heap on; what may not move stays, wherever it is in it. */
+static void what_may_not_move_stays(void **state)
+{
+	(void)state;
+	for (uint32_t which = 0; which < 8; which++) {
+		struct liar *l = liar_new(true, IPSP_MODE_ACTIVE);
+		struct ipsp_msg msg = {.type = IPSP_MSG_TAKEOVER};
+		struct ipsp_pool *pool = l->node->pools[0];
+
+		l->node->conf.pools[0].hold_s = 3600;
+		liar_meet(l);
+		for (uint32_t i = 0; i < 9; i++)
+			request(l, i);
+		for (uint32_t i = 0; i < 8; i++) {
+			struct ipsp_event ev = {.type = IPSP_EV_RELEASE, .token = 2, .id = 1};
+
+			ev.addr = ipsp_addr_v4(0x0a010001 + i * 5 % 8);
+			liar_pass(l, 1000);
+			liar_turn(l, &ev);
+		}
+		uint32_t stays = ipsp_pool_last_kept(pool, IPSP_USE_HOLD, which);
+		ipsp_pool_set_flag(pool, stays, IPSP_ADDR_DUP, true);
+		msg.u.request.epoch = l->heard.epoch;
+		liar_say(l, &msg);
+		l->primary = true;
+		liar_pass(l, 5000);
+		assert_int_equal(ipsp_pool_use(pool, stays), IPSP_USE_HOLD);
+		assert_int_equal(ipsp_pool_counts(pool)->hold, 1);
+		assert_int_equal(ipsp_pool_counts(pool)->used, 1);
+		assert_int_equal(ipsp_pool_counts(pool)->peer_idle, SIZE - 2);
+		liar_free(l);
+	}
+}
+
 /* Scenario 36: a quarter of a million sessions on addresses that the peer owns are reported to it,
  * and given by it. */
 static void many_sessions_are_compared(void **state)
@@ -232,6 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_million_addresses_move),
+		cmocka_unit_test(what_may_not_move_stays),
 		cmocka_unit_test(many_sessions_are_compared),
 		cmocka_unit_test(many_holds_end_at_once),
 	};

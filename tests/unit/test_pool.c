@@ -143,6 +143,28 @@ static int model_set_own(struct model *m, uint32_t i, enum ipsp_own own)
 	return 0;
 }
 
+static int model_grant_kept(struct model *m, uint32_t i)
+{
+	struct model_address a = m->at[i];
+
+	if (a.use != IPSP_USE_HOLD && a.use != IPSP_USE_QUARANTINE)
+		return IPSP_ERR_INVALID;
+	model_drop(m, i);
+	return model_set_own(m, i, IPSP_OWN_TRANSIT);
+}
+
+static int model_accept_kept(struct model *m, uint32_t i, enum ipsp_use use, uint32_t bind,
+			     ipsp_ms end)
+{
+	struct model_address a = m->at[i];
+
+	if (a.own == IPSP_OWN_OURS || a.use != IPSP_USE_FREE ||
+	    (use != IPSP_USE_HOLD && use != IPSP_USE_QUARANTINE))
+		return IPSP_ERR_INVALID;
+	model_set_own(m, i, IPSP_OWN_OURS);
+	return model_keep(m, i, use, bind, end);
+}
+
 static void model_set_flag(struct model *m, uint32_t i, uint8_t flag, bool on)
 {
 	struct model_address a = m->at[i];
@@ -277,6 +299,19 @@ static void expect_alike(const struct pair *p)
 	}
 }
 
+/* In what order is left open, but each is met once. */
+static void expect_last_kept(const struct pair *p, enum ipsp_use use, uint32_t count)
+{
+	uint32_t nth = chance(count + 1), i = ipsp_pool_last_kept(p->pool, use, nth);
+
+	assert_int_equal(i == IPSP_NO_INDEX, nth == count);
+	if (nth == count)
+		return;
+	assert_int_equal(p->model.at[i].use, use);
+	if (nth > 0)
+		assert_int_not_equal(i, ipsp_pool_last_kept(p->pool, use, nth - 1));
+}
+
 static void expect_equal(const struct pair *p)
 {
 	expect_alike(p);
@@ -298,6 +333,9 @@ static void expect_equal(const struct pair *p)
 	assert_int_equal(ipsp_pool_next_free(p->pool, i), model_next(&p->model, M_FREE, i));
 	assert_int_equal(ipsp_pool_next_away(p->pool, i), model_next(&p->model, M_AWAY, i));
 	assert_int_equal(ipsp_pool_next_move(p->pool, from), model_next_move(&p->model, from));
+	assert_int_equal(ipsp_pool_may_move(p->pool, i), model_next_move(&p->model, i) == i);
+	expect_last_kept(p, IPSP_USE_HOLD, counts.hold);
+	expect_last_kept(p, IPSP_USE_QUARANTINE, counts.quarantine);
 }
 
 /* An index to work on: any, or the one that a node would pick. */
@@ -331,7 +369,17 @@ static void step(struct pair *p)
 	uint8_t flag = (uint8_t)(1u << chance(4));
 	bool on = chance(2) != 0;
 
-	switch (chance(10)) {
+	switch (chance(12)) {
+	case 10:
+		assert_int_equal(ipsp_pool_grant_kept(p->pool, i), model_grant_kept(&p->model, i));
+		break;
+	case 11: {
+		enum ipsp_use use = (enum ipsp_use)chance(4);
+
+		assert_int_equal(ipsp_pool_accept_kept(p->pool, i, use, bind, end),
+				 model_accept_kept(&p->model, i, use, bind, end));
+		break;
+	}
 	case 0:
 	case 1:
 	case 2:
@@ -583,6 +631,9 @@ static void test_bad_input(void **state)
 		assert_int_equal(ipsp_pool_keep(pool, outside[i], IPSP_USE_HOLD, 1, 1),
 				 IPSP_ERR_INVALID);
 		assert_int_equal(ipsp_pool_set_own(pool, outside[i], IPSP_OWN_PEER),
+				 IPSP_ERR_INVALID);
+		assert_int_equal(ipsp_pool_grant_kept(pool, outside[i]), IPSP_ERR_INVALID);
+		assert_int_equal(ipsp_pool_accept_kept(pool, outside[i], IPSP_USE_HOLD, 1, 1),
 				 IPSP_ERR_INVALID);
 		ipsp_pool_set_flag(pool, outside[i], IPSP_ADDR_MOVE, true);
 		assert_int_equal(ipsp_pool_next_free(pool, outside[i]), IPSP_NO_INDEX);
