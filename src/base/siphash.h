@@ -60,10 +60,10 @@ __attribute__((always_inline)) static inline void ipsp_sip_text(struct ipsp_sip 
 {
 	const uint8_t *p = (const uint8_t *)text;
 
-	for (; n >= 8; n -= 8, p += 8)
-		ipsp_sip_word(s, ipsp_load_le64(p));
-	if (n > 0)
-		ipsp_sip_word(s, ipsp_load_rest(p, n));
+	for (size_t i = 8; i <= n; i += 8)
+		ipsp_sip_word(s, ipsp_load_le64(p + i - 8));
+	if (n % 8 > 0)
+		ipsp_sip_word(s, ipsp_load_rest(p + n - n % 8, n % 8));
 }
 
 /* The last word of a message says how long it was: after it comes the hash. */

@@ -48,13 +48,11 @@ static uint16_t find_group(const struct ipsp_context_conf *conf, const char *gro
 	return found;
 }
 
-static const struct ipsp_ask anything = {IPSP_SEL_ANY, IPSP_NO_POOL, IPSP_NO_POOL, 0};
-
-IPSP_APART static int resolve_named(const struct ipsp_context_conf *conf, const char *pool,
-				    const char *group, struct ipsp_addr addr, struct ipsp_ask *ask)
+int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, const char *group,
+		     struct ipsp_addr addr, struct ipsp_ask *ask)
 {
 	const struct ipsp_pool_conf *named = NULL;
-	struct ipsp_ask found = anything;
+	struct ipsp_ask found = IPSP_ASK_ANYTHING;
 
 	if (pool && group)
 		return IPSP_ERR_INVALID;
@@ -76,15 +74,6 @@ IPSP_APART static int resolve_named(const struct ipsp_context_conf *conf, const 
 		return IPSP_ERR_STATIC_POOL;
 	}
 	*ask = found;
-	return 0;
-}
-
-int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, const char *group,
-		     struct ipsp_addr addr, struct ipsp_ask *ask)
-{
-	if (pool || group || !ipsp_addr_is_none(addr))
-		return resolve_named(conf, pool, group, addr, ask);
-	*ask = anything;
 	return 0;
 }
 
@@ -197,9 +186,13 @@ IPSP_APART static bool same_subscriber(const struct ipsp_binds *binds, uint32_t 
 	       memcmp(kept.ident.subscriber, ident->subscriber, ident->n_subscriber) == 0;
 }
 
-static int find_at(const struct ipsp_pool *pool, uint32_t index, const struct ipsp_binds *binds,
-		   const struct ipsp_ident *ident, bool reclaim)
+/* The one asked for by number. */
+IPSP_APART static int find_at(const struct ipsp_pool *pool, uint32_t index,
+			      const struct ipsp_binds *binds, const struct ipsp_ident *ident,
+			      bool reclaim)
 {
+	if (!pool)
+		return IPSP_ERR_NOT_OWNED;
 	enum ipsp_use use = ipsp_pool_use(pool, index);
 	bool ours = ipsp_pool_own(pool, index) == IPSP_OWN_OURS;
 
@@ -260,18 +253,33 @@ bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *o
 	return first != IPSP_NO_BIND && find_kept(pools, order, binds, ask, ident, first, place);
 }
 
-/* The longest free one of ours, or (@away) of those that are not; pool by pool. */
-static bool find_first(struct ipsp_pool *const *pools, const struct ipsp_order *order,
-		       const struct ipsp_ask *ask, bool away, struct ipsp_place *place)
+/* The longest free one of ours, pool by pool. */
+static inline bool find_first(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+			      const struct ipsp_ask *ask, struct ipsp_place *place)
+{
+	for (const struct ranked *rank = order->ranks; rank < order->ranks + order->n; rank++) {
+		if (!pools[rank->pool] || !serves(order, rank, ask))
+			continue;
+		const uint32_t index = ipsp_pool_first_free(pools[rank->pool]);
+		if (index != IPSP_NO_INDEX) {
+			*place = (struct ipsp_place){rank->pool, index};
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The same of those that are not ours. */
+IPSP_APART static bool find_first_away(struct ipsp_pool *const *pools,
+				       const struct ipsp_order *order, const struct ipsp_ask *ask,
+				       struct ipsp_place *place)
 {
 	for (uint32_t i = 0; i < order->n; i++) {
 		const struct ranked *rank = &order->ranks[i];
-		const struct ipsp_pool *pool = pools[rank->pool];
 
-		if (!pool || !serves(order, rank, ask))
+		if (!pools[rank->pool] || !serves(order, rank, ask))
 			continue;
-		const uint32_t index =
-			away ? ipsp_pool_first_away(pool) : ipsp_pool_first_free(pool);
+		const uint32_t index = ipsp_pool_first_away(pools[rank->pool]);
 		if (index != IPSP_NO_INDEX) {
 			*place = (struct ipsp_place){rank->pool, index};
 			return true;
@@ -285,19 +293,14 @@ int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *or
 		     const struct ipsp_ident *ident, bool reclaim, struct ipsp_place *place)
 {
 	if (ask->at_pool != IPSP_NO_POOL) {
-		const struct ipsp_pool *pool = pools[ask->at_pool];
-		int err = pool ? find_at(pool, ask->at_index, binds, ident, reclaim)
-			       : IPSP_ERR_NOT_OWNED;
-
-		if (err == 0)
-			*place = (struct ipsp_place){ask->at_pool, ask->at_index};
-		return err;
+		*place = (struct ipsp_place){ask->at_pool, ask->at_index};
+		return find_at(pools[ask->at_pool], ask->at_index, binds, ident, reclaim);
 	}
-	if (ipsp_assign_kept(pools, order, binds, ask, ident, place))
+	if (ipsp_binds_any_kept(binds) && ipsp_assign_kept(pools, order, binds, ask, ident, place))
 		return 0;
-	for (int away = 0; away <= (reclaim ? 1 : 0); away++)
-		if (find_first(pools, order, ask, away, place))
-			return 0;
+	if (find_first(pools, order, ask, place) ||
+	    (reclaim && find_first_away(pools, order, ask, place)))
+		return 0;
 	return IPSP_ERR_EMPTY;
 }
 

@@ -47,20 +47,12 @@ static bool slot_make_far(struct ipsp_binds *binds, struct slot *slot)
 	return text != NULL;
 }
 
-/* Fills @slot, which has just been taken, from @bind, texts copied; false: no memory for them. */
-static bool slot_fill(struct ipsp_binds *binds, struct slot *slot, const struct ipsp_bind *bind)
+/* Puts the texts of @ident into @slot, which has its numbers already; false: no memory for them. */
+static inline bool slot_put_texts(struct ipsp_binds *binds, struct slot *slot,
+				  const struct ipsp_ident *ident)
 {
-	const struct ipsp_ident *ident = &bind->ident;
 	char *text = slot->near;
 
-	*slot = (struct slot){.at = (bind->at < AT_NEVER ? bind->at : AT_NEVER) & AT_NEVER,
-			      .ha = bind->ha,
-			      .index = bind->index & 0x3ffffffu,
-			      .pool = bind->pool & 0x3ffu,
-			      .kind = (unsigned)bind->kind & 3,
-			      .flags = bind->flags & 7u,
-			      .n_subscriber = ident->n_subscriber,
-			      .n_session = ident->n_session};
 	if ((size_t)ident->n_subscriber + ident->n_session > INLINE_TEXT)
 		text = text_take(binds, slot);
 	if (!text)
@@ -160,48 +152,91 @@ uint32_t ipsp_binds_count(const struct ipsp_binds *binds)
 /* ---------------------------------------------------------------- changes */
 
 /* The KEPT one of the subscriber of @slot that is in the index; IPSP_NO_BIND: none. */
-IPSP_APART static uint32_t kept_head(const struct ipsp_binds *binds, const struct slot *slot,
-				     uint64_t hash)
+static uint32_t kept_head(const struct ipsp_binds *binds, const struct slot *slot, uint64_t hash)
 {
 	const struct ipsp_ident ident = ident_of(binds, slot);
 
 	return ipsp_bind_index_find(binds, hash, IPSP_BIND_KEPT, &ident);
 }
 
-/* Puts what is in slot @number where it is found by name. */
-static bool name_add(struct ipsp_binds *binds, uint32_t number, uint64_t hash)
+/* Puts the KEPT one in slot @number where it is found by name. */
+static bool kept_add(struct ipsp_binds *binds, uint32_t number, uint64_t hash)
 {
 	struct slot *slot = slot_at(binds, number);
 	uint32_t head = IPSP_NO_BIND;
 
-	if (slot->kind == IPSP_BIND_KEPT && binds->n_kept > 0)
+	if (binds->n_kept > 0)
 		head = kept_head(binds, slot, hash);
-	if (head == IPSP_NO_BIND) {
-		if (!ipsp_bind_index_reserve(binds))
-			return false;
-		ipsp_bind_index_add(binds, hash, number);
-		return true;
-	}
+	if (head == IPSP_NO_BIND)
+		return ipsp_bind_index_add(binds, hash, number);
 	if (!slot_make_far(binds, slot) || !slot_make_far(binds, slot_at(binds, head)))
 		return false;
 	chain_add(binds, head, number);
 	return true;
 }
 
-uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind)
+static uint64_t at_of(ipsp_ms at)
+{
+	return at < AT_NEVER ? at : AT_NEVER;
+}
+
+uint32_t ipsp_binds_add_session(struct ipsp_binds *binds, uint16_t pool, uint32_t index,
+				uint16_t ha, ipsp_ms since, const struct ipsp_ident *ident)
 {
 	const uint32_t number = ipsp_slab_take(&binds->slots);
 
 	if (number == IPSP_SLAB_NONE)
 		return IPSP_NO_BIND;
-	if (slot_fill(binds, slot_at(binds, number), bind) &&
+	struct slot *slot = slot_at(binds, number);
+	*slot = (struct slot){.at = at_of(since) & AT_NEVER,
+			      .ha = ha,
+			      .index = index & 0x3ffffffu,
+			      .pool = pool & 0x3ffu,
+			      .kind = IPSP_BIND_SESSION,
+			      .n_subscriber = ident->n_subscriber,
+			      .n_session = ident->n_session};
+	if (slot_put_texts(binds, slot, ident) &&
 	    (binds->loading ||
-	     name_add(binds, number, ipsp_bind_hash(binds, bind->kind, &bind->ident)))) {
-		binds->n_kept += bind->kind == IPSP_BIND_KEPT;
+	     ipsp_bind_index_fill(binds, ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident), number)))
+		return number;
+	slot_give(binds, number);
+	return IPSP_NO_BIND;
+}
+
+static uint32_t add_kept(struct ipsp_binds *binds, const struct ipsp_bind *bind)
+{
+	const uint32_t number = ipsp_slab_take(&binds->slots);
+
+	if (number == IPSP_SLAB_NONE)
+		return IPSP_NO_BIND;
+	struct slot *slot = slot_at(binds, number);
+	*slot = (struct slot){.at = at_of(bind->at) & AT_NEVER,
+			      .ha = bind->ha,
+			      .index = bind->index & 0x3ffffffu,
+			      .pool = bind->pool & 0x3ffu,
+			      .kind = IPSP_BIND_KEPT,
+			      .flags = bind->flags & 7u,
+			      .n_subscriber = bind->ident.n_subscriber,
+			      .n_session = bind->ident.n_session};
+	if (slot_put_texts(binds, slot, &bind->ident) &&
+	    (binds->loading ||
+	     kept_add(binds, number, ipsp_bind_hash(binds, IPSP_BIND_KEPT, &bind->ident)))) {
+		binds->n_kept++;
 		return number;
 	}
 	slot_give(binds, number);
 	return IPSP_NO_BIND;
+}
+
+uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind)
+{
+	if (bind->kind == IPSP_BIND_KEPT)
+		return add_kept(binds, bind);
+	const uint32_t number = ipsp_binds_add_session(binds, bind->pool, bind->index, bind->ha,
+						       bind->at, &bind->ident);
+	if (number != IPSP_NO_BIND)
+		ipsp_binds_set_flags(binds, number, bind->flags);
+	return number;
 }
 
 void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind)
@@ -263,7 +298,7 @@ static bool load_next(struct ipsp_binds *binds, struct ahead *ahead, uint32_t nu
 	bool ok = true;
 
 	if (oldest != IPSP_NO_BIND && slot_at(binds, oldest)->kind == IPSP_BIND_KEPT)
-		ok = name_add(binds, oldest, ahead->hashes[i]);
+		ok = kept_add(binds, oldest, ahead->hashes[i]);
 	else if (oldest != IPSP_NO_BIND)
 		ipsp_bind_index_put(binds, ahead->hashes[i], oldest);
 
@@ -321,19 +356,6 @@ bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_b
 	return true;
 }
 
-void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident)
-{
-	ident->hash = ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident);
-	ipsp_bind_index_fetch(binds, ident->hash);
-}
-
-uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident)
-{
-	assert(!binds->loading);
-	return ipsp_bind_index_find(binds, ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident),
-				    IPSP_BIND_SESSION, ident);
-}
-
 uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident,
 			 uint32_t after_bind)
 {
@@ -347,6 +369,11 @@ uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident
 		return IPSP_NO_BIND;
 	return ipsp_bind_index_find(binds, ipsp_bind_hash(binds, IPSP_BIND_KEPT, ident),
 				    IPSP_BIND_KEPT, ident);
+}
+
+bool ipsp_binds_any_kept(const struct ipsp_binds *binds)
+{
+	return binds->n_kept > 0;
 }
 
 void ipsp_binds_fetch(const struct ipsp_binds *binds, uint32_t bind)

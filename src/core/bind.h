@@ -58,6 +58,9 @@ bool ipsp_binds_loaded(struct ipsp_binds *binds);
 /* Returns the number, or IPSP_NO_BIND when memory ran out. Does not look for an equal one: look
  * first. */
 uint32_t ipsp_binds_add(struct ipsp_binds *binds, const struct ipsp_bind *bind);
+/* The same for a session, by its parts, without flags. */
+uint32_t ipsp_binds_add_session(struct ipsp_binds *binds, uint16_t pool, uint32_t index,
+				uint16_t ha, ipsp_ms since, const struct ipsp_ident *ident);
 void ipsp_binds_del(struct ipsp_binds *binds, uint32_t bind);
 /* To be called each turn: a step of what makes the index smaller, where it was too large for a
  * minute. */
@@ -78,10 +81,14 @@ void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
 void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident);
 uint32_t ipsp_binds_session(const struct ipsp_binds *binds,
 			    const struct ipsp_ident *ident); /* IPSP_NO_BIND: none */
+/* The same by who will add one where there is none: the _add, if it is the next change, needs no
+ * search of its own. */
+uint32_t ipsp_binds_seek(struct ipsp_binds *binds, const struct ipsp_ident *ident);
 /* The KEPT ones of a subscriber, one after the other: start with IPSP_NO_BIND, ends with it. @after
  * must not be deleted yet. */
 uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident,
 			 uint32_t after);
+bool ipsp_binds_any_kept(const struct ipsp_binds *binds);
 /* Every number in use, for lists: start with 0, give the last + 1; IPSP_NO_BIND at the end. */
 uint32_t ipsp_binds_next(const struct ipsp_binds *binds, uint32_t from);
 

@@ -16,16 +16,13 @@
  * a subscriber with many would be one long run from one home, and slow for all around it.
  */
 #undef NDEBUG /* ipsp_binds_check is for every build */
+#include "base/attr.h"
 #include "core/bind_int.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* an entry: number + 1 in the low bits, a tag, the distance on top */
-#define TAG_MASK       (3u << NUMBER_BITS)
-#define DISTANCE_SHIFT (NUMBER_BITS + 2)
-#define FAR_AWAY       15u /* this or more: ask the hash */
-#define SIZE_MIN       64u
+#define SIZE_MIN 64u
 
 /*
  * How many move with each change. Of n places, five sixths of them taken, all have moved when as
@@ -45,8 +42,8 @@
  * Keyed, so that nobody outside can choose names that collide. The last word has both lengths:
  * "ab","c" is not "a","bc".
  */
-uint64_t ipsp_bind_hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
-			    const struct ipsp_ident *ident)
+IPSP_INLINE uint64_t hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			      const struct ipsp_ident *ident)
 {
 	const size_t n_session = kind == IPSP_BIND_SESSION ? ident->n_session : 0;
 	struct ipsp_sip sip = binds->keyed;
@@ -57,12 +54,18 @@ uint64_t ipsp_bind_hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind 
 					  (uint64_t)n_session << 16);
 }
 
+uint64_t ipsp_bind_hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			    const struct ipsp_ident *ident)
+{
+	return hash_new(binds, kind, ident);
+}
+
 uint64_t ipsp_bind_hash_of(const struct ipsp_binds *binds, uint32_t number)
 {
 	const struct slot *slot = slot_at(binds, number);
 	const struct ipsp_ident ident = ident_of(binds, slot);
 
-	return ipsp_bind_hash_new(binds, (enum ipsp_bind_kind)slot->kind, &ident);
+	return hash_new(binds, (enum ipsp_bind_kind)slot->kind, &ident);
 }
 
 /* ---------------------------------------------------------------- one table */
@@ -94,15 +97,20 @@ static uint32_t with_distance(uint32_t entry, uint32_t distance)
 	return (entry & (NUMBER_MASK | TAG_MASK)) | near << DISTANCE_SHIFT;
 }
 
-static uint32_t distance_of(const struct ipsp_binds *binds, const struct table *table,
-			    uint32_t place)
+IPSP_APART static uint32_t far_distance(const struct ipsp_binds *binds, const struct table *table,
+					uint32_t place)
 {
-	uint32_t entry = table->entries[place];
+	uint32_t home = home_of(table, ipsp_bind_hash_of(binds, number_of(table->entries[place])));
 
-	if (entry >> DISTANCE_SHIFT < FAR_AWAY)
-		return entry >> DISTANCE_SHIFT;
-	uint32_t home = home_of(table, ipsp_bind_hash_of(binds, number_of(entry)));
 	return place >= home ? place - home : place + table->size - home;
+}
+
+static inline uint32_t distance_of(const struct ipsp_binds *binds, const struct table *table,
+				   uint32_t place)
+{
+	uint32_t near = table->entries[place] >> DISTANCE_SHIFT;
+
+	return near < FAR_AWAY ? near : far_distance(binds, table, place);
 }
 
 static bool text_equal(const char *a, size_t n_a, const char *b, size_t n_b)
@@ -110,8 +118,8 @@ static bool text_equal(const char *a, size_t n_a, const char *b, size_t n_b)
 	return n_a == n_b && (n_a == 0 || memcmp(a, b, n_a) == 0);
 }
 
-static bool slot_is(const struct ipsp_binds *binds, uint32_t number, enum ipsp_bind_kind kind,
-		    const struct ipsp_ident *ident)
+IPSP_APART static bool slot_is(const struct ipsp_binds *binds, uint32_t number,
+			       enum ipsp_bind_kind kind, const struct ipsp_ident *ident)
 {
 	const struct slot *slot = slot_at(binds, number);
 	struct ipsp_ident own = ident_of(binds, slot);
@@ -123,11 +131,13 @@ static bool slot_is(const struct ipsp_binds *binds, uint32_t number, enum ipsp_b
 	       text_equal(own.session, own.n_session, ident->session, ident->n_session);
 }
 
-/* The entry of @number; where that is IPSP_NO_BIND, of the one of that kind and identity; or NULL.
+/*
+ * The entry of @number; where that is IPSP_NO_BIND, of the one of that kind and identity. Or NULL,
+ * and *@gap is where it would be put: behind those of its home and of earlier ones.
  */
-static uint32_t *table_find(const struct ipsp_binds *binds, const struct table *table,
-			    uint64_t hash, uint32_t number, enum ipsp_bind_kind kind,
-			    const struct ipsp_ident *ident)
+IPSP_INLINE uint32_t *table_find(const struct ipsp_binds *binds, const struct table *table,
+				 uint64_t hash, uint32_t number, enum ipsp_bind_kind kind,
+				 const struct ipsp_ident *ident, struct gap *gap)
 {
 	uint32_t place = home_of(table, hash), distance = 0;
 
@@ -138,27 +148,35 @@ static uint32_t *table_find(const struct ipsp_binds *binds, const struct table *
 
 		if (its < distance)
 			break; /* from a later home */
-		if (its > distance || (*entry & TAG_MASK) != tag_of(hash))
+		if (its > distance || ((*entry ^ (uint32_t)hash) & TAG_MASK) != 0)
 			continue; /* from an earlier one, or another name */
 		if (number != IPSP_NO_BIND ? number_of(*entry) == number
 					   : slot_is(binds, number_of(*entry), kind, ident))
 			return entry;
 	}
+	*gap = (struct gap){hash, place, distance};
 	return NULL;
 }
 
-/* Puts @number behind those of its home and of earlier ones; the later ones make room. */
-static void table_insert(const struct ipsp_binds *binds, struct table *table, uint64_t hash,
-			 uint32_t number)
+/* For one that is not there, or for one more of an equal name. */
+static struct gap table_gap(const struct ipsp_binds *binds, const struct table *table,
+			    uint64_t hash)
 {
-	uint32_t place = home_of(table, hash), distance = 0;
-	uint32_t hand = (number + 1) | tag_of(hash);
+	struct gap gap = {hash, home_of(table, hash), 0};
 
-	while (table->entries[place] != 0 && distance_of(binds, table, place) >= distance) {
-		place = after(table, place);
-		distance++;
+	while (table->entries[gap.place] != 0 &&
+	       distance_of(binds, table, gap.place) >= gap.distance) {
+		gap.place = after(table, gap.place);
+		gap.distance++;
 	}
-	while (table->entries[place] != 0) { /* the one in hand stays here, the one here goes on */
+	return gap;
+}
+
+/* The one in hand stays at @place, the one there goes on; until a place was empty. */
+IPSP_APART static void make_room(const struct ipsp_binds *binds, struct table *table,
+				 uint32_t place, uint32_t hand, uint32_t distance)
+{
+	while (table->entries[place] != 0) {
 		uint32_t next = table->entries[place];
 		uint32_t next_distance = distance_of(binds, table, place) + 1;
 
@@ -170,8 +188,21 @@ static void table_insert(const struct ipsp_binds *binds, struct table *table, ui
 	table->entries[place] = with_distance(hand, distance);
 }
 
-static void table_delete(const struct ipsp_binds *binds, struct table *table, uint32_t place)
+static void table_put(struct ipsp_binds *binds, struct table *table, struct gap gap,
+		      uint32_t number)
 {
+	uint32_t entry = ipsp_bind_entry(gap.hash, number, gap.distance);
+
+	binds->gap.hash = 0;
+	if (table->entries[gap.place] == 0)
+		table->entries[gap.place] = entry;
+	else
+		make_room(binds, table, gap.place, entry, gap.distance);
+}
+
+static void table_delete(struct ipsp_binds *binds, struct table *table, uint32_t place)
+{
+	binds->gap.hash = 0;
 	for (;;) {
 		uint32_t next = after(table, place);
 
@@ -187,13 +218,23 @@ static void table_delete(const struct ipsp_binds *binds, struct table *table, ui
 
 /* ---------------------------------------------------------------- both tables */
 
-static uint32_t *find(const struct ipsp_binds *binds, uint64_t hash, uint32_t number,
-		      enum ipsp_bind_kind kind, const struct ipsp_ident *ident)
+IPSP_APART static uint32_t *find_old(const struct ipsp_binds *binds, uint64_t hash, uint32_t number,
+				     enum ipsp_bind_kind kind, const struct ipsp_ident *ident)
 {
-	uint32_t *entry = table_find(binds, &binds->now, hash, number, kind, ident);
+	struct gap none;
+
+	return table_find(binds, &binds->old, hash, number, kind, ident, &none);
+}
+
+/* *@gap: of the table that is now. */
+IPSP_INLINE uint32_t *find(const struct ipsp_binds *binds, uint64_t hash, uint32_t number,
+			   enum ipsp_bind_kind kind, const struct ipsp_ident *ident,
+			   struct gap *gap)
+{
+	uint32_t *entry = table_find(binds, &binds->now, hash, number, kind, ident, gap);
 
 	if (!entry && binds->old.entries)
-		entry = table_find(binds, &binds->old, hash, number, kind, ident);
+		entry = find_old(binds, hash, number, kind, ident);
 	return entry;
 }
 
@@ -231,7 +272,8 @@ static void move(struct ipsp_binds *binds, uint32_t entries, uint32_t places)
 			uint64_t hash = ipsp_bind_hash_of(binds, number_of(entry));
 
 			table_delete(binds, old, place); /* the last place may be filled again */
-			table_insert(binds, &binds->now, hash, number_of(entry));
+			table_put(binds, &binds->now, table_gap(binds, &binds->now, hash),
+				  number_of(entry));
 			entries--;
 		} else {
 			places--;
@@ -240,8 +282,20 @@ static void move(struct ipsp_binds *binds, uint32_t entries, uint32_t places)
 	}
 }
 
+static uint32_t n_fit(uint32_t size)
+{
+	return (uint32_t)((uint64_t)size * 5 / 6);
+}
+
+static void set_table(struct ipsp_binds *binds, uint32_t *entries, uint32_t size)
+{
+	binds->now = (struct table){entries, size, size};
+	binds->n_fit = n_fit(size);
+	binds->gap.hash = 0;
+}
+
 /* From here on what is in the index moves to a table of @size. */
-static bool resize(struct ipsp_binds *binds, uint32_t size)
+IPSP_APART static bool resize(struct ipsp_binds *binds, uint32_t size)
 {
 	uint32_t *entries = (uint32_t *)calloc(size, sizeof(*entries));
 
@@ -250,27 +304,21 @@ static bool resize(struct ipsp_binds *binds, uint32_t size)
 	/* nothing is left of the old one, see MOVE_ENTRIES; but be sure */
 	move(binds, UINT32_MAX, UINT32_MAX);
 	binds->old = binds->now;
-	binds->now.entries = entries;
-	binds->now.size = binds->now.end = size;
+	set_table(binds, entries, size);
 	return true;
-}
-
-static bool fits(uint32_t n, uint32_t size)
-{
-	return n <= (uint64_t)size * 5 / 6;
 }
 
 bool ipsp_bind_index_make(struct ipsp_binds *binds, uint32_t n)
 {
 	uint32_t size = SIZE_MIN;
 
-	while (!fits(n, size))
+	while (n > n_fit(size))
 		size *= 2;
 	uint32_t *entries = (uint32_t *)calloc(size, sizeof(*entries));
 	if (!entries)
 		return false;
 	ipsp_bind_index_free(binds);
-	binds->now = (struct table){entries, size, size};
+	set_table(binds, entries, size);
 	return true;
 }
 
@@ -282,32 +330,33 @@ void ipsp_bind_index_free(struct ipsp_binds *binds)
 	binds->n_entries = 0;
 }
 
-bool ipsp_bind_index_reserve(struct ipsp_binds *binds)
-{
-	return fits(binds->n_entries + 1, binds->now.size) || resize(binds, 2 * binds->now.size);
-}
-
 void ipsp_bind_index_put(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
 {
-	table_insert(binds, &binds->now, hash, number);
+	bool known = hash == binds->gap.hash && hash != 0;
+
+	table_put(binds, &binds->now, known ? binds->gap : table_gap(binds, &binds->now, hash),
+		  number);
 	binds->n_entries++;
 }
 
-void ipsp_bind_index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
+bool ipsp_bind_index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
 {
+	if (binds->n_entries >= binds->n_fit && !resize(binds, 2 * binds->now.size))
+		return false;
 	ipsp_bind_index_put(binds, hash, number);
 	if (binds->old.entries)
 		move(binds, MOVE_ENTRIES, MOVE_PLACES);
+	return true;
 }
 
 void ipsp_bind_index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
 {
 	struct table *table = &binds->now;
-	uint32_t *entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
+	uint32_t *entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL, &binds->gap);
 
 	if (!entry && binds->old.entries) {
 		table = &binds->old;
-		entry = table_find(binds, table, hash, number, IPSP_BIND_NONE, NULL);
+		entry = find_old(binds, hash, number, IPSP_BIND_NONE, NULL);
 	}
 	if (!entry)
 		return;
@@ -336,7 +385,8 @@ void ipsp_bind_index_rest(struct ipsp_binds *binds, ipsp_ms now)
 uint32_t ipsp_bind_index_find(const struct ipsp_binds *binds, uint64_t hash,
 			      enum ipsp_bind_kind kind, const struct ipsp_ident *ident)
 {
-	const uint32_t *entry = find(binds, hash, IPSP_NO_BIND, kind, ident);
+	struct gap none;
+	const uint32_t *entry = find(binds, hash, IPSP_NO_BIND, kind, ident, &none);
 
 	return entry ? number_of(*entry) : IPSP_NO_BIND;
 }
@@ -345,7 +395,8 @@ void ipsp_bind_index_replace(struct ipsp_binds *binds, uint64_t hash, uint32_t n
 			     uint32_t other)
 {
 	assert(number != IPSP_NO_BIND);
-	uint32_t *entry = find(binds, hash, number, IPSP_BIND_NONE, NULL);
+	struct gap none;
+	uint32_t *entry = find(binds, hash, number, IPSP_BIND_NONE, NULL, &none);
 
 	if (entry)
 		*entry = (*entry & ~NUMBER_MASK) | (other + 1); /* the same name: the same home */
@@ -354,6 +405,44 @@ void ipsp_bind_index_replace(struct ipsp_binds *binds, uint64_t hash, uint32_t n
 void ipsp_bind_index_fetch(const struct ipsp_binds *binds, uint64_t hash)
 {
 	__builtin_prefetch(&binds->now.entries[home_of(&binds->now, hash)], 1);
+}
+
+/* ---------------------------------------------------------------- sessions by name */
+
+void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident)
+{
+	if (ident->hash == 0)
+		ident->hash = hash_new(binds, IPSP_BIND_SESSION, ident);
+	ipsp_bind_index_fetch(binds, ident->hash);
+}
+
+uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident)
+{
+	assert(!binds->loading);
+	return ipsp_bind_index_find(binds, ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident),
+				    IPSP_BIND_SESSION, ident);
+}
+
+/* Beyond the place that is empty at home. */
+IPSP_APART static uint32_t seek_on(struct ipsp_binds *binds, uint64_t hash,
+				   const struct ipsp_ident *ident)
+{
+	const uint32_t *entry =
+		find(binds, hash, IPSP_NO_BIND, IPSP_BIND_SESSION, ident, &binds->gap);
+
+	return entry ? number_of(*entry) : IPSP_NO_BIND;
+}
+
+uint32_t ipsp_binds_seek(struct ipsp_binds *binds, const struct ipsp_ident *ident)
+{
+	const uint64_t hash = ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident);
+	const uint32_t home = home_of(&binds->now, hash);
+
+	assert(!binds->loading);
+	if (binds->now.entries[home] != 0 || binds->old.entries)
+		return seek_on(binds, hash, ident);
+	binds->gap = (struct gap){hash, home, 0};
+	return IPSP_NO_BIND;
 }
 
 /* ---------------------------------------------------------------- checking */
@@ -384,6 +473,10 @@ void ipsp_bind_index_check(const struct ipsp_binds *binds)
 	uint32_t n = check_table(binds, &binds->now) + check_table(binds, &binds->old);
 
 	assert(n == binds->n_entries);
-	assert(fits(n, binds->now.size));
+	assert(n <= binds->n_fit && binds->n_fit == n_fit(binds->now.size));
+	if (binds->gap.hash != 0) {
+		struct gap gap = table_gap(binds, &binds->now, binds->gap.hash);
+		assert(gap.place == binds->gap.place && gap.distance == binds->gap.distance);
+	}
 	assert(binds->now.end == binds->now.size);
 }

@@ -2,7 +2,7 @@
  * bind_int - what the files of bindings share: the slots, and who does what.
  *
  *   bind.c        the bindings: slots, their memory, chains of KEPT ones
- *   bind_index.c  the number of a binding by its name
+ *   bind_index.c  the number of a binding by its name; also _foresee, _session and _seek of bind.h
  *
  * A slot has 32 bytes: 16 of numbers, and 16 for both texts one behind the other; where they don't
  * fit, a piece of their own. Slots and texts are in slabs, which give back what nobody uses.
@@ -55,13 +55,20 @@ struct table {
 	uint32_t end; /* entries from here on are empty, and have no memory any more; or size */
 };
 
+struct gap {	       /* where the table has room for a hash that was looked for and not found */
+	uint64_t hash; /* 0: not known, or the table has changed since */
+	uint32_t place, distance;
+};
+
 struct ipsp_binds {	       /* invariant: what ipsp_binds_check walks */
 	struct ipsp_sip keyed; /* where each hash begins */
 	struct ipsp_slab slots, texts[TEXT_SLABS];
 	uint32_t n_kept;
 	bool loading;	       /* nothing is in the index yet, nor in a chain */
 	struct table now, old; /* old: what has not moved to now yet */
+	struct gap gap;	       /* in now: whoever takes has just looked */
 	uint32_t n_entries;    /* in both */
+	uint32_t n_fit;	       /* as many, and now has to grow */
 	ipsp_ms roomy_since;   /* no more than an eighth of now is in use; IPSP_NEVER: more is */
 };
 
@@ -98,6 +105,11 @@ static inline struct ipsp_ident ident_of(const struct ipsp_binds *binds, const s
 
 /* ---------------------------------------------------------------- bind_index.c */
 
+/* an entry: number + 1 in the low bits, a tag of the hash, the distance from home on top */
+#define TAG_MASK       (3u << NUMBER_BITS)
+#define DISTANCE_SHIFT (NUMBER_BITS + 2)
+#define FAR_AWAY       15u /* this or more: ask the hash */
+
 #define MOVE_AHEAD 16u /* how far the memory of what comes next is fetched in advance */
 
 uint64_t ipsp_bind_hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
@@ -113,15 +125,37 @@ static inline uint64_t ipsp_bind_hash(const struct ipsp_binds *binds, enum ipsp_
 }
 
 uint64_t ipsp_bind_hash_of(const struct ipsp_binds *binds, uint32_t number);
+/* Has the place in the index in the cache when it is come to. */
 void ipsp_bind_index_fetch(const struct ipsp_binds *binds, uint64_t hash);
 
 /* For @n entries, when nothing is in it; false: no memory. */
 bool ipsp_bind_index_make(struct ipsp_binds *binds, uint32_t n);
 void ipsp_bind_index_free(struct ipsp_binds *binds);
-bool ipsp_bind_index_reserve(struct ipsp_binds *binds); /* one more; false: no memory */
+/* Where room for it is sure. */
 void ipsp_bind_index_put(struct ipsp_binds *binds, uint64_t hash, uint32_t number);
-/* _put, and a step of what moves */
-void ipsp_bind_index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number);
+/* _put, and a step of what moves; false: no memory. */
+bool ipsp_bind_index_add(struct ipsp_binds *binds, uint64_t hash, uint32_t number);
+
+static inline uint32_t ipsp_bind_entry(uint64_t hash, uint32_t number, uint32_t distance)
+{
+	const uint32_t near = distance < FAR_AWAY ? distance : FAR_AWAY;
+
+	return (number + 1) | ((uint32_t)hash & TAG_MASK) | near << DISTANCE_SHIFT;
+}
+
+/* The same, where whoever adds has just looked: the place is known, and mostly empty. */
+static inline bool ipsp_bind_index_fill(struct ipsp_binds *binds, uint64_t hash, uint32_t number)
+{
+	const struct gap *gap = &binds->gap;
+
+	if (gap->hash != hash || hash == 0 || binds->old.entries ||
+	    binds->now.entries[gap->place] != 0 || binds->n_entries >= binds->n_fit)
+		return ipsp_bind_index_add(binds, hash, number);
+	binds->now.entries[gap->place] = ipsp_bind_entry(hash, number, gap->distance);
+	binds->gap.hash = 0;
+	binds->n_entries++;
+	return true;
+}
 void ipsp_bind_index_del(struct ipsp_binds *binds, uint64_t hash, uint32_t number);
 void ipsp_bind_index_rest(struct ipsp_binds *binds, ipsp_ms now);
 /* IPSP_NO_BIND: none of that kind and name */

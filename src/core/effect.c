@@ -40,27 +40,10 @@ void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
 		clear_used(n, at, use);
 }
 
-/* The session has no address yet: whoever takes has just looked. */
 uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 			  const struct ipsp_ident *ident)
 {
-	ipsp_effect_clear(n, at);
-	struct ipsp_bind b = {.kind = IPSP_BIND_SESSION,
-			      .pool = at.pool,
-			      .ha = ha,
-			      .index = at.index,
-			      .at = n->now,
-			      .ident = *ident};
-	uint32_t bind = ipsp_binds_add(n->binds, &b);
-	if (bind == IPSP_NO_BIND)
-		return bind;
-	ipsp_pool_take(n->pools[at.pool], at.index, bind);
-	if (!ipsp_is_static(n, at.pool))
-		n->used++;
-	ipsp_name_took(n, ha);
-	if (ident->n_subscriber == 0)
-		ipsp_effect_duplicate(n, at); /* nobody's: see ipsp_heal_drop_later */
-	return bind;
+	return ipsp_effect_take_inline(n, at, ha, ident);
 }
 
 /* The binding of an address that is kept until @end. */

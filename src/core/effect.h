@@ -8,14 +8,38 @@
 #ifndef IPSP_CORE_EFFECT_H
 #define IPSP_CORE_EFFECT_H
 
+#include "base/attr.h"
 #include "core/node_int.h"
 
 /* of one address; IPSP_NO_BIND and false: no memory */
 void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at);
 void ipsp_effect_clear_kept(struct ipsp_node *n,
 			    struct ipsp_place at); /* HOLD, QUARANTINE -> FREE */
+void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at);
 uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 			  const struct ipsp_ident *ident);
+/* The same, inline for the records that each session makes. It has no address yet: whoever takes
+ * has just looked. */
+IPSP_INLINE uint32_t ipsp_effect_take_inline(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
+					     const struct ipsp_ident *ident)
+{
+	const uint32_t bind =
+		ipsp_binds_add_session(n->binds, at.pool, at.index, ha, n->now, ident);
+
+	if (bind == IPSP_NO_BIND)
+		return bind;
+	if (ipsp_pool_take(n->pools[at.pool], at.index, bind) != 0) { /* it isn't free */
+		ipsp_effect_clear(n, at);
+		ipsp_pool_take(n->pools[at.pool], at.index, bind);
+	}
+	if (!ipsp_is_static(n, at.pool))
+		n->used++;
+	ipsp_name_took(n, ha);
+	if (ident->n_subscriber == 0)
+		ipsp_effect_duplicate(n, at); /* nobody's: see ipsp_heal_drop_later */
+	return bind;
+}
+
 bool ipsp_effect_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
 		      const char *subscriber, size_t len);
 void ipsp_effect_must_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use,
@@ -26,7 +50,6 @@ bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name);
 void ipsp_effect_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
 /* The address has become this side's: its session, if it has one, is no duplicate any more. */
 void ipsp_effect_by_right(struct ipsp_node *n, struct ipsp_place at);
-void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at);
 
 /* of the side, and of what the two sides tell each other */
 void ipsp_effect_side(struct ipsp_node *n, const struct ipsp_side *s);

@@ -234,12 +234,6 @@ void ipsp_name_detach(struct ipsp_node *n, uint16_t ha)
 
 /* --------------------------------------------------------------- sessions */
 
-void ipsp_name_took(struct ipsp_node *n, uint16_t ha)
-{
-	if (n->has.counted && ha != 0)
-		n->has.has[ha].sessions++;
-}
-
 void ipsp_name_dropped(struct ipsp_node *n, uint16_t ha)
 {
 	if (!n->has.counted || ha == 0)

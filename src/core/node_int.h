@@ -543,7 +543,12 @@ uint64_t ipsp_token_of_name(const struct ipsp_node *n, const char *name); /* 0: 
 uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name,
 			  uint64_t token); /* the number; 0: there is none left */
 void ipsp_name_detach(struct ipsp_node *n, uint16_t ha);
-void ipsp_name_took(struct ipsp_node *n, uint16_t ha); /* a session more, a session less */
+/* a session more, a session less */
+static inline void ipsp_name_took(struct ipsp_node *n, uint16_t ha)
+{
+	if (n->has.counted && ha != 0)
+		n->has.has[ha].sessions++;
+}
 void ipsp_name_dropped(struct ipsp_node *n, uint16_t ha);
 
 /* ha.c */

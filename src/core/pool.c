@@ -317,6 +317,23 @@ static struct heap *heap_of(struct ipsp_pool *pool, enum ipsp_use use)
 	return use == IPSP_USE_HOLD ? &pool->hold : &pool->quarantine;
 }
 
+/* What change() does, where the one that is free longest is taken and has no flags: as nearly all.
+ */
+static void take_first(struct ipsp_pool *pool)
+{
+	struct list *list = &pool->lists[LIST_FREE];
+	const uint32_t index = list->first, next = next_of(pool, index);
+
+	pool->states[index] = state_of(IPSP_OWN_OURS, IPSP_USE_USED, 0);
+	pool->counts.free--;
+	pool->counts.used++;
+	list->first = next;
+	if (next == IPSP_NO_INDEX)
+		list->last = IPSP_NO_INDEX;
+	else
+		set_prev(pool, next, IPSP_NO_INDEX);
+}
+
 int ipsp_pool_take(struct ipsp_pool *pool, uint32_t index, uint32_t bind)
 {
 	if (!inside(pool, index))
@@ -324,7 +341,10 @@ int ipsp_pool_take(struct ipsp_pool *pool, uint32_t index, uint32_t bind)
 	uint8_t state = pool->states[index];
 	if (use_of(state) != IPSP_USE_FREE)
 		return IPSP_ERR_USED;
-	change(pool, index, state_of(own_of(state), IPSP_USE_USED, flags_of(state)));
+	if (index == pool->lists[LIST_FREE].first && flags_of(state) == 0)
+		take_first(pool);
+	else
+		change(pool, index, state_of(own_of(state), IPSP_USE_USED, flags_of(state)));
 	pool->entries[index].bind = bind;
 	prefetch_next(pool);
 	return 0;

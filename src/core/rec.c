@@ -9,6 +9,7 @@
  * item comes again, and each of them may be applied twice.
  */
 #include "core/rec.h"
+#include "base/attr.h"
 #include "core/effect.h"
 
 #include <string.h>
@@ -68,8 +69,8 @@ void ipsp_rec_put_place(struct ipsp_buf *b, struct ipsp_place at)
 /* --------------------------------------------------------------- sessions and timers */
 
 /* The one that each session makes; room is looked for once, for all of it. */
-void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
-		       const struct ipsp_ident *ident)
+IPSP_INLINE void put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
+			  const struct ipsp_ident *ident)
 {
 	const size_t len = 11u + ident->n_subscriber + ident->n_session;
 	uint8_t *p = ipsp_buf_room(b, 2 + len);
@@ -89,8 +90,14 @@ void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
 	b->len += 2 + len;
 }
 
+void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
+		       const struct ipsp_ident *ident)
+{
+	put_take(b, at, ha, ident);
+}
+
 /* Before the first record that says the number of this HA: its name. */
-static void put_name(struct ipsp_node *n, uint16_t ha)
+IPSP_APART static void put_name(struct ipsp_node *n, uint16_t ha)
 {
 	size_t start;
 	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_NAME, &start);
@@ -111,7 +118,7 @@ static bool unnamed(const struct ipsp_node *n, uint16_t ha)
 uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 		       const struct ipsp_ident *ident)
 {
-	uint32_t bind = ipsp_effect_take(n, at, ha, ident);
+	uint32_t bind = ipsp_effect_take_inline(n, at, ha, ident);
 
 	if (bind == IPSP_NO_BIND) {
 		if (n->act)
@@ -119,7 +126,7 @@ uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 	} else if (!n->replaying) {
 		if (unnamed(n, ha))
 			put_name(n, ha);
-		ipsp_rec_put_take(&n->act->recs, at, ha, ident);
+		put_take(&n->act->recs, at, ha, ident);
 		n->seq++;
 	}
 	return bind;

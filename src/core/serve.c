@@ -156,7 +156,7 @@ IPSP_APART static int in_use(const struct ipsp_node *n, struct ipsp_place at)
 int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 	       const struct ipsp_ask *ask, struct ipsp_place *at, int *how)
 {
-	uint32_t bind = ipsp_binds_session(n->binds, ident);
+	uint32_t bind = ipsp_binds_seek(n->binds, ident);
 
 	*how = IPSP_SERVED_CONFIRMED;
 	if (bind != IPSP_NO_BIND)

@@ -8,14 +8,9 @@
 #define CHUNK_BYTES (256u << 10) /* at most, and more than half of it */
 #define NONE	    IPSP_SLAB_NONE
 
-static uint32_t per_chunk(const struct ipsp_slab *slab)
-{
-	return 1u << slab->bits;
-}
-
 static bool has_room(const struct ipsp_slab *slab, const struct ipsp_slab_chunk *chunk)
 {
-	return chunk->n_used < per_chunk(slab);
+	return chunk->n_used < slab->per_chunk;
 }
 
 void ipsp_slab_init(struct ipsp_slab *slab, uint32_t size, uint32_t limit)
@@ -23,6 +18,7 @@ void ipsp_slab_init(struct ipsp_slab *slab, uint32_t size, uint32_t limit)
 	*slab = (struct ipsp_slab){.size = size, .room = NONE, .absent = NONE, .empty = NONE};
 	while (size << (slab->bits + 1) <= CHUNK_BYTES)
 		slab->bits++;
+	slab->per_chunk = 1u << slab->bits;
 	slab->max_chunks = limit >> slab->bits;
 }
 
@@ -59,7 +55,7 @@ static void room_remove(struct ipsp_slab *slab, uint32_t c)
 }
 
 /* A chunk that is given memory: one that was given back, or one more. */
-static bool chunk_add(struct ipsp_slab *slab)
+bool ipsp_slab_more(struct ipsp_slab *slab)
 {
 	uint32_t c = slab->absent;
 
@@ -101,11 +97,11 @@ static void chunk_free(struct ipsp_slab *slab, uint32_t c)
 /* One that may not go yet is looked at again with the next piece that is given back. */
 static void chunk_emptied(struct ipsp_slab *slab, uint32_t c)
 {
-	const uint64_t room = (uint64_t)slab->n_present * per_chunk(slab) - slab->count;
+	const uint64_t room = (uint64_t)slab->n_present * slab->per_chunk - slab->count;
 
 	if (slab->chunks[c].n_used > 0) {
 		slab->empty = NONE; /* it did not stay so */
-	} else if (room >= per_chunk(slab) + per_chunk(slab) / 2) {
+	} else if (room >= slab->per_chunk + slab->per_chunk / 2) {
 		if (slab->empty == c)
 			slab->empty = NONE;
 		chunk_free(slab, c);
@@ -125,28 +121,14 @@ static uint32_t next_unused(const struct ipsp_slab *slab, uint32_t c, uint32_t a
 	return next;
 }
 
-uint32_t ipsp_slab_take(struct ipsp_slab *slab)
+void ipsp_slab_filled(struct ipsp_slab *slab, uint32_t c)
 {
-	if (slab->room == NONE && !chunk_add(slab))
-		return NONE;
-	const uint32_t c = slab->room;
-	struct ipsp_slab_chunk *chunk = &slab->chunks[c];
-	uint32_t at = chunk->unused;
-
-	if (at == NONE)
-		at = chunk->n_touched++;
-	else
-		chunk->unused = next_unused(slab, c, at);
-	slab->count++;
-	chunk->n_used++;
-	if (!has_room(slab, chunk))
-		room_remove(slab, c);
-	return c << slab->bits | at;
+	room_remove(slab, c);
 }
 
 void ipsp_slab_give(struct ipsp_slab *slab, uint32_t number)
 {
-	const uint32_t c = number >> slab->bits, at = number & (per_chunk(slab) - 1);
+	const uint32_t c = number >> slab->bits, at = number & (slab->per_chunk - 1);
 	struct ipsp_slab_chunk *chunk = &slab->chunks[c];
 	void *piece = ipsp_slab_at(slab, number);
 
@@ -164,7 +146,7 @@ void ipsp_slab_give(struct ipsp_slab *slab, uint32_t number)
 
 uint32_t ipsp_slab_next(const struct ipsp_slab *slab, uint32_t from)
 {
-	uint32_t at = from & (per_chunk(slab) - 1);
+	uint32_t at = from & (slab->per_chunk - 1);
 
 	for (uint32_t c = from >> slab->bits; c < slab->n_chunks; c++, at = 0)
 		if (at < slab->chunks[c].n_touched)

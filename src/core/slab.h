@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define IPSP_SLAB_NONE UINT32_MAX
 
@@ -28,6 +29,7 @@ struct ipsp_slab_chunk {
 struct ipsp_slab {			/* invariant: what ipsp_slab_check walks */
 	struct ipsp_slab_chunk *chunks; /* owned */
 	uint32_t size, bits;		/* of a piece; a chunk has 2^bits */
+	uint32_t per_chunk;		/* 2^bits */
 	uint32_t n_chunks, cap_chunks, max_chunks;
 	uint32_t n_present; /* chunks with pieces */
 	uint32_t room;	    /* the first one that has room */
@@ -40,8 +42,6 @@ struct ipsp_slab {			/* invariant: what ipsp_slab_check walks */
 void ipsp_slab_init(struct ipsp_slab *slab, uint32_t size, uint32_t limit);
 void ipsp_slab_fini(struct ipsp_slab *slab);
 
-/* IPSP_SLAB_NONE: no memory. What is in the piece is anything. */
-uint32_t ipsp_slab_take(struct ipsp_slab *slab);
 /* The piece is filled with zeros, but for its first 4 bytes, until it is taken again. */
 void ipsp_slab_give(struct ipsp_slab *slab, uint32_t number);
 
@@ -50,6 +50,29 @@ static inline void *ipsp_slab_at(const struct ipsp_slab *slab, uint32_t number)
 	const uint32_t at = number & ((1u << slab->bits) - 1);
 
 	return (uint8_t *)slab->chunks[number >> slab->bits].pieces + (size_t)at * slab->size;
+}
+
+bool ipsp_slab_more(struct ipsp_slab *slab);		   /* makes room; false: no memory */
+void ipsp_slab_filled(struct ipsp_slab *slab, uint32_t c); /* that chunk has no room any more */
+
+/* IPSP_SLAB_NONE: no memory. What is in the piece is anything. */
+static inline uint32_t ipsp_slab_take(struct ipsp_slab *slab)
+{
+	if (slab->room == IPSP_SLAB_NONE && !ipsp_slab_more(slab))
+		return IPSP_SLAB_NONE;
+	const uint32_t c = slab->room;
+	struct ipsp_slab_chunk *chunk = &slab->chunks[c];
+	uint32_t at = chunk->unused;
+
+	if (at == IPSP_SLAB_NONE)
+		at = chunk->n_touched++;
+	else /* a piece that is not in use begins with the place of the next such one */
+		memcpy(&chunk->unused, (uint8_t *)chunk->pieces + (size_t)at * slab->size,
+		       sizeof(chunk->unused));
+	slab->count++;
+	if (++chunk->n_used == slab->per_chunk)
+		ipsp_slab_filled(slab, c);
+	return c << slab->bits | at;
 }
 
 /* Was @number ever taken, and is its memory there? */
