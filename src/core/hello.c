@@ -246,14 +246,24 @@ static void shared_by_force(struct ipsp_node *n, const struct ipsp_hello *h)
 }
 
 /*
- * This side has lost its state, and the peer has left the books that it could be given anew from:
- * it begins as one that owns nothing.
+ * This side has lost its state, and the peer has left the books that it could be given anew from.
+ * One that left them as the owner of nothing serves nothing, and nothing will be shared with it but
+ * by this side: then all is ours, or else it would be nobody's. What the HAs here may still use of
+ * it is kept back for them as if the peer had given it. Otherwise this side begins as one that owns
+ * nothing.
  */
 static void nobody_shares(struct ipsp_node *n, const struct ipsp_hello *h)
 {
+	bool all = h->flags & IPSP_HF_GROUNDED && h->used == 0;
+
 	if (!n->side.lost || h->flags & (IPSP_HF_SHARED | IPSP_HF_LOST))
 		return;
-	ipsp_rec_alone(n, IPSP_ALONE_WITHOUT);
+	ipsp_rec_alone(n, all ? IPSP_ALONE_ALL : IPSP_ALONE_WITHOUT);
+	if (all) {
+		ipsp_serve_given_anew(n);
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "the peer has left, and owned nothing: all addresses are this side's");
+	}
 	n->hello_soon = true;
 }
 

@@ -237,7 +237,9 @@ static void take_all(struct ipsp_node *n)
 
 void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 {
-	if (force && n->side.peer_books == 0 && !n->side.shared) {
+	/* one that owns all already may not say that it has shared: the peer would take its own
+	 * books for whole, too */
+	if (force && !n->side.shared && (n->side.peer_books == 0 || n->side.owner)) {
 		take_all(n);
 		return;
 	}

@@ -86,7 +86,7 @@ static void lose_process(struct host *h)
 	h->node = NULL;
 	h->died_at = h->w->now;
 	h->stopped = h->leaving = false;
-	h->forcing = 0;
+	h->forcing = h->leaving_ipsp = 0;
 	h->phase = TURN_NONE;
 	h->armed = KILL_NOT;
 	inbox_clear(h);
@@ -256,23 +256,14 @@ void host_command(struct host *h, enum ipsp_command command, bool force, enum ip
 		h->forcing = h->command_id;
 		h->w->check.forced = true;
 	}
+	if (command == IPSP_CMD_DISABLE && h->node)
+		h->leaving_ipsp = h->command_id;
 	host_event(h, (struct ipsp_event){.type = IPSP_EV_COMMAND,
 					  .token = HOST_OPERATOR,
 					  .id = h->command_id,
 					  .command = command,
 					  .force = force,
 					  .mode = mode});
-}
-
-bool host_has_command(const struct host *h, enum ipsp_command command)
-{
-	for (size_t i = 0; i < h->n_inbox; i++) {
-		const struct inbox_item *item = &h->inbox[i];
-
-		if (item->type == IPSP_EV_COMMAND && item->ev.command == command)
-			return true;
-	}
-	return false;
 }
 
 void host_reload(struct host *h, uint32_t dead_ms)

@@ -67,9 +67,10 @@ struct host {
 	size_t n_items; /* of the inbox: those of the turn that runs */
 	uint64_t notes_shown;
 	uint64_t command_id;
-	uint64_t forcing; /* the command with --force that is not done yet; 0: none */
-	int command_err;  /* of the last command that was done */
-	bool deaf_hook;	  /* its arbiter can't be reached: every takeover is vetoed */
+	uint64_t forcing;      /* the command with --force that is not done yet; 0: none */
+	uint64_t leaving_ipsp; /* the same: no pool-share-protocol */
+	int command_err;       /* of the last command that was done */
+	bool deaf_hook;	       /* its arbiter can't be reached: every takeover is vetoed */
 	unsigned n_traps[IPSP_TRAPS], n_hooks[IPSP_HOOKS]; /* told so far, by all its processes */
 };
 
@@ -92,8 +93,6 @@ void host_receive(struct host *h, struct dgram *d); /* takes it */
 void host_ipc(struct host *h, struct ipc *m);	    /* takes it */
 void host_event(struct host *h, struct ipsp_event ev);
 void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode);
-bool host_has_command(const struct host *h,
-		      enum ipsp_command command); /* given, and its turn isn't over */
 void host_reload(struct host *h, uint32_t dead_ms);
 void host_hook_done(struct host *h, uint32_t life, bool yes);
 void host_wake(struct host *h, sim_us delay);

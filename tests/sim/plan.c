@@ -148,7 +148,7 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 	const struct host *o = &plan->w->hosts[1 - h->side];
 
 	if (plan->w->check.books_lost || !o->node || o->stopped || o->leaving || !h->node ||
-	    host_has_command(o, IPSP_CMD_DISABLE))
+	    o->leaving_ipsp)
 		return false;
 	for (unsigned i = 0; i < 2; i++) {
 		if (plan->w->check.side[i].status.configured_role == IPSP_ROLE_NONE)

@@ -181,6 +181,82 @@ static void test_left_out_of_the_file(void **state)
 	story_end(w);
 }
 
+/* Steps until @side shows @state, and not one more. */
+static void until_state(struct world *w, unsigned side, enum ipsp_state state)
+{
+	for (unsigned i = 0; i < 5000 && story_status(w, side).state != state; i++)
+		story_run(w, 1);
+	assert_int_equal(story_status(w, side).state, state);
+}
+
+/*
+ * P went alone by force, and what S still knows of the books that ended makes P ask S for all. S
+ * leaves before it has answered: it owns nothing, so that P, which has to own all, does.
+ */
+static void test_left_by_who_was_asked(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_leave(w, HA2, "mn-2");
+	story_command(w, S, IPSP_CMD_DRAIN, false, 0);
+	story_run(w, 5000);
+	story_cut(w, true, true);
+	story_command(w, P, IPSP_CMD_DISABLE, true, 0);
+	story_take(w, HA1, "mn-3", NULL);
+	host_reload(&w->hosts[P], DEAD_S * 1000); /* IPSP is enabled again */
+	w->net.mix.delay = SIM_MS(50);
+	story_cut(w, false, false);
+	until_state(w, P, IPSP_ST_LOCKED);
+	assert_true(story_noted(w, P, "this side has lost its state"));
+	host_kill(&w->hosts[S]); /* before it hears that */
+	story_cut(w, true, true);
+	story_start(w, S);
+	story_run(w, 5000);
+	story_command(w, S, IPSP_CMD_DISABLE, false, 0);
+	host_reload(&w->hosts[S], DEAD_S * 1000);
+	story_run(w, 5000);
+	story_cut(w, false, false);
+	story_expect_rest(w, 60000);
+	assert_non_null(ha_find(&w->has[HA1], 1, 1));
+	assert_non_null(ha_find(&w->has[HA1], 3, 1));
+	story_expect_pool(w, P, 2, 6, 0);
+	story_end(w);
+}
+
+/*
+ * Each side has made all addresses its own. They have met, but not shared yet, when S takes over by
+ * force: what it owns has to come from books that P doesn't take for shared ones.
+ */
+static void test_forced_before_anything_is_shared(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_command(w, P, IPSP_CMD_DISABLE, false, 0);
+	story_run(w, 3000);
+	story_command(w, S, IPSP_CMD_DISABLE, true, 0);
+	story_take(w, HA2, "mn-2", NULL);
+	story_cut(w, true, true);
+	host_reload(&w->hosts[P], DEAD_S * 1000);
+	host_reload(&w->hosts[S], DEAD_S * 1000);
+	story_run(w, 5000);
+	story_cut(w, false, false);
+	until_state(w, S, IPSP_ST_LOCKED);
+	host_kill(&w->hosts[S]);
+	story_cut(w, true, true);
+	story_start(w, S);
+	story_run(w, 5000);
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, 0);
+	story_run(w, 5000);
+	story_cut(w, false, false);
+	story_expect_rest(w, 60000);
+	story_end(w);
+}
+
 static void one_by_one(struct world_conf *conf)
 {
 	conf->block_size = 1;
@@ -283,6 +359,8 @@ int stories_commands(void)
 		cmocka_unit_test(test_checks_leave_places),
 		cmocka_unit_test(test_refused_is_not_done),
 		cmocka_unit_test(test_left_out_of_the_file),
+		cmocka_unit_test(test_left_by_who_was_asked),
+		cmocka_unit_test(test_forced_before_anything_is_shared),
 		cmocka_unit_test(test_all_free_is_said),
 		cmocka_unit_test(test_drained_secondary),
 	};

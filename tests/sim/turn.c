@@ -187,6 +187,8 @@ static void out_done(struct host *h, const struct ipsp_out *out)
 		h->command_err = out->err;
 		if (out->id == h->forcing)
 			h->forcing = 0;
+		if (out->id == h->leaving_ipsp)
+			h->leaving_ipsp = 0;
 		world_trace(h->w, TRACE_ROLE, "%c done: %s", h->letter, ipsp_err_word(out->err));
 	}
 }

@@ -98,6 +98,8 @@ class Ha(Gateway):
             self.recovers = set(self.lost)
             self.recovered += len(self.lost)
             self.lost.clear()
+        else:  # it went again before it could answer for all that it had forgotten
+            self.lost[:] = [address for address in self.lost if address not in self.recovers]
         self._forgotten = False
 
     def _has_lost(self, job):
