@@ -374,6 +374,8 @@ class Lane:
             self._come_to_rest()
         self._load(True)
         self._wait(episode.rest)
+        # A peer counts as up for ten hellos: that silence must not be taken for the next episode's.
+        self._until(self._all_hear, self.patience, "each side to hear a hello of the other")
 
     def _step(self, fault, begins, begun):
         if not begins:
@@ -466,6 +468,12 @@ class Lane:
             one["state"] == "active" and one["serving"] and one["peer"]["state"] == "up"
             for row in rows for one in row
         )
+
+    def _all_hear(self):
+        peers = [one["peer"] for row in self._statuses() or [] for one in row]
+        return bool(peers) and all(
+            peer["last-heard-ms"] is not None and peer["last-heard-ms"] <= self.hello_s * 1000
+            for peer in peers)
 
     def _come_to_rest(self):
         self._load(False)
