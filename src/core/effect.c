@@ -236,7 +236,7 @@ void ipsp_effect_delivered(struct ipsp_node *n, const struct ipsp_out_item *o)
 	struct ipsp_set_iter it;
 	struct ipsp_item item;
 
-	if (ipsp_item_again(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
+	if (ipsp_item_again(ipsp_out_bytes(o), o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
 	    item.pool >= n->conf.n_pools)
 		return;
 	for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
@@ -290,12 +290,11 @@ static void accept_run(struct ipsp_node *n, struct ipsp_place at, const struct i
 	for (at.index = e->start; at.index - e->start < e->count && at.index < size; at.index++) {
 		if (ipsp_pool_own(pool, at.index) == IPSP_OWN_OURS)
 			continue; /* it can't give what it has not; the books stay as they are */
-		if (kept && ipsp_pool_use(pool, at.index) == IPSP_USE_FREE) {
+		ipsp_effect_by_right(n, at);
+		if (kept && ipsp_pool_use(pool, at.index) == IPSP_USE_FREE)
 			accept_kept(n, at, e);
-		} else {
+		else
 			ipsp_pool_set_own(pool, at.index, IPSP_OWN_OURS);
-			ipsp_effect_by_right(n, at);
-		}
 		if (late)
 			ipsp_pool_set_flag(pool, at.index, IPSP_ADDR_MOVE, true);
 		if (!n->replaying)

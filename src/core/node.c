@@ -49,7 +49,7 @@ static void obey(struct ipsp_node *n, const uint8_t *plain, size_t len)
 	struct ipsp_rd rd = ipsp_rd_of(plain, len);
 	struct ipsp_msg msg;
 
-	while (ipsp_msg_next(&rd, &msg) > 0) {
+	while (ipsp_msg_again(&rd, &msg)) {
 		if (msg.type == IPSP_MSG_HELLO) {
 			ipsp_hello_on(n, &msg.u.hello);
 			ipsp_lease_end_licence(n);

@@ -81,20 +81,25 @@ struct ipsp_peer_facts {	 /* volatile; of the present session but for the last t
 
 /* --------------------------------------------------------------- parts */
 
+#define IPSP_ITEM_NEAR 64 /* one address for a subscriber with a name of usual length */
+
 struct ipsp_out_item {	      /* one of our stream that is not acknowledged */
 	uint64_t number, seq; /* of the record that makes it durable */
 	ipsp_ms sent_at;      /* IPSP_NEVER: not yet */
 	uint16_t n;
 	uint8_t tries;
-	uint8_t bytes[];
+	union {
+		uint8_t near[IPSP_ITEM_NEAR];
+		uint8_t *far; /* owned: longer ones */
+	};
 };
 
 struct ipsp_stream {
-	struct ipsp_out_item **items; /* a ring: the oldest at [head] */
-	uint32_t head, n, cap;	      /* cap is a power of two */
-	uint64_t flowed;	      /* the last item that gave the peer unasked what is unused */
-	uint32_t unsent;	      /* how many of the newest were never sent */
-	ipsp_ms rto_ms, rtt_ms;	      /* repeat after; smoothed round trip with the peer's flush */
+	struct ipsp_out_item *items; /* a ring: the oldest at [head] */
+	uint32_t head, n, cap;	     /* cap is a power of two */
+	uint64_t flowed;	     /* the last item that gave the peer unasked what is unused */
+	uint32_t unsent;	     /* how many of the newest were never sent */
+	ipsp_ms rto_ms, rtt_ms;	     /* repeat after; smoothed round trip with the peer's flush */
 	struct ipsp_ahead {
 		uint64_t number;
 		uint16_t n;
@@ -119,6 +124,8 @@ enum ipsp_xact_wait {
 	IPSP_XW_RELEASE, /* behind a release event of the same address or session */
 };
 
+#define IPSP_XACT_NEAR 32 /* bytes of names of usual length */
+
 struct ipsp_xact { /* a request of ours that is not answered */
 	enum ipsp_xact_wait wait;
 	uint64_t peer_id;   /* what the peer is asked under */
@@ -129,8 +136,11 @@ struct ipsp_xact { /* a request of ours that is not answered */
 	uint64_t hash;	/* of the session, see ipsp_binds_foresee */
 	uint16_t ha;
 	bool counted;
-	char *text; /* subscriber and session, owned */
 	uint8_t n_subscriber, n_session;
+	union { /* subscriber and session */
+		char near[IPSP_XACT_NEAR];
+		char *far; /* owned: longer ones */
+	};
 	uint32_t next, prev; /* the list of open ones, oldest first; free ones by next */
 };
 
@@ -325,6 +335,17 @@ struct ipsp_node {
 	uint64_t visits[IPSP_STATES][IPSP_PEER_EVENTS];
 };
 
+/* The oldest, or the one @nth behind it. */
+static inline struct ipsp_out_item *ipsp_stream_nth(const struct ipsp_stream *s, uint32_t nth)
+{
+	return &s->items[(s->head + nth) & (s->cap - 1)];
+}
+
+static inline const uint8_t *ipsp_out_bytes(const struct ipsp_out_item *o)
+{
+	return o->n > IPSP_ITEM_NEAR ? o->far : o->near;
+}
+
 static inline bool ipsp_flag(const struct ipsp_node *n, uint32_t flag)
 {
 	return n->peer.known && (n->peer.hello.flags & flag);
@@ -504,7 +525,7 @@ uint32_t ipsp_xact_named(const struct ipsp_node *n, const struct ipsp_item *item
 void ipsp_xact_given(struct ipsp_node *n, uint32_t slot, struct ipsp_place at);
 bool ipsp_xact_wants(const struct ipsp_node *n, struct ipsp_place at);
 bool ipsp_xact_next(struct ipsp_node *n, uint32_t *slot, struct ipsp_request *r);
-struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x);
+struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x); /* until another is opened */
 void ipsp_xact_give_up(struct ipsp_node *n, int err); /* all open ones are answered with @err */
 ipsp_ms ipsp_xact_due(const struct ipsp_node *n);
 void ipsp_xact_check(const struct ipsp_node *n);

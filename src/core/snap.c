@@ -45,10 +45,9 @@ static void snap_head(const struct ipsp_node *n, struct ipsp_buf *recs)
 		ipsp_rec_end(recs, at);
 	}
 	for (uint32_t i = 0; i < n->stream.n; i++) {
-		const struct ipsp_out_item *o =
-			n->stream.items[(n->stream.head + i) & (n->stream.cap - 1)];
+		const struct ipsp_out_item *o = ipsp_stream_nth(&n->stream, i);
 		at = recs->len;
-		ipsp_buf_put(ipsp_rec_begin(recs, IPSP_REC_SNAP_OUT), o->bytes, o->n);
+		ipsp_buf_put(ipsp_rec_begin(recs, IPSP_REC_SNAP_OUT), ipsp_out_bytes(o), o->n);
 		ipsp_rec_end(recs, at);
 	}
 }
@@ -208,9 +207,8 @@ uint64_t ipsp_node_digest(const struct ipsp_node *n)
 	h = mix(h, side.data, side.len);
 	ipsp_buf_fini(&side);
 	for (uint32_t i = 0; i < n->stream.n; i++) {
-		const struct ipsp_out_item *o =
-			n->stream.items[(n->stream.head + i) & (n->stream.cap - 1)];
-		h = mix(h, o->bytes, o->n);
+		const struct ipsp_out_item *o = ipsp_stream_nth(&n->stream, i);
+		h = mix(h, ipsp_out_bytes(o), o->n);
 	}
 	for (uint16_t p = 0; p < n->conf.n_pools; p++)
 		for (uint32_t i = 0; i < n->conf.pools[p].size; i++)

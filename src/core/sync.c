@@ -15,6 +15,8 @@
 #define RTO_MIN_MS   20
 #define RTO_MAX_MS   2000
 #define RESEND_BURST 16
+#define RING_MIN     64	  /* places for items of our stream */
+#define RING_KEPT    1024 /* ... that stay when all are acknowledged */
 /*
  * Nobody waits for an acknowledgement, and on one disk its flush would hold up the peer's next one,
  * which a session does wait for. So it waits a little for a flush that is wanted anyway, by far
@@ -38,13 +40,19 @@ static void ahead_clear(struct ipsp_stream *s)
 	s->ahead = NULL;
 }
 
+static void item_free(struct ipsp_out_item *o)
+{
+	if (o->n > IPSP_ITEM_NEAR)
+		free(o->far);
+}
+
 /* Both streams end here: whatever was on its way belongs to books that are no more. */
 void ipsp_sync_clear(struct ipsp_node *n)
 {
 	struct ipsp_stream *s = &n->stream;
 
 	for (uint32_t i = 0; i < s->n; i++)
-		free(s->items[(s->head + i) & (s->cap - 1)]);
+		item_free(ipsp_stream_nth(s, i));
 	s->head = s->n = s->unsent = 0;
 	s->flowed = 0;
 	s->n_waits = 0;
@@ -70,34 +78,61 @@ uint32_t ipsp_sync_tag(uint64_t sender_books, uint64_t receiver_books)
 
 /* --------------------------------------------------------------- our stream */
 
+static bool ring_grow(struct ipsp_stream *s)
+{
+	const uint32_t cap = s->cap ? s->cap * 2 : RING_MIN;
+	struct ipsp_out_item *items = malloc(cap * sizeof *items);
+
+	if (!items)
+		return false;
+	for (uint32_t i = 0; i < s->n; i++)
+		items[i] = *ipsp_stream_nth(s, i);
+	free(s->items);
+	s->items = items;
+	s->cap = cap;
+	s->head = 0;
+	return true;
+}
+
+/* A burst has gone: what it needed goes back. */
+static void ring_rest(struct ipsp_stream *s)
+{
+	free(s->items);
+	s->items = NULL;
+	s->cap = s->head = 0;
+}
+
+/* The new last one, without a copy of @bytes yet; NULL: no memory. */
+static struct ipsp_out_item *ring_add(struct ipsp_stream *s, size_t len)
+{
+	uint8_t *far = len > IPSP_ITEM_NEAR ? malloc(len) : NULL;
+
+	if ((len > IPSP_ITEM_NEAR && !far) || (s->n == s->cap && !ring_grow(s))) {
+		free(far);
+		return NULL;
+	}
+	struct ipsp_out_item *o = ipsp_stream_nth(s, s->n++);
+	o->n = (uint16_t)len;
+	if (far)
+		o->far = far;
+	return o;
+}
+
 void ipsp_sync_append(struct ipsp_node *n, const uint8_t *bytes, size_t len, uint64_t number)
 {
-	struct ipsp_stream *s = &n->stream;
+	struct ipsp_out_item *o = ring_add(&n->stream, len);
 
-	if (s->n == s->cap) {
-		uint32_t cap = s->cap ? s->cap * 2 : 64;
-		struct ipsp_out_item **items = malloc(cap * sizeof(struct ipsp_out_item *));
-		if (!items)
-			goto failed;
-		for (uint32_t i = 0; i < s->n; i++)
-			items[i] = s->items[(s->head + i) & (s->cap - 1)];
-		free(s->items);
-		s->items = items;
-		s->cap = cap;
-		s->head = 0;
+	if (!o) {
+		if (n->act)
+			n->act->failed = true;
+		return;
 	}
-	struct ipsp_out_item *o = malloc(sizeof *o + len);
-	if (!o)
-		goto failed;
-	*o = (struct ipsp_out_item){.number = number, .seq = n->seq, .sent_at = IPSP_NEVER};
-	o->n = (uint16_t)len;
-	memcpy(o->bytes, bytes, len);
-	s->items[(s->head + s->n++) & (s->cap - 1)] = o;
-	s->unsent++;
-	return;
-failed:
-	if (n->act)
-		n->act->failed = true;
+	o->number = number;
+	o->seq = n->seq;
+	o->sent_at = IPSP_NEVER;
+	o->tries = 0;
+	memcpy(len > IPSP_ITEM_NEAR ? o->far : o->near, bytes, len);
+	n->stream.unsent++;
 }
 
 /* All up to @number have arrived for good. */
@@ -106,22 +141,24 @@ void ipsp_sync_acked(struct ipsp_node *n, uint64_t number)
 	struct ipsp_stream *s = &n->stream;
 
 	while (s->n > 0) {
-		struct ipsp_out_item *o = s->items[s->head & (s->cap - 1)];
+		struct ipsp_out_item *o = ipsp_stream_nth(s, 0);
 		if (o->number > number)
 			break;
 		ipsp_effect_delivered(n, o);
 		if (s->unsent == s->n)
 			s->unsent--;
-		free(o);
+		item_free(o);
 		s->head = (s->head + 1) & (s->cap - 1);
 		s->n--;
 	}
+	if (s->n == 0 && s->cap > RING_KEPT)
+		ring_rest(s);
 }
 
 static void measure(struct ipsp_node *n, uint64_t number)
 {
 	struct ipsp_stream *s = &n->stream;
-	struct ipsp_out_item *o = s->n ? s->items[s->head & (s->cap - 1)] : NULL;
+	const struct ipsp_out_item *o = s->n ? ipsp_stream_nth(s, 0) : NULL;
 
 	/* Karn: only what was sent once tells */
 	if (!o || o->number > number || o->tries != 1 || o->sent_at == IPSP_NEVER)
@@ -197,12 +234,12 @@ static void came_back(struct ipsp_node *n, uint16_t pool, uint32_t index)
 	uint64_t number = 0;
 
 	for (uint32_t i = 0; i < s->n; i++) {
-		const struct ipsp_out_item *o = s->items[(s->head + i) & (s->cap - 1)];
+		const struct ipsp_out_item *o = ipsp_stream_nth(s, i);
 		struct ipsp_set_entry e;
 		struct ipsp_set_iter it;
 		struct ipsp_item item;
-		if (ipsp_item_again(o->bytes, o->n, &item) != 0 || item.type != IPSP_ITEM_GIVE ||
-		    item.pool != pool)
+		if (ipsp_item_again(ipsp_out_bytes(o), o->n, &item) != 0 ||
+		    item.type != IPSP_ITEM_GIVE || item.pool != pool)
 			continue;
 		for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);)
 			if (index - e.start < e.count)
@@ -403,7 +440,7 @@ void ipsp_sync_new_session(struct ipsp_node *n)
 	struct ipsp_stream *s = &n->stream;
 
 	for (uint32_t i = 0; i < s->n; i++)
-		s->items[(s->head + i) & (s->cap - 1)]->sent_at = IPSP_NEVER;
+		ipsp_stream_nth(s, i)->sent_at = IPSP_NEVER;
 	s->unsent = s->n;
 	ahead_clear(s);
 	s->rto_ms = RTO_START_MS;
@@ -413,11 +450,6 @@ void ipsp_sync_new_session(struct ipsp_node *n)
 
 /* --------------------------------------------------------------- sending */
 
-static struct ipsp_out_item *nth(const struct ipsp_stream *s, uint32_t i)
-{
-	return s->items[(s->head + i) & (s->cap - 1)];
-}
-
 /* The next item to send now, or NULL; marks it as sent. @looked: at how many of the oldest for a
  * repeat, 0 at first. */
 struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *looked)
@@ -426,7 +458,7 @@ struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *looked)
 	uint32_t flying = s->n - s->unsent;
 
 	while (*looked < flying && *looked < RESEND_BURST) {
-		struct ipsp_out_item *o = nth(s, (*looked)++);
+		struct ipsp_out_item *o = ipsp_stream_nth(s, (*looked)++);
 		uint32_t back = o->tries > 6 ? 6u : o->tries ? o->tries - 1u : 0u;
 		ipsp_ms rto = s->rto_ms << back;
 		if (n->now - o->sent_at < (rto > RTO_MAX_MS ? RTO_MAX_MS : rto))
@@ -438,7 +470,7 @@ struct ipsp_out_item *ipsp_sync_next(struct ipsp_node *n, uint32_t *looked)
 	}
 	if (s->unsent == 0 || flying >= IPSP_WINDOW)
 		return NULL;
-	struct ipsp_out_item *o = nth(s, flying);
+	struct ipsp_out_item *o = ipsp_stream_nth(s, flying);
 	if (o->seq > n->flushed)
 		return NULL;
 	o->sent_at = n->now;
@@ -453,7 +485,8 @@ bool ipsp_sync_ready(const struct ipsp_node *n)
 	const struct ipsp_stream *s = &n->stream;
 	uint32_t flying = s->n - s->unsent;
 
-	return s->unsent > 0 && flying < IPSP_WINDOW && nth(s, flying)->seq <= n->flushed;
+	return s->unsent > 0 && flying < IPSP_WINDOW &&
+	       ipsp_stream_nth(s, flying)->seq <= n->flushed;
 }
 
 ipsp_ms ipsp_sync_due(const struct ipsp_node *n)
@@ -463,7 +496,7 @@ ipsp_ms ipsp_sync_due(const struct ipsp_node *n)
 	ipsp_ms due = s->flush_at;
 
 	for (uint32_t i = 0; i < flying && i < RESEND_BURST; i++) {
-		const struct ipsp_out_item *o = nth(s, i);
+		const struct ipsp_out_item *o = ipsp_stream_nth(s, i);
 		uint32_t back = o->tries > 6 ? 6u : o->tries ? o->tries - 1u : 0u;
 		ipsp_ms rto = s->rto_ms << back;
 		ipsp_ms at = o->sent_at + (rto > RTO_MAX_MS ? RTO_MAX_MS : rto);

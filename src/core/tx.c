@@ -122,7 +122,7 @@ static void pack_items(struct packer *p)
 	struct ipsp_msg msg = {.type = IPSP_MSG_ITEM};
 	msg.u.item.stream = ipsp_sync_tag(n->side.books, n->side.peer_books);
 	while ((o = ipsp_sync_next(n, &looked))) {
-		msg.u.item.bytes = o->bytes;
+		msg.u.item.bytes = ipsp_out_bytes(o);
 		msg.u.item.n = o->n;
 		pack(p, &msg);
 	}

@@ -250,8 +250,7 @@ void ipsp_node_check(const struct ipsp_node *n)
 	assert(n->side.acked <= n->side.sent);
 	assert(n->side.sent - n->side.acked == n->stream.n);
 	for (uint32_t i = 0; i < n->stream.n; i++)
-		assert(n->stream.items[(n->stream.head + i) & (n->stream.cap - 1)]->number ==
-		       n->side.acked + 1 + i);
+		assert(ipsp_stream_nth(&n->stream, i)->number == n->side.acked + 1 + i);
 	(void)used; /* where assertions are off */
 	(void)bound;
 	(void)owed;

@@ -26,7 +26,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define MSG_HEAD 3
+#define MSG_HEAD     3
+#define REQUEST_HEAD 29 /* before the texts */
 
 /* ---------------------------------------------------------------- writing into fixed room */
 
@@ -100,21 +101,15 @@ static void out_str8(struct out *out, const char *s, size_t n)
 	ipsp_copy_text(p + 1, s, n);
 }
 
-static void poke_u16(uint8_t *p, size_t v)
-{
-	assert(v <= UINT16_MAX);
-	ipsp_store_u16(p, (uint16_t)v);
-}
-
 /* ---------------------------------------------------------------- reading */
 
-/* A str8 that is good text, borrowed; anything else fails the reader. */
-static const char *take_text(struct ipsp_rd *rd, uint8_t *n)
+/* A str8 that is good text, borrowed; anything else fails the reader. @again: it was looked at. */
+static const char *take_text(struct ipsp_rd *rd, uint8_t *n, bool again)
 {
 	uint8_t len = ipsp_rd_u8(rd);
 	const char *s = (const char *)ipsp_rd_take(rd, len);
 
-	if (!s || !ipsp_text_ok(s, len)) {
+	if (!s || (!again && !ipsp_text_ok(s, len))) {
 		rd->failed = true;
 		*n = 0;
 		return NULL;
@@ -222,28 +217,37 @@ static void get_conf_part(struct ipsp_rd *rd, struct ipsp_conf_part *part)
 
 static void put_request(struct out *out, const struct ipsp_request *req)
 {
-	out_u64(out, req->id);
-	out_u64(out, req->epoch);
-	out_u8(out, req->select);
-	out_u16(out, req->pool);
-	out_u16(out, req->at_pool);
-	out_u32(out, req->at_index);
-	out_u32(out, req->count);
+	uint8_t *p = out_room(out, REQUEST_HEAD);
+
+	if (!p)
+		return;
+	ipsp_store_u64(p, req->id);
+	ipsp_store_u64(p + 8, req->epoch);
+	p[16] = req->select;
+	ipsp_store_u16(p + 17, req->pool);
+	ipsp_store_u16(p + 19, req->at_pool);
+	ipsp_store_u32(p + 21, req->at_index);
+	ipsp_store_u32(p + 25, req->count);
 	out_str8(out, req->ident.subscriber, req->ident.n_subscriber);
 	out_str8(out, req->ident.session, req->ident.n_session);
 }
 
-static void get_request(struct ipsp_rd *rd, struct ipsp_request *req)
+static void get_request(struct ipsp_rd *rd, struct ipsp_request *req, bool again)
 {
-	req->id = ipsp_rd_u64(rd);
-	req->epoch = ipsp_rd_u64(rd);
-	req->select = ipsp_rd_u8(rd);
-	req->pool = ipsp_rd_u16(rd);
-	req->at_pool = ipsp_rd_u16(rd);
-	req->at_index = ipsp_rd_u32(rd);
-	req->count = ipsp_rd_u32(rd);
-	req->ident.subscriber = take_text(rd, &req->ident.n_subscriber);
-	req->ident.session = take_text(rd, &req->ident.n_session);
+	const uint8_t *p = ipsp_rd_take(rd, REQUEST_HEAD);
+
+	if (!p)
+		return;
+	req->id = ipsp_load_u64(p);
+	req->epoch = ipsp_load_u64(p + 8);
+	req->select = p[16];
+	req->pool = ipsp_load_u16(p + 17);
+	req->at_pool = ipsp_load_u16(p + 19);
+	req->at_index = ipsp_load_u32(p + 21);
+	req->count = ipsp_load_u32(p + 25);
+	req->ident.subscriber = take_text(rd, &req->ident.n_subscriber, again);
+	req->ident.session = take_text(rd, &req->ident.n_session, again);
+	req->ident.hash = 0;
 	if (req->select > IPSP_SEL_GROUP)
 		rd->failed = true;
 }
@@ -307,12 +311,12 @@ size_t ipsp_msg_put(uint8_t *buf, size_t at, size_t cap, const struct ipsp_msg *
 	}
 	if (out.full)
 		return 0;
-	poke_u16(buf + at + 1, out.at - at - MSG_HEAD);
+	ipsp_store_u16(buf + at + 1, (uint16_t)(out.at - at - MSG_HEAD));
 	return out.at;
 }
 
 /* Reads the body of one message; false when its type is not known. A body too short fails @body. */
-static bool get_body(struct ipsp_rd *body, unsigned type, struct ipsp_msg *msg)
+static bool get_body(struct ipsp_rd *body, unsigned type, struct ipsp_msg *msg, bool again)
 {
 	switch (type) {
 	case IPSP_MSG_HELLO:
@@ -325,7 +329,7 @@ static bool get_body(struct ipsp_rd *body, unsigned type, struct ipsp_msg *msg)
 		get_conf_part(body, &msg->u.conf);
 		break;
 	case IPSP_MSG_REQUEST:
-		get_request(body, &msg->u.request);
+		get_request(body, &msg->u.request, again);
 		break;
 	case IPSP_MSG_REFUSE:
 		get_refuse(body, &msg->u.refuse);
@@ -354,18 +358,18 @@ static bool get_body(struct ipsp_rd *body, unsigned type, struct ipsp_msg *msg)
 	return true;
 }
 
-int ipsp_msg_next(struct ipsp_rd *rd, struct ipsp_msg *msg)
+static int next(struct ipsp_rd *rd, struct ipsp_msg *msg, bool again)
 {
 	while (ipsp_rd_left(rd) > 0) {
-		unsigned type = ipsp_rd_u8(rd);
-		uint16_t n = ipsp_rd_u16(rd);
+		const uint8_t *head = ipsp_rd_take(rd, MSG_HEAD);
+		const size_t n = head ? ipsp_load_u16(head + 1) : 0;
 		const uint8_t *p = ipsp_rd_take(rd, n);
 		struct ipsp_rd body;
 
 		if (!p)
 			return IPSP_ERR_FORMAT;
 		body = ipsp_rd_of(p, n);
-		if (!get_body(&body, type, msg))
+		if (!get_body(&body, head[0], msg, again))
 			continue; /* of a later version: skipped */
 		if (body.failed) {
 			rd->failed = true;
@@ -374,4 +378,14 @@ int ipsp_msg_next(struct ipsp_rd *rd, struct ipsp_msg *msg)
 		return 1;
 	}
 	return rd->failed ? IPSP_ERR_FORMAT : 0;
+}
+
+int ipsp_msg_next(struct ipsp_rd *rd, struct ipsp_msg *msg)
+{
+	return next(rd, msg, false);
+}
+
+bool ipsp_msg_again(struct ipsp_rd *rd, struct ipsp_msg *msg)
+{
+	return next(rd, msg, true) > 0;
 }

@@ -242,5 +242,8 @@ struct ipsp_msg {
 size_t ipsp_msg_put(uint8_t *buf, size_t at, size_t cap, const struct ipsp_msg *msg);
 /* Reads the next message that is known: 1, 0 at the end, or IPSP_ERR_FORMAT. */
 int ipsp_msg_next(struct ipsp_rd *rd, struct ipsp_msg *msg);
+/* The same of what was walked to its end before: texts are not looked at again. False at the end.
+ */
+bool ipsp_msg_again(struct ipsp_rd *rd, struct ipsp_msg *msg);
 
 #endif

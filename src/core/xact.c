@@ -27,10 +27,37 @@ int ipsp_xact_init(struct ipsp_node *n)
 	return x->answered ? 0 : IPSP_ERR_NOMEM;
 }
 
+static bool is_far(const struct ipsp_xact *x)
+{
+	return (size_t)x->n_subscriber + x->n_session > IPSP_XACT_NEAR;
+}
+
+static void text_free(struct ipsp_xact *x)
+{
+	if (is_far(x))
+		free(x->far);
+}
+
+/* False: no memory. */
+static bool text_set(struct ipsp_xact *x, const struct ipsp_ident *ident)
+{
+	char *text = x->near;
+
+	x->n_subscriber = ident->n_subscriber;
+	x->n_session = ident->n_session;
+	if (is_far(x))
+		text = x->far = malloc((size_t)ident->n_subscriber + ident->n_session);
+	if (!text)
+		return false;
+	ipsp_copy_text(text, ident->subscriber, ident->n_subscriber);
+	ipsp_copy_text(text + ident->n_subscriber, ident->session, ident->n_session);
+	return true;
+}
+
 void ipsp_xact_fini(struct ipsp_node *n)
 {
 	for (uint32_t i = n->xacts.head; i != IPSP_NO_XACT; i = n->xacts.slots[i].next)
-		free(n->xacts.slots[i].text);
+		text_free(&n->xacts.slots[i]);
 	free(n->xacts.slots);
 	free(n->xacts.answered);
 	free(n->xacts.refusals);
@@ -84,8 +111,9 @@ static void slot_free(struct ipsp_node *n, uint32_t i)
 		x->tail = s->prev;
 	if (s->ask.at_pool != IPSP_NO_POOL)
 		x->n_by_number--;
-	free(s->text);
-	*s = (struct ipsp_xact){.next = x->free_head};
+	text_free(s);
+	s->wait = IPSP_XW_NONE; /* nothing that comes for it finds it any more */
+	s->next = x->free_head;
 	x->free_head = i;
 	x->n_open--;
 }
@@ -115,8 +143,10 @@ void ipsp_xact_check(const struct ipsp_node *n)
 
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
 {
-	return (struct ipsp_ident){.subscriber = x->text,
-				   .session = x->text + x->n_subscriber,
+	const char *text = is_far(x) ? x->far : x->near;
+
+	return (struct ipsp_ident){.subscriber = text,
+				   .session = text + x->n_subscriber,
 				   .n_subscriber = x->n_subscriber,
 				   .n_session = x->n_session,
 				   .hash = x->hash};
@@ -180,22 +210,14 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 {
 	struct ipsp_place none = {IPSP_NO_POOL, 0};
 	uint32_t slot = may_open(n, ha) ? slot_new(&n->xacts) : IPSP_NO_XACT;
-	char *text = malloc((size_t)ev->ident.n_subscriber + ev->ident.n_session + 1);
 
-	if (slot == IPSP_NO_XACT || !text) {
-		free(text);
+	if (slot == IPSP_NO_XACT || !text_set(&n->xacts.slots[slot], &ev->ident)) {
 		if (slot != IPSP_NO_XACT)
 			slot_free(n, slot);
 		answer(n, ev->token, ev->id, IPSP_ERR_OVERLOADED, none, false);
 		return;
 	}
 	struct ipsp_xact *x = &n->xacts.slots[slot];
-	memcpy(text, ev->ident.subscriber, ev->ident.n_subscriber);
-	if (ev->ident.n_session)
-		memcpy(text + ev->ident.n_subscriber, ev->ident.session, ev->ident.n_session);
-	x->text = text;
-	x->n_subscriber = ev->ident.n_subscriber;
-	x->n_session = ev->ident.n_session;
 	struct ipsp_ident ident = ev->ident;
 	if (ident.hash == 0)
 		ipsp_binds_foresee(n->binds, &ident);
@@ -412,12 +434,12 @@ uint32_t ipsp_xact_named(const struct ipsp_node *n, const struct ipsp_item *item
 	if (!x || x->wait != IPSP_XW_PEER || x->peer_id != item->request ||
 	    item->form != IPSP_SET_KEPT || item->pool >= n->conf.n_pools)
 		return IPSP_NO_XACT;
+	const struct ipsp_ident ident = ipsp_xact_ident(x);
 	ipsp_set_begin(&it, item);
 	if (!ipsp_set_next(&it, &e) || ipsp_set_next(&it, &more) || e.use != IPSP_USE_HOLD ||
-	    e.n_subscriber != x->n_subscriber ||
-	    memcmp(e.subscriber, x->text, x->n_subscriber) != 0)
+	    e.n_subscriber != ident.n_subscriber ||
+	    memcmp(e.subscriber, ident.subscriber, ident.n_subscriber) != 0)
 		return IPSP_NO_XACT;
-	struct ipsp_ident ident = ipsp_xact_ident(x);
 	*at = (struct ipsp_place){item->pool, e.start};
 	return ipsp_serve_may(n, &ident, &x->ask, *at) ? slot : IPSP_NO_XACT;
 }

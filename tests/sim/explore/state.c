@@ -271,7 +271,7 @@ static void put_stream(struct view *v)
 	put(v->h, s->rtt_ms);
 	put(v->h, s->ack_due << 1 | s->ack_now);
 	for (uint32_t i = 0; i < s->n; i++) { /* their bytes are part of the digest */
-		const struct ipsp_out_item *o = s->items[(s->head + i) & (s->cap - 1)];
+		const struct ipsp_out_item *o = ipsp_stream_nth(s, i);
 
 		put_durability(v, o->seq);
 		put_past(v, o->sent_at);
@@ -306,7 +306,8 @@ static void put_requests(struct view *v)
 		put_due(v, x->next_send);
 		put(v->h, x->rto_ms);
 		put(v->h, x->token);
-		put_bytes(v->h, x->text, (size_t)x->n_subscriber + x->n_session);
+		put_bytes(v->h, ipsp_xact_ident(x).subscriber,
+			  (size_t)x->n_subscriber + x->n_session);
 	}
 	for (uint32_t i = 0; i < xs->n_refusals; i++) {
 		put_id(v, xs->refusals[i].id, v->peer_counter);
