@@ -62,7 +62,7 @@ plant promise-while-healing lease.c 's/if (ipsp_heal_pending(n) || /if (/' "$man
 plant lease-not-looked-at lease.c 's/^\treturn n->lease.lease_end != 0 \&\& now < n->lease.lease_end;/\treturn true;/'
 plant lost-state-not-noticed hello.c 's/bool i_behind = /bool i_behind = false \&\& /
 	s/bool peer_behind = /bool peer_behind = false \&\& /'
-plant late-answer-ends-another-session ha.c 's/\ta->gone = true;/;/'
+plant late-answer-ends-another-session asked.c 's/\ta->gone = true;/;/'
 plant old-epoch-obeyed hello.c 's/if (h->epoch < n->side.epoch) {/if (0) {/
 	s/if (h->epoch > n->side.epoch) {/if (h->epoch != n->side.epoch) {/'
 plant sooner-end-not-noticed effect.c 's/else if (n->now + 1000ULL \* left_s < n->kept_due)/else if (n->kept_due == IPSP_NEVER)/'

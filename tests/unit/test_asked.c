@@ -1,4 +1,7 @@
-/* Release events that an HA never answers: what is kept of them is bounded, and nobody walks it. */
+/*
+ * Release events: what is kept of those that an HA never answers is bounded, and nobody walks it;
+ * an answer that comes late is for its own event and no other.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -194,6 +197,104 @@ static void the_ha_goes(void **state)
 	liar_free(l);
 }
 
+/* ---------------------------------------------------------------- late answers of an HA */
+
+/* The liar asks for the address of its own subscriber's session here; returns the event's number.
+ */
+static uint64_t handoff(struct liar *l, uint64_t id, uint32_t index)
+{
+	uint64_t before = l->event;
+
+	liar_say_request(l, id, l->heard.epoch, 0, index);
+	assert_int_not_equal(l->event, before);
+	return l->event;
+}
+
+/*
+ * An event was cancelled and not answered, and its session has ended. Much later another session
+ * has the address, and is to end, too: an answer that names the first event ends nothing, however
+ * late it comes, and one that names the second ends it at once.
+ */
+static void an_answer_names_its_event(void **state)
+{
+	struct liar *l = liar_active(true);
+	uint64_t first, second, applied;
+
+	(void)state;
+	says(l, HA, IPSP_EV_ATTACH, 0, IPSP_NO_INDEX);
+	liar_take(l, "u7", 3);
+	first = handoff(l, 1 << 16, 3);
+	liar_pass(l, 5000);
+	assert_int_equal(l->cancelled, first);
+	says(l, HA, IPSP_EV_RELEASE, 8, 3); /* the session ends, and comes again */
+	assert_int_equal(used(l), 0);
+	liar_take(l, "u7", 3);
+	liar_pass(l, 3600000);
+	second = handoff(l, 2 << 16, 3);
+	says(l, HA, IPSP_EV_RELEASED, first, 3);
+	assert_int_equal(used(l), 1);
+	says(l, HA, IPSP_EV_RELEASED, 12345, 3); /* of another process */
+	assert_int_equal(used(l), 1);
+	says(l, HA, IPSP_EV_RELEASED, second, 4); /* of another address */
+	assert_int_equal(used(l), 1);
+	applied = l->applied;
+	says(l, HA, IPSP_EV_RELEASED, second, 3);
+	assert_int_equal(used(l), 0);
+	assert_int_equal(l->applied, applied + 1);
+	says(l, HA, IPSP_EV_RELEASED, second, 3); /* answered already */
+	liar_free(l);
+}
+
+/* The answer to a cancelled event is an ordinary release, by number at any time. */
+static void a_cancelled_event_is_answered_late(void **state)
+{
+	(void)state;
+	for (unsigned wait = 0; wait < 2; wait++) {
+		struct liar *l = liar_active(true);
+		uint64_t first;
+
+		says(l, HA, IPSP_EV_ATTACH, 0, IPSP_NO_INDEX);
+		liar_take(l, "u7", 3);
+		first = handoff(l, 1 << 16, 3);
+		liar_pass(l, wait ? 3600000 : 5000);
+		assert_int_equal(l->cancelled, first);
+		assert_int_equal(used(l), 1);
+		if (wait) { /* a second one is open: the session has ended for that as well */
+			assert_true(handoff(l, 2 << 16, 3) > first);
+			says(l, HA, IPSP_EV_RELEASED, first, 3);
+			assert_int_equal(l->last_item.request, 2 << 16);
+		} else {
+			says(l, HA, IPSP_EV_RELEASED, first, 3);
+		}
+		assert_int_equal(used(l), 0);
+		liar_free(l);
+	}
+}
+
+/* Without a number it is for the oldest that is open: one that was cancelled counts for ten
+ * minutes, and then the answer is for the next. */
+static void an_answer_without_a_number(void **state)
+{
+	(void)state;
+	for (unsigned late = 0; late < 2; late++) {
+		struct liar *l = liar_active(true);
+
+		says(l, HA, IPSP_EV_ATTACH, 0, IPSP_NO_INDEX);
+		liar_take(l, "u7", 3);
+		handoff(l, 1 << 16, 3);
+		liar_pass(l, 5000);
+		says(l, HA, IPSP_EV_RELEASE, 8, 3);
+		liar_take(l, "u7", 3);
+		liar_pass(l, late ? 600000 : 60000);
+		handoff(l, 2 << 16, 3);
+		says(l, HA, IPSP_EV_RELEASED, 0, 3);
+		assert_int_equal(used(l), !late);
+		says(l, HA, IPSP_EV_RELEASED, 0, 3);
+		assert_int_equal(used(l), 0);
+		liar_free(l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +304,9 @@ int main(void)
 		cmocka_unit_test(answers_that_come_late),
 		cmocka_unit_test(answers_to_what_was_asked_in_vain),
 		cmocka_unit_test(the_ha_goes),
+		cmocka_unit_test(an_answer_names_its_event),
+		cmocka_unit_test(a_cancelled_event_is_answered_late),
+		cmocka_unit_test(an_answer_without_a_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -336,8 +336,11 @@ static void put_event(struct view *v, const struct ipsp_asked *a)
 	put_id(v, a->peer_id, v->peer_counter);
 	put_due(v, a->deadline);
 	put_past(v, a->made_at);
-	if (a->list == IPSP_ASKED_SETTLED)
+	put(v->h, a->count);
+	if (a->list == IPSP_ASKED_SETTLED) {
+		put_past(v, a->first_at);
 		put_past(v, a->settled_at);
+	}
 }
 
 static void put_asked(struct view *v)
