@@ -179,6 +179,10 @@ static void print_versions(const json_t *context)
 	       ": upgrade ipspd on %s host\n",
 	       cli_number(context, "protocol-min"), max, peer_min, cli_number(peer, "protocol-max"),
 	       peer_min > max ? "this" : "the peer's");
+	if (!cli_true(context, "serving") && cli_true(context, "may-take-over"))
+		puts("  note         does not serve until then; where that takes too long: stop "
+		     "ipspd on the peer's host, and this side takes over after the dead interval, "
+		     "or by \"takeover --force\" once the peer is lost");
 }
 
 /* What an operator would otherwise have to find out: why the roles are as they are, and the way

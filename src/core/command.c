@@ -110,7 +110,11 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 	} else if (ev->force) {
 		if (n->peer_state == IPSP_PEER_UP || ipsp_heard(n)) {
 			done(n, ev, IPSP_ERR_DENIED,
-			     "the peer is up: takeover without --force asks it");
+			     n->compare.no_version
+				     ? "the peer is up, and no version of the protocol is common "
+				       "with it: upgrade the older ipspd; or stop ipspd on the "
+				       "peer's host, and say this again when the peer is lost"
+				     : "the peer is up: takeover without --force asks it");
 			return;
 		}
 		if (wait_for(n, ev, n->now + TAKEOVER_MS))

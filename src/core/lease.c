@@ -132,6 +132,16 @@ bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now)
 	return n->lease.lease_end != 0 && now < n->lease.lease_end;
 }
 
+/*
+ * A licence is for a peer that is not there. Where one goes on although the peer is heard, as no
+ * version is common, the addresses that the peer's sessions may have are not given.
+ */
+bool ipsp_may_reclaim(const struct ipsp_node *n)
+{
+	return n->side.licence && !n->licence_pending && !n->licence_resting &&
+	       !(n->peer.hello.used > 0 && ipsp_contact(n));
+}
+
 bool ipsp_may_assign(const struct ipsp_node *n)
 {
 	return ipsp_may_assign_at(n, n->now);
@@ -353,10 +363,32 @@ ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 }
 
 /*
- * Heard both ways: what the books give the peer is its own again; what is used of it is reported.
  * To a peer with which no version is common nothing can be reported, and neither side could serve
- * until it is: there the licence goes on, as long as the peer, which gets no promise, has none
- * itself.
+ * until it is: there the licence goes on. The peer gets no promise, so it serves nothing, unless it
+ * has a licence itself, or had one: then it says the number of a report that was not read here.
+ */
+static bool goes_on(const struct ipsp_node *n)
+{
+	return n->peer.speaks == 0 && !ipsp_flag(n, IPSP_HF_LICENCE) &&
+	       n->peer.hello.report <= n->side.applied;
+}
+
+/* It rests as long as the peer may have taken over; that one says itself that it has not. */
+static void wake_licence(struct ipsp_node *n)
+{
+	const struct ipsp_hello *h = &n->peer.hello;
+
+	if (!n->licence_resting || h->books != n->side.peer_books || h->peer_books != n->side.books)
+		return;
+	n->licence_resting = false;
+	ipsp_lease_touch(n);
+	n->hello_soon = n->xacts.retry = true;
+	ipsp_say(n, IPSP_LOG_NOTICE,
+		 "the peer, with which no version is common, has not taken over: this side goes on "
+		 "with its licence");
+}
+
+/* Heard both ways: what the books give the peer is its own again; what is used of it is reported.
  */
 void ipsp_lease_end_licence(struct ipsp_node *n)
 {
@@ -364,8 +396,10 @@ void ipsp_lease_end_licence(struct ipsp_node *n)
 
 	if (!n->side.licence || !ipsp_contact(n) || n->mode != IPSP_MODE_ACTIVE)
 		return;
-	if (n->peer.speaks == 0 && !ipsp_flag(n, IPSP_HF_LICENCE))
+	if (goes_on(n)) {
+		wake_licence(n);
 		return;
+	}
 	n->stats.heals++;
 	ipsp_heal_report(n); /* before the side's record: see rec.c */
 	s = n->side;

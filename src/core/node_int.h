@@ -474,6 +474,7 @@ bool ipsp_heard(const struct ipsp_node *n);   /* a hello came within the loss ti
 bool ipsp_contact(const struct ipsp_node *n); /* heard both ways */
 bool ipsp_may_assign(const struct ipsp_node *n);
 bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now);
+bool ipsp_may_reclaim(const struct ipsp_node *n); /* what the books give the peer */
 void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h);
 uint32_t
 ipsp_lease_said(const struct ipsp_node *n); /* the length of the promises that hellos carry */

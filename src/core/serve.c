@@ -39,6 +39,8 @@ static int gate(const struct ipsp_node *n)
 /* The address is not here: may the peer be asked? */
 static int gate_peer(const struct ipsp_node *n, const struct ipsp_ask *ask)
 {
+	if (n->side.licence && n->peer.speaks == 0 && ipsp_contact(n))
+		return IPSP_ERR_CONFIG_MISMATCH; /* what it may have in use is not given */
 	if (!ipsp_psp(n)->enabled || !n->side.shared || n->side.licence)
 		return IPSP_ERR_EXHAUSTED;
 	if (!ipsp_contact(n))
@@ -171,8 +173,7 @@ int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 	if (n->side.anew && ask->at_pool == IPSP_NO_POOL &&
 	    !ipsp_assign_kept(n->pools, n->order, n->binds, ask, ident, at))
 		return gate_peer(n, ask);
-	bool reclaim = n->side.licence && !n->licence_pending && !n->licence_resting;
-	err = ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim, at);
+	err = ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, ipsp_may_reclaim(n), at);
 	if (err == IPSP_ERR_IN_USE)
 		return in_use(n, (struct ipsp_place){ask->at_pool, ask->at_index});
 	if (err)

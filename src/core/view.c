@@ -146,7 +146,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 void ipsp_node_pool_status(const struct ipsp_node *n, uint16_t p, struct ipsp_pool_status *s)
 {
 	const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
-	bool licensed = n->side.licence && !n->licence_pending && !n->licence_resting;
+	bool licensed = ipsp_may_reclaim(n);
 
 	memset(s, 0, sizeof *s);
 	s->conf = &n->conf.pools[p];

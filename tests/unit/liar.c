@@ -85,6 +85,7 @@ void liar_turn(struct liar *l, const struct ipsp_event *ev)
 		ipsp_node_step(l->node, &end, l->now, &l->act);
 	}
 	assert_false(l->act.failed);
+	ipsp_buf_put(&l->log, l->act.recs.data, l->act.recs.len);
 	for (size_t i = 0; i < l->act.n_outs; i++) {
 		const struct ipsp_out *o = &l->act.outs[i];
 
@@ -93,6 +94,7 @@ void liar_turn(struct liar *l, const struct ipsp_event *ev)
 			ipsp_buf_put(&out, l->act.bytes.data + o->off, o->len);
 		} else if (o->type == IPSP_OUT_DONE) {
 			l->done = o->err;
+			l->done_text = o->text;
 		} else if (o->type == IPSP_OUT_ANSWER) {
 			l->answered = o->err;
 		} else if (o->type == IPSP_OUT_RELEASE) {
@@ -154,7 +156,7 @@ struct ipsp_msg liar_hello(struct liar *l)
 				 .agreed_epoch = epoch,
 				 .number = ++l->number,
 				 .heard = l->deaf ? 0 : l->heard.number,
-				 .promised = l->deaf ? 0 : l->heard.number,
+				 .promised = l->deaf || l->report ? 0 : l->heard.number,
 				 .dead_ms = DEAD_MS,
 				 .peer_dead_ms = DEAD_MS,
 				 .hello_ms = 1000,
@@ -162,7 +164,9 @@ struct ipsp_msg liar_hello(struct liar *l)
 				 .release_timeout_ms = 2000,
 				 .sent = l->sent,
 				 .applied = l->lie_applied ? l->lie_applied : l->applied,
-				 .known = l->sent};
+				 .known = l->report ? l->report - 1 : l->sent,
+				 .report = l->report,
+				 .used = l->used};
 	memcpy(h->digest, l->heard.digest, sizeof(h->digest));
 	if (l->lie_digest)
 		h->digest[0] ^= 1;
@@ -260,12 +264,32 @@ struct liar *liar_new(bool node_is_primary, enum ipsp_mode mode)
 	return liar_new_of(node_is_primary, mode, SIZE);
 }
 
+/* A process of the node, on what is in its log. */
+static void start(struct liar *l, uint8_t seed)
+{
+	struct ipsp_node_init init = {.conf = &l->conf, .version = "1.0.0", .now = l->now};
+	const struct ipsp_start begin = {.now = l->now};
+
+	memset(init.seed, seed, sizeof(init.seed));
+	l->node = ipsp_node_new(&init);
+	assert_non_null(l->node);
+	if (l->log.len > 0)
+		assert_int_equal(ipsp_node_replay_all(l->node, l->log.data, l->log.len), 0);
+	ipsp_actions_clear(&l->act);
+	ipsp_node_start(l->node, &begin, &l->act);
+	ipsp_buf_put(&l->log, l->act.recs.data, l->act.recs.len);
+}
+
+void liar_reboot(struct liar *l)
+{
+	ipsp_node_free(l->node);
+	start(l, 3);
+}
+
 struct liar *liar_new_of(bool node_is_primary, enum ipsp_mode mode, uint32_t size)
 {
 	struct liar *l = calloc(1, sizeof(*l));
 	struct ipsp_psp_conf *psp;
-	struct ipsp_node_init init = {.conf = &l->conf, .version = "1.0.0", .now = 5000};
-	struct ipsp_start start = {.now = 5000};
 	uint8_t seed[32];
 
 	assert_true(l && sodium_init() >= 0);
@@ -289,11 +313,8 @@ struct liar *liar_new_of(bool node_is_primary, enum ipsp_mode mode, uint32_t siz
 	psp->block_size = 1;
 	psp->n_keys = 1;
 	memset(psp->keys[0], 0x5a, sizeof(psp->keys[0]));
-	memset(init.seed, 1, sizeof(init.seed));
 	memset(seed, 2, sizeof(seed));
 	ipsp_actions_init(&l->act);
-	l->node = ipsp_node_new(&init);
-	assert_non_null(l->node);
 	l->primary = !node_is_primary;
 	l->books = 0x1111222233334444U;
 	l->number = 7;
@@ -301,7 +322,7 @@ struct liar *liar_new_of(bool node_is_primary, enum ipsp_mode mode, uint32_t siz
 	l->done = l->answered = 1;
 	ipsp_seal_init(&l->seal, psp, seed);
 	l->now = 5000;
-	ipsp_node_start(l->node, &start, &l->act);
+	start(l, 1);
 	return l;
 }
 
@@ -327,6 +348,7 @@ void liar_free(struct liar *l)
 {
 	ipsp_node_free(l->node);
 	ipsp_actions_fini(&l->act);
+	ipsp_buf_fini(&l->log);
 	free(l);
 }
 

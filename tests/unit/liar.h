@@ -17,6 +17,7 @@ struct liar {
 	struct ipsp_pool_conf pool;
 	struct ipsp_node *node;
 	struct ipsp_actions act;
+	struct ipsp_buf log; /* what it has recorded in its turns */
 	ipsp_ms now;
 	struct ipsp_seal seal; /* the liar's */
 	uint64_t books;
@@ -30,6 +31,8 @@ struct liar {
 	size_t n_hellos;
 	uint32_t lie_set, lie_clear; /* flags of the hellos, beside the truth */
 	uint64_t lie_epoch, lie_applied;
+	uint64_t report; /* of which it doesn't know that it is applied: it promises nothing */
+	uint32_t used;	 /* sessions that it says to have */
 	bool lie_digest;
 	uint8_t version_min, version_max; /* what it speaks */
 	uint32_t capabilities;
@@ -37,6 +40,7 @@ struct liar {
 	size_t n_asked; /* REQUESTs of the node */
 	struct ipsp_request asked;
 	int done, answered;	   /* 1: not yet */
+	const char *done_text;	   /* static, or NULL */
 	uint64_t event, cancelled; /* the last release event to an HA, and the last that is void */
 	struct ipsp_item last_item;
 	ipsp_ms hello_at;	      /* for tests that say hellos by themselves */
@@ -59,6 +63,7 @@ struct liar *liar_new(bool node_is_primary, enum ipsp_mode mode);
 struct liar *liar_new_of(bool node_is_primary, enum ipsp_mode mode, uint32_t size);
 void liar_meet(struct liar *l);
 struct liar *liar_active(bool node_is_primary);
+void liar_reboot(struct liar *l); /* the node's host: another process, on another boot */
 void liar_free(struct liar *l);
 void liar_take(struct liar *l, const char *sub, uint32_t index);
 void liar_command(struct liar *l, enum ipsp_command command);

@@ -219,6 +219,138 @@ static void a_licence_without_a_common_version(void **state)
 	}
 }
 
+/* The node has taken over from a dead peer; then a peer is there that speaks another version. */
+static struct liar *taken_over(void)
+{
+	struct liar *l = liar_active(true);
+
+	liar_say_request(l, 1 << 16, l->heard.epoch, 0, 7); /* which the liar owns from then on */
+	liar_take(l, "u1", 1);
+	l->mute = true;
+	liar_pass(l, 2 * DEAD_MS);
+	assert_string_equal(ipsp_state_word(liar_status(l).state), "peer-down");
+	l->version_min = 2;
+	l->version_max = 3;
+	return l;
+}
+
+static void comes_back(struct liar *l)
+{
+	l->mute = false;
+	liar_pass(l, 5000);
+	assert_true(ipsp_contact(l->node));
+	assert_int_equal(liar_status(l).protocol, 0);
+}
+
+static void expect_taken(struct liar *l, const char *subscriber, uint32_t index, int err)
+{
+	liar_take(l, subscriber, index);
+	assert_int_equal(l->answered, err);
+}
+
+/*
+ * Both had taken over, and the peer has heard this side first: its licence has ended before its
+ * hellos were heard. What its sessions use is in a report that can't be read here: nothing is given
+ * until it is.
+ */
+static void a_report_without_a_common_version(void **state)
+{
+	struct liar *l = taken_over();
+	struct ipsp_item_writer w;
+
+	(void)state;
+	l->report = ++l->sent;
+	comes_back(l);
+	assert_false(liar_status(l).serving);
+	expect_taken(l, "u2", 2, 1);
+	liar_pass(l, 2 * DEAD_MS);
+	assert_false(liar_status(l).serving);
+	assert_int_equal(l->answered, IPSP_ERR_LOCKED);
+	l->version_min = l->version_max = 1;
+	ipsp_item_begin(&w, l->sent, IPSP_ITEM_REPORT, IPSP_REPORT_END, 0, IPSP_NO_POOL,
+			IPSP_SET_WHO);
+	liar_pass(l, 2000);
+	assert_false(liar_status(l).serving);
+	liar_say_item(l, &w, 0);
+	l->report = 0;
+	liar_pass(l, 5000);
+	assert_true(liar_status(l).serving);
+	assert_int_equal(liar_stats(l)->state_losses, 0);
+	liar_free(l);
+}
+
+/* The peer has sessions of before: this side owns what it gives, and gives nothing else. */
+static void sessions_without_a_common_version(void **state)
+{
+	struct liar *l = taken_over();
+
+	(void)state;
+	expect_taken(l, "u2", 7, 0); /* nobody is there: by licence */
+	liar_turn(l, &(struct ipsp_event){.type = IPSP_EV_RELEASE,
+					  .token = HA,
+					  .addr = ipsp_addr_v4(0x0a010008)});
+	l->used = 3;
+	comes_back(l);
+	assert_true(liar_status(l).serving);
+	expect_taken(l, "u3", 7, IPSP_ERR_CONFIG_MISMATCH);
+	for (unsigned i = 0; i < SIZE - 2; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "v%u", i);
+		expect_taken(l, name, IPSP_NO_INDEX, 0);
+	}
+	expect_taken(l, "u3", IPSP_NO_INDEX, IPSP_ERR_CONFIG_MISMATCH);
+	l->used = 0;
+	liar_pass(l, 2000);
+	expect_taken(l, "u3", IPSP_NO_INDEX, 0);
+	liar_free(l);
+}
+
+/*
+ * The host of the side that has taken over was rebooted: its licence rests, as the peer may have
+ * taken over meanwhile. It is heard, and has not: the licence is in force again, as nobody else
+ * could serve. If it has, nobody serves, force is refused, and the words say what leads out.
+ */
+static void a_licence_that_rests(void **state)
+{
+	(void)state;
+	for (unsigned both = 0; both < 2; both++) {
+		struct liar *l = taken_over();
+
+		liar_reboot(l);
+		liar_pass(l, 5000);
+		assert_false(liar_status(l).serving);
+		l->lie_set = both ? IPSP_HF_LICENCE : 0;
+		comes_back(l);
+		assert_int_equal(liar_status(l).serving, !both);
+		assert_string_equal(ipsp_state_word(liar_status(l).state),
+				    both ? "config-mismatch" : "peer-down");
+		if (both) {
+			struct ipsp_event ev = {.type = IPSP_EV_COMMAND,
+						.token = OPERATOR,
+						.command = IPSP_CMD_TAKEOVER,
+						.force = true};
+
+			liar_turn(l, &ev);
+			assert_int_equal(l->done, IPSP_ERR_DENIED);
+			assert_non_null(strstr(l->done_text, "stop ipspd on the peer's host"));
+			l->mute = true; /* as the words say */
+			liar_pass(l, DEAD_MS / 2 + 1000);
+			liar_turn(l, &ev);
+			liar_pass(l, 1000);
+			assert_int_equal(l->done, 0);
+		}
+		assert_true(liar_status(l).serving);
+		expect_taken(l, "u5", IPSP_NO_INDEX, 0);
+		l->mute = false;
+		l->lie_set = 0;
+		l->version_min = l->version_max = 1;
+		liar_pass(l, 5000);
+		assert_string_equal(ipsp_state_word(liar_status(l).state), "active");
+		liar_free(l);
+	}
+}
+
 /* Items that this version doesn't know: one that may be skipped is applied as nothing, wherever it
  * comes, and acknowledged when that is durable; any other stops the stream until it is known, which
  * is said once. A repeat changes nothing. */
@@ -287,6 +419,9 @@ int main(void)
 		cmocka_unit_test(no_version_in_common),
 		cmocka_unit_test(a_version_that_leaves),
 		cmocka_unit_test(a_licence_without_a_common_version),
+		cmocka_unit_test(a_report_without_a_common_version),
+		cmocka_unit_test(sessions_without_a_common_version),
+		cmocka_unit_test(a_licence_that_rests),
 		cmocka_unit_test(items_of_a_later_version),
 	};
 
