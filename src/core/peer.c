@@ -225,8 +225,9 @@ static const uint32_t never[IPSP_STATES] = {
 	[LST] = NOT(TRM),
 	/* a licence ends by contact, which opens a report; by the loss of our books; by command */
 	[DWN] = NOT(INA) | NOT(CHK) | NOT(ACT) | NOT(LST) | NOT(TRM),
-	/* no other mode, and no termination, while the two compare who uses what */
-	[REC] = NOT(INA) | NOT(CHK) | NOT(TRM),
+	/* no termination while the two compare who uses what; the mode may change when that has
+	 * ended in a pause, which the state outlasts */
+	[REC] = NOT(TRM),
 	/* a forced takeover ends the termination, and is in force only when it is flushed */
 	[TRM] = NOT(DWN),
 };

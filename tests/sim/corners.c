@@ -218,6 +218,50 @@ static void left_while_healing(void)
 	story_end(w);
 }
 
+/* The healing ends by a word of the peer that was under way for so long that nobody knows whether
+ * the peer still hears: the state shows that as a pause, and the mode may change. */
+static void healed_in_a_pause(enum ipsp_mode mode, enum ipsp_state then)
+{
+	struct world *w = story_begin();
+	const struct ipsp_stats *stats;
+	struct ipsp_status p, s;
+	uint64_t repeated;
+
+	story_take(w, HA1, "mn-1", NULL);
+	story_leave(w, HA1, "mn-1"); /* the last one: S is primary then, and owns all */
+	story_run(w, 5000);
+	story_expect_pool(w, S, 0, 8, 0);
+	both(w, (DEAD_S + 3) * 1000);
+	expect_state(w, S, IPSP_ST_PEER_DOWN);
+	story_cut(w, false, false);
+	until_state(w, S, IPSP_ST_RECONCILING);
+	do {
+		story_run(w, 1);
+		ipsp_node_status(w->hosts[P].node, host_ms(&w->hosts[P]), &p);
+		ipsp_node_status(w->hosts[S].node, host_ms(&w->hosts[S]), &s);
+	} while (p.applied < s.sent);
+	story_cut(w, false, true); /* the acknowledgement is lost */
+	story_run(w, 10);
+	story_cut(w, false, false);
+	stats = ipsp_node_stats(w->hosts[S].node);
+	repeated = stats->items_repeated;
+	while (stats->items_repeated == repeated)
+		story_run(w, 1);
+	w->net.mix.delay = 11500000; /* ... and the next one is late */
+	story_run(w, 5);
+	w->net.mix.delay = 1000;
+	both(w, 8000);
+	story_cut(w, true, false); /* S hears P all the time, but only old echoes */
+	story_run(w, 4000);
+	expect_state(w, S, IPSP_ST_RECONCILING);
+	set_mode(w, S, mode);
+	expect_state(w, S, then);
+	set_mode(w, S, IPSP_MODE_ACTIVE);
+	story_cut(w, false, false);
+	story_expect_rest(w, 15000);
+	story_end(w);
+}
+
 /* A terminated side that lost its peer: it is put back into service, or made primary by force. */
 static void terminated_alone(void)
 {
@@ -313,6 +357,8 @@ void corners_run(struct visits *total)
 	forced_out(false);
 	forced_out(true);
 	left_while_healing();
+	healed_in_a_pause(IPSP_MODE_INACTIVE, IPSP_ST_INACTIVE);
+	healed_in_a_pause(IPSP_MODE_CHECK, IPSP_ST_CHECKING);
 	terminated_alone();
 	back_into_healing();
 	left_out_of_the_file();
