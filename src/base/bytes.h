@@ -28,8 +28,15 @@ void ipsp_buf_drop(struct ipsp_buf *buf, size_t n); /* removes the first n bytes
 
 /*
  * Numbers are put and read by every record and every datagram, some dozen times for each session.
- * So the usual case, where there is room, stands here; compilers make one store of the shifts.
+ * So the usual case, where there is room, stands here. Compilers make one load of the shifts, but
+ * gcc 12 makes vectors of stores that stand side by side: so these are told to be one each.
  */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define IPSP_NETWORK(bits, v) (v)
+#else
+#define IPSP_NETWORK(bits, v) __builtin_bswap##bits(v)
+#endif
+
 uint8_t *ipsp_buf_grow(struct ipsp_buf *buf, size_t n); /* _room, where there is none yet */
 
 /* n writable bytes at the end, NULL when failed; len unchanged */
@@ -42,22 +49,20 @@ static inline uint8_t *ipsp_buf_room(struct ipsp_buf *buf, size_t n)
 
 static inline void ipsp_store_u16(uint8_t *p, uint16_t v)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
+	v = IPSP_NETWORK(16, v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void ipsp_store_u32(uint8_t *p, uint32_t v)
 {
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
+	v = IPSP_NETWORK(32, v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void ipsp_store_u64(uint8_t *p, uint64_t v)
 {
-	ipsp_store_u32(p, (uint32_t)(v >> 32));
-	ipsp_store_u32(p + 4, (uint32_t)v);
+	v = IPSP_NETWORK(64, v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline uint32_t ipsp_load_le32(const uint8_t *p)
