@@ -96,6 +96,7 @@ void check_look(struct host *h)
 	uint64_t losses = ipsp_node_stats(h->node)->state_losses;
 	if (h->w->check.forced && losses > cs->state_losses)
 		h->w->check.seized = true;
+	cs->loss_in_turn = losses > cs->state_losses;
 	cs->state_losses = losses;
 	licensed = st.state == IPSP_ST_PEER_DOWN;
 	if (licensed && !cs->licensed && !h->w->check.forced) {

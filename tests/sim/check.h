@@ -43,7 +43,8 @@ struct check_side {
 	bool licensed_in_turn;	 /* at the end of the last turn, or of the one before it */
 	sim_us boot_at, lost_at; /* answers from before are of another boot, or of a lost state */
 	sim_us licensed_at;	 /* when it last had a licence */
-	uint64_t state_losses;	 /* of this process, as it counts them */
+	uint64_t state_losses;	 /* of this process, of its own state and its peer's */
+	bool loss_in_turn;	 /* ... one was found in the last turn */
 };
 
 struct check {

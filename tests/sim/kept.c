@@ -65,16 +65,6 @@ static void judge_stayed(const struct host *h, uint32_t gaddr, const struct chec
 		   is->use == IPSP_USE_FREE ? "comes free" : "another has it");
 }
 
-/* It has left the books before it lost its state, or its peer the word of it: what it gets is free.
- */
-static bool given_anew(const struct host *h)
-{
-	struct ipsp_status st;
-
-	ipsp_node_status(h->node, host_ms(h), &st);
-	return st.given_anew;
-}
-
 /* What is given while it is kept comes to its subscriber, or is kept there for the rest of its
  * time. */
 static void judge_came(const struct host *h, uint32_t gaddr, const struct check_cell *gave,
@@ -86,7 +76,7 @@ static void judge_came(const struct host *h, uint32_t gaddr, const struct check_
 	/* a turn that was slow enough has let it come free as well */
 	if (is->use == IPSP_USE_FREE && h->ended_at - h->began_at >= gave->gave_left)
 		return;
-	if (is->sub != gave->gave_sub && !given_anew(h))
+	if (is->sub != gave->gave_sub)
 		world_fail(h->w, "%c: %s was kept for mn-%u by the other side, and isn't here",
 			   h->letter, world_addr_text(h->w, gaddr), gave->gave_sub);
 	if (is_kept(is))
@@ -116,6 +106,9 @@ void kept_judge(struct host *h, uint32_t gaddr, uint16_t pool, struct check_cell
 			is->gave_sub = was->sub;
 			is->gave_left = was->end - h->ended_at;
 		}
+		/* its peer has lost its state, and is given it anew, as free */
+		if (w->check.side[h->side].loss_in_turn)
+			is->gave_sub = NO_ADDR;
 	}
 	came_and_went(h, gaddr, was, is);
 	if (restarted || excused(w) || is->own != IPSP_OWN_OURS)
