@@ -1,12 +1,9 @@
-#include "ha.h"
-#include "world.h"
+#include "ha_int.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_ATTACH  SIM_MS(200)
-#define RETRY_RECOVER SIM_MS(500)
-#define GIVE_UP	      SIM_MS(120000) /* a session that can't be recovered for so long is ended */
+#define RETRY_ATTACH SIM_MS(200)
 
 void ha_init(struct ha *ha, struct world *w, unsigned number, unsigned side)
 {
@@ -28,7 +25,7 @@ void ha_fini(struct ha *ha)
 
 /* ---------------------------------------------------------------- the timer */
 
-static void timer_by(struct ha *ha, sim_us at)
+void ha_timer_by(struct ha *ha, sim_us at)
 {
 	if (at >= ha->timer_at)
 		return;
@@ -49,7 +46,7 @@ struct ha_session *ha_find(struct ha *ha, uint32_t sub, uint32_t sess)
 	return NULL;
 }
 
-static struct ha_session *find_addr(struct ha *ha, uint32_t gaddr)
+struct ha_session *ha_find_addr(struct ha *ha, uint32_t gaddr)
 {
 	for (size_t i = 0; i < ha->n_sessions; i++) {
 		if (ha->sessions[i].gaddr == gaddr)
@@ -58,14 +55,14 @@ static struct ha_session *find_addr(struct ha *ha, uint32_t gaddr)
 	return NULL;
 }
 
-static struct mn *mn_of(struct ha *ha, uint32_t sub)
+struct mn *ha_mn_of(struct ha *ha, uint32_t sub)
 {
 	return sub < ha->w->n_mns ? &ha->w->mns[sub] : NULL;
 }
 
-static struct ha_session *session_add(struct ha *ha, uint32_t sub, uint32_t sess, uint32_t gaddr)
+struct ha_session *ha_session_add(struct ha *ha, uint32_t sub, uint32_t sess, uint32_t gaddr)
 {
-	struct mn *mn = mn_of(ha, sub);
+	struct mn *mn = ha_mn_of(ha, sub);
 
 	if (ha->n_sessions == ha->cap_sessions) {
 		ha->cap_sessions = ha->cap_sessions ? 2 * ha->cap_sessions : 16;
@@ -82,9 +79,9 @@ static struct ha_session *session_add(struct ha *ha, uint32_t sub, uint32_t sess
 	return &ha->sessions[ha->n_sessions++];
 }
 
-static void session_del(struct ha *ha, struct ha_session *s)
+void ha_session_del(struct ha *ha, struct ha_session *s)
 {
-	struct mn *mn = mn_of(ha, s->sub);
+	struct mn *mn = ha_mn_of(ha, s->sub);
 
 	check_ended(ha, s->gaddr, s->sub, s->sess);
 	if (mn && mn->at == ha && mn->sess == s->sess && mn->gaddr == s->gaddr)
@@ -94,7 +91,7 @@ static void session_del(struct ha *ha, struct ha_session *s)
 
 /* ---------------------------------------------------------------- to the node */
 
-static void push(struct ha *ha, enum ipc_kind kind, struct ipc m)
+void ha_push(struct ha *ha, enum ipc_kind kind, struct ipc m)
 {
 	struct ipc *copy = malloc(sizeof(*copy));
 	sim_us at = ha->w->now + rand_below(&ha->rand, ha->latency + 1);
@@ -163,7 +160,7 @@ bool ha_request(struct ha *ha, enum ha_purpose purpose, uint32_t sub, uint32_t s
 		int pool, int group)
 {
 	struct ha_request *r = NULL;
-	struct mn *mn = mn_of(ha, sub);
+	struct mn *mn = ha_mn_of(ha, sub);
 
 	for (size_t i = 0; i < HA_OPEN_MAX && !r; i++) {
 		if (ha->requests[i].id == 0)
@@ -179,13 +176,13 @@ bool ha_request(struct ha *ha, enum ha_purpose purpose, uint32_t sub, uint32_t s
 		.id = ++ha->next_id, .purpose = purpose, .sub = sub, .sess = sess, .gaddr = gaddr};
 	if (mn)
 		mn->open++;
-	push(ha, IPC_REQUEST,
-	     (struct ipc){.id = r->id,
-			  .sub = sub,
-			  .sess = sess,
-			  .gaddr = gaddr,
-			  .pool = pool,
-			  .group = group});
+	ha_push(ha, IPC_REQUEST,
+		(struct ipc){.id = r->id,
+			     .sub = sub,
+			     .sess = sess,
+			     .gaddr = gaddr,
+			     .pool = pool,
+			     .group = group});
 	return true;
 }
 
@@ -196,215 +193,17 @@ bool ha_end(struct ha *ha, uint32_t sub, uint32_t sess)
 	/* with a request open for the session nobody could say which of the two counts: it waits */
 	if (!s || ha->token == 0 || !ha->listed || has_open(ha, sub, sess))
 		return false;
-	push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = s->gaddr});
-	session_del(ha, s);
+	ha_push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = s->gaddr});
+	ha_session_del(ha, s);
 	return true;
 }
 
 void ha_bogus_release(struct ha *ha, uint32_t gaddr)
 {
-	if (ha->token == 0 || find_addr(ha, gaddr) || ha_n_open(ha) > 0)
+	if (ha->token == 0 || ha_find_addr(ha, gaddr) || ha_n_open(ha) > 0)
 		return;
 	world_hit(ha->w, FAULT_HA_BOGUS);
-	push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = gaddr});
-}
-
-/* ---------------------------------------------------------------- release events */
-
-static void answer_event(struct ha *ha, struct ha_thought *t)
-{
-	struct ha_session *s = ha_find(ha, t->sub, t->sess);
-
-	if (t->reason == IPSP_REASON_DUPLICATE && s)
-		world_hit(ha->w, FAULT_SAW_DROP);
-	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
-		struct ha_request *r = &ha->requests[i];
-
-		/* the requests that wait behind the event */
-		if (r->id != 0 &&
-		    ((r->sub == t->sub && r->sess == t->sess) || r->gaddr == t->gaddr))
-			r->released = true;
-	}
-	/* an HA answers by the event's number or, as those of the first version, by address alone
-	 */
-	push(ha, IPC_RELEASED,
-	     (struct ipc){.gaddr = t->gaddr, .id = ha->by_number ? t->number : 0});
-	if (s && s->gaddr == t->gaddr)
-		session_del(ha, s);
-	t->used = false;
-}
-
-static struct ha_thought *thought_of(struct ha *ha, uint32_t gaddr, bool read)
-{
-	for (size_t i = 0; i < HA_THOUGHTS_MAX; i++) {
-		struct ha_thought *t = &ha->thoughts[i];
-
-		if (t->used && t->read == read && t->gaddr == gaddr)
-			return t;
-	}
-	return NULL;
-}
-
-static const char *reason_word(enum ipsp_reason reason)
-{
-	switch (reason) {
-	case IPSP_REASON_HANDOFF:
-		return "handoff";
-	case IPSP_REASON_DUPLICATE:
-		return "duplicate";
-	case IPSP_REASON_TERMINATE:
-		return "terminate";
-	}
-	return "?";
-}
-
-static void read_event(struct ha *ha, const struct ipc *m)
-{
-	struct ha_thought *t = thought_of(ha, m->gaddr, false);
-
-	world_trace(ha->w, TRACE_HA, "%s release mn-%u: %s", ha->name, m->sub,
-		    reason_word(m->reason));
-	if (!t)
-		return; /* too many: as if mute */
-	t->read = true;
-	t->at = ha->w->now;
-	if (rand_chance(&ha->rand, ha->mute)) {
-		world_hit(ha->w, FAULT_HA_MUTE);
-		t->at = SIM_NEVER;
-	} else if (ha->think_max > 0) {
-		t->at += rand_below(&ha->rand, ha->think_max);
-		world_hit(ha->w, FAULT_HA_SLOW);
-	}
-	if (t->at <= ha->w->now)
-		answer_event(ha, t);
-	else
-		timer_by(ha, t->at);
-}
-
-static void read_cancelled(struct ha *ha, const struct ipc *m)
-{
-	struct ha_thought *t = thought_of(ha, m->gaddr, true);
-
-	world_trace(ha->w, TRACE_HA, "%s cancelled %s", ha->name, world_addr_text(ha->w, m->gaddr));
-	if (t) {
-		t->used = false;
-		return;
-	}
-	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
-		struct ha_request *r = &ha->requests[i];
-
-		if (r->id != 0 && r->released)
-			r->doubtful = true;
-	}
-}
-
-/* ---------------------------------------------------------------- answers */
-
-static void take(struct ha *ha, const struct ha_request *r, const struct ipc *m)
-{
-	struct ha_session *s = ha_find(ha, r->sub, r->sess), *other = find_addr(ha, m->gaddr);
-
-	if (r->doubtful) {
-		world_hit(ha->w, FAULT_HA_VOID);
-		push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = m->gaddr});
-		if (s)
-			session_del(ha, s);
-		return;
-	}
-	if (s && s->gaddr != m->gaddr) {
-		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[s->gaddr];
-
-		if (!hold->orphan && !hold->unsure)
-			world_fail(ha->w, "%s: mn-%u s%u has %s and is answered with %s", ha->name,
-				   r->sub, r->sess, world_addr_text(ha->w, s->gaddr),
-				   world_addr_text(ha->w, m->gaddr));
-		session_del(ha, s);
-		s = NULL;
-		other = find_addr(ha, m->gaddr);
-	}
-	if (other &&
-	    other != s) { /* an orphan that the daemon knows nothing of: the new one counts */
-		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[m->gaddr];
-
-		if (!hold->orphan && !hold->unsure)
-			world_fail(ha->w, "%s: %s is given to mn-%u while mn-%u has it", ha->name,
-				   world_addr_text(ha->w, m->gaddr), r->sub, other->sub);
-		session_del(ha, other);
-		s = NULL;
-	}
-	if (!s)
-		s = session_add(ha, r->sub, r->sess, m->gaddr);
-	s->recover_at = s->lost_at = SIM_NEVER;
-	check_taken(ha, m->gaddr, r->sub, r->sess, m->emitted, m->licensed);
-	if (r->purpose != HA_CONFIRM)
-		world_trace(ha->w, TRACE_HA, "%s take %s: mn-%u", ha->name,
-			    world_addr_text(ha->w, m->gaddr), r->sub);
-}
-
-static bool worth_a_retry(int err)
-{
-	switch (err) {
-	case IPSP_ERR_LOCKED:
-	case IPSP_ERR_NO_PRIMARY:
-	case IPSP_ERR_NOT_APPROVED:
-	case IPSP_ERR_TIMEOUT:
-	case IPSP_ERR_OVERLOADED:
-	case IPSP_ERR_CONFIG_MISMATCH:
-	case IPSP_ERR_NO_PEER:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void refused(struct ha *ha, const struct ha_request *r, int err)
-{
-	struct ha_session *s = ha_find(ha, r->sub, r->sess);
-
-	world_trace(ha->w, TRACE_HA, "%s refused mn-%u: %s", ha->name, r->sub, ipsp_err_word(err));
-	if (err == IPSP_ERR_EXHAUSTED)
-		world_hit(ha->w, FAULT_MN_EXHAUSTED);
-	if (!s || r->gaddr != s->gaddr)
-		return;
-	if (s->lost_at == SIM_NEVER) {
-		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[s->gaddr];
-
-		/* what a session has is confirmed always */
-		/* (timeout: behind a release event that was not answered) */
-		if (!hold->orphan && !hold->unsure && err != IPSP_ERR_DISABLED &&
-		    err != IPSP_ERR_OVERLOADED && err != IPSP_ERR_TIMEOUT)
-			world_fail(ha->w, "%s: mn-%u has %s and is refused it: %s", ha->name,
-				   r->sub, world_addr_text(ha->w, s->gaddr), ipsp_err_word(err));
-	} else if (worth_a_retry(err) && ha->w->now - s->lost_at < GIVE_UP) {
-		s->recover_at = ha->w->now + RETRY_RECOVER;
-		timer_by(ha, s->recover_at);
-	} else {
-		session_del(ha, s);
-	}
-}
-
-static void read_answer(struct ha *ha, const struct ipc *m)
-{
-	struct mn *mn;
-
-	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
-		struct ha_request r = ha->requests[i];
-
-		if (r.id == 0 || r.id != m->id)
-			continue;
-		ha->requests[i].id = 0;
-		mn = mn_of(ha, r.sub);
-		if (mn)
-			mn->open--;
-		ha->last_err = m->err;
-		ha->last_gaddr = m->gaddr;
-		if (m->err == 0)
-			take(ha, &r, m);
-		else
-			refused(ha, &r, m->err);
-		return;
-	}
-	world_fail(ha->w, "%s: an answer to no request", ha->name);
+	ha_push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = gaddr});
 }
 
 /* ---------------------------------------------------------------- connecting */
@@ -412,7 +211,7 @@ static void read_answer(struct ha *ha, const struct ipc *m)
 static void forget_connection(struct ha *ha)
 {
 	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
-		struct mn *mn = mn_of(ha, ha->requests[i].sub);
+		struct mn *mn = ha_mn_of(ha, ha->requests[i].sub);
 
 		if (ha->requests[i].id != 0 && mn)
 			mn->open--;
@@ -430,13 +229,13 @@ static void attach(struct ha *ha)
 
 	ha->attach_at = ha->w->now + RETRY_ATTACH;
 	if (!h->node || h->leaving) {
-		timer_by(ha, ha->attach_at);
+		ha_timer_by(ha, ha->attach_at);
 		return;
 	}
 	ha->token = ++ha->w->next_token;
 	ha->life = h->life;
-	push(ha, IPC_ATTACH, (struct ipc){.gaddr = NO_ADDR});
-	push(ha, IPC_LIST, (struct ipc){.gaddr = NO_ADDR});
+	ha_push(ha, IPC_ATTACH, (struct ipc){.gaddr = NO_ADDR});
+	ha_push(ha, IPC_LIST, (struct ipc){.gaddr = NO_ADDR});
 }
 
 static bool lists(const struct ipc *m, const struct ha_session *s)
@@ -462,7 +261,7 @@ static void recover(struct ha *ha)
 			s->recover_at = SIM_NEVER;
 		} else {
 			s->recover_at = ha->w->now + RETRY_RECOVER;
-			timer_by(ha, s->recover_at);
+			ha_timer_by(ha, s->recover_at);
 		}
 	}
 }
@@ -477,7 +276,8 @@ static void read_list(struct ha *ha, const struct ipc *m)
 		if (m->list[i].gaddr == NO_ADDR || (s && s->gaddr == m->list[i].gaddr))
 			continue;
 		world_hit(ha->w, FAULT_HA_LISTED_GONE);
-		push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = m->list[i].gaddr});
+		ha_push(ha, IPC_RELEASE,
+			(struct ipc){.id = ++ha->next_id, .gaddr = m->list[i].gaddr});
 	}
 	for (size_t i = 0; i < ha->n_sessions; i++) {
 		struct ha_session *s = &ha->sessions[i];
@@ -497,23 +297,23 @@ void ha_crash(struct ha *ha)
 {
 	world_trace(ha->w, TRACE_FAULT, "%s crashes", ha->name);
 	while (ha->n_sessions > 0)
-		session_del(ha, &ha->sessions[0]);
+		ha_session_del(ha, &ha->sessions[0]);
 	ha_detach(ha);
 }
 
 void ha_detach(struct ha *ha)
 {
 	if (ha->token != 0)
-		push(ha, IPC_DETACH, (struct ipc){.gaddr = NO_ADDR});
+		ha_push(ha, IPC_DETACH, (struct ipc){.gaddr = NO_ADDR});
 	forget_connection(ha);
 	ha->attach_at = ha->w->now + rand_range(&ha->rand, 1, 3000) * 1000;
-	timer_by(ha, ha->attach_at);
+	ha_timer_by(ha, ha->attach_at);
 }
 
 void ha_hang(struct ha *ha, sim_us until)
 {
 	ha->hung_until = until;
-	timer_by(ha, until);
+	ha_timer_by(ha, until);
 }
 
 void ha_soothe(struct ha *ha)
@@ -527,7 +327,7 @@ void ha_soothe(struct ha *ha)
 		if (t->used && t->read)
 			t->at = ha->w->now;
 	}
-	timer_by(ha, ha->w->now);
+	ha_timer_by(ha, ha->w->now);
 }
 
 /* ---------------------------------------------------------------- from the node */
@@ -583,13 +383,13 @@ static void read_one(struct ha *ha, struct ipc *m)
 	}
 	switch (m->kind) {
 	case IPC_ANSWER:
-		read_answer(ha, m);
+		ha_read_answer(ha, m);
 		break;
 	case IPC_EVENT:
-		read_event(ha, m);
+		ha_read_event(ha, m);
 		break;
 	case IPC_CANCELLED:
-		read_cancelled(ha, m);
+		ha_read_cancelled(ha, m);
 		break;
 	case IPC_LISTED:
 		read_list(ha, m);
@@ -597,7 +397,7 @@ static void read_one(struct ha *ha, struct ipc *m)
 	case IPC_EOF:
 		forget_connection(ha);
 		ha->attach_at = ha->w->now + RETRY_ATTACH;
-		timer_by(ha, ha->attach_at);
+		ha_timer_by(ha, ha->attach_at);
 		break;
 	case IPC_DONE:
 	case IPC_ATTACH:
@@ -624,7 +424,7 @@ void ha_read(struct ha *ha, struct ipc *m)
 			abort();
 	}
 	ha->unread[ha->n_unread++] = m;
-	timer_by(ha, ha->hung_until > ha->w->now ? ha->hung_until : ha->w->now);
+	ha_timer_by(ha, ha->hung_until > ha->w->now ? ha->hung_until : ha->w->now);
 }
 
 static void catch_up(struct ha *ha)
@@ -644,7 +444,7 @@ void ha_timer(struct ha *ha, uint32_t gen)
 		return;
 	ha->timer_at = SIM_NEVER;
 	if (ha->hung_until > ha->w->now) {
-		timer_by(ha, ha->hung_until);
+		ha_timer_by(ha, ha->hung_until);
 		return;
 	}
 	catch_up(ha);
@@ -652,7 +452,7 @@ void ha_timer(struct ha *ha, uint32_t gen)
 		if (ha->attach_at <= ha->w->now)
 			attach(ha);
 		else
-			timer_by(ha, ha->attach_at);
+			ha_timer_by(ha, ha->attach_at);
 		return;
 	}
 	if (ha->listed)
@@ -661,7 +461,7 @@ void ha_timer(struct ha *ha, uint32_t gen)
 		struct ha_thought *t = &ha->thoughts[i];
 
 		if (t->used && t->read && t->at <= ha->w->now)
-			answer_event(ha, t);
+			ha_answer_event(ha, t);
 		else if (t->used && t->read && t->at < next)
 			next = t->at;
 	}
@@ -675,5 +475,5 @@ void ha_timer(struct ha *ha, uint32_t gen)
 			next = at;
 	}
 	if (next != SIM_NEVER)
-		timer_by(ha, next);
+		ha_timer_by(ha, next);
 }

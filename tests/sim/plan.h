@@ -9,7 +9,7 @@
 
 enum plan_arg { PLAN_CARE, PLAN_FAULT, PLAN_LOAD, PLAN_COPY };
 
-#define PLAN_ACTS 26 /* at least as many as there are kinds of faults in plan.c */
+#define PLAN_ACTS 26 /* as many as there are kinds of faults in acts.c */
 
 struct plan {
 	struct world *w;
@@ -32,6 +32,18 @@ struct plan {
 /* Draws pools, timers and the rest of the configuration, and how hard it will be. */
 void plan_draw(struct plan *plan, uint64_t seed);
 void plan_load(struct plan *plan); /* one act of a subscriber */
+
+/* acts.c: what goes wrong */
+void plan_fault(struct plan *plan); /* one of all */
+void plan_spite(struct plan *plan); /* one that strikes while the two heal */
+sim_us plan_dead_of(const struct plan *plan, unsigned side);
+void plan_care_at(struct plan *plan, sim_us at);
+
+/* repair.c: and is put right again */
+void plan_care(struct plan *plan); /* whatever has had its time */
+void plan_calm_down(struct plan *plan);
+void plan_undo(struct plan *plan, struct host *h); /* what an operator would take back */
+void plan_set_differs(struct host *h, bool on);
 
 /* Runs all of it in @w, zeroed by the caller: leaves by world_fail when something is wrong. */
 void plan_run(struct plan *plan, struct world *w, uint64_t seed);

@@ -1,0 +1,107 @@
+/* What was done is put right again: after its time, or all at once. */
+#include "plan.h"
+
+void plan_set_differs(struct host *h, bool on)
+{
+	if (h->differs != on)
+		h->conf.pools[0].priority ^= 4;
+	h->differs = on;
+}
+
+static void repair_network(struct plan *plan, bool all)
+{
+	struct world *w = plan->w;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (w->net.way[i].cut && (all || plan->uncut_at[i] <= w->now)) {
+			world_trace(w, TRACE_FAULT, "no cut to %c any more", "PS"[i]);
+			w->net.way[i].cut = false;
+		}
+	}
+	if (all || plan->calm_at <= w->now)
+		w->net.mix = plan->calm;
+	if (all)
+		w->net.mix = (struct net_mix){.delay = 1000, .jitter = 1000};
+	if (all || plan->unveto_at <= w->now)
+		w->veto = 0;
+}
+
+static void repair_host(struct plan *plan, struct host *h, bool all)
+{
+	struct world *w = plan->w;
+	sim_us up_at = plan->quiet ? w->now : h->died_at + plan->downtime[h->side];
+
+	if (h->stopped && (all || plan->cont_at[h->side] <= w->now))
+		host_cont(h);
+	if (!h->node) {
+		if (up_at > w->now) {
+			plan_care_at(plan, up_at);
+		} else {
+			if (h->life > 0 && w->now - h->died_at > plan_dead_of(plan, 1 - h->side))
+				world_hit(w, FAULT_DOWN_PAST_DEAD);
+			if (h->disk.lease_boot != 0 && rand_chance(&plan->rand, 60)) {
+				world_hit(w, FAULT_LEASE_TORN);
+				h->disk.lease_boot = 0;
+			}
+			if (!h->powered)
+				host_boot(h);
+			host_start(h);
+		}
+	}
+	if (h->disk_full && (all || plan->room_at[h->side] <= w->now)) {
+		h->disk_full = false;
+		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK});
+	}
+	if (all || plan->fast_at <= w->now)
+		h->disk.flush_max = plan->flush_max;
+	if (all) {
+		h->slow_turns = 0;
+		host_hurry(h);
+		h->armed = KILL_NOT;
+		h->socket_cap = 166;
+	}
+}
+
+void plan_calm_down(struct plan *plan)
+{
+	repair_network(plan, true);
+	for (unsigned i = 0; i < 2; i++)
+		repair_host(plan, &plan->w->hosts[i], true);
+}
+
+/* What an operator would take back. */
+void plan_undo(struct plan *plan, struct host *h)
+{
+	const struct ipsp_status *st = &plan->w->check.side[h->side].status;
+
+	if (!h->node || h->leaving)
+		return;
+	if (st->draining)
+		host_command(h, IPSP_CMD_UNDRAIN, false, IPSP_MODE_ACTIVE);
+	if (st->mode != IPSP_MODE_ACTIVE || st->state == IPSP_ST_TERMINATED)
+		host_command(h, IPSP_CMD_MODE, false, IPSP_MODE_ACTIVE);
+	if (st->configured_role == IPSP_ROLE_NONE) /* enabled again by a reload */
+		host_reload(h, h->conf.psp.dead_interval_ms);
+	if (h->differs) {
+		plan_set_differs(h, false);
+		plan->downtime[h->side] = SIM_MS(10);
+		host_kill(h);
+	}
+}
+
+void plan_care(struct plan *plan)
+{
+	struct world *w = plan->w;
+	bool lost = w->check.books_lost, all = plan->quiet || (plan->shield && lost);
+
+	if (plan->shield && !lost && w->hosts[0].node && w->hosts[1].node)
+		plan->shield = false;
+	repair_network(plan, all);
+	for (unsigned i = 0; i < 2; i++) {
+		if (plan->undo_at[i] <= w->now && !(lost && !plan->quiet)) {
+			plan_undo(plan, &w->hosts[i]);
+			plan->undo_at[i] = SIM_NEVER;
+		}
+		repair_host(plan, &w->hosts[i], all);
+	}
+}
