@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define BATCH	      64 /* sent with one call */
+#define ROW_MAX	      54 /* of IPSP_DGRAM_MAX bytes in 64 KiB: what the system cuts up itself */
 #define BATCH_IN      16 /* taken in one turn: what the rest brings is work for the next ones */
 #define SOCKET_BUFFER (4 << 20)
 #define TTL	      255
@@ -43,9 +45,11 @@ struct ipspd_udp {
 	time_t said_drop_s;
 	struct ipspd_udp_stats stats;
 
-	struct mmsghdr out[BATCH];
-	struct iovec out_iov[BATCH];
+	struct iovec out_iov[BATCH]; /* n_out: a datagram each */
 	unsigned n_out;
+	struct mmsghdr out[BATCH]; /* a row each, see row_at */
+	struct control out_control[BATCH];
+	bool cuts; /* the system cuts rows up */
 
 	struct mmsghdr in[BATCH_IN];
 	struct iovec in_iov[BATCH_IN];
@@ -207,12 +211,68 @@ void ipspd_udp_send(struct ipspd_udp *udp, const uint8_t *bytes, size_t n)
 	udp->out_iov[i].iov_len = n;
 	/* sendmmsg only reads, but an iovec serves both ways and so has no const */
 	memcpy(&udp->out_iov[i].iov_base, &(const void *){bytes}, sizeof(void *));
-	udp->out[i].msg_hdr = (struct msghdr){
-		.msg_name = &udp->peer,
-		.msg_namelen = udp->addr_len,
-		.msg_iov = &udp->out_iov[i],
-		.msg_iovlen = 1,
-	};
+}
+
+/*
+ * How many from @first on go as one: datagrams of one length, the last of which may be shorter.
+ * They pass through the stack of the system once, and are cut up behind it (UDP_SEGMENT).
+ */
+static unsigned row_at(const struct ipspd_udp *udp, unsigned first)
+{
+	const struct iovec *iov = udp->out_iov + first;
+	const unsigned most = udp->n_out - first < ROW_MAX ? udp->n_out - first : ROW_MAX;
+	unsigned n = 1;
+
+	while (udp->cuts && n < most && iov[n - 1].iov_len == iov[0].iov_len &&
+	       iov[n].iov_len <= iov[0].iov_len && iov[n].iov_len > 0)
+		n++;
+	return n;
+}
+
+static void put_cut(struct msghdr *msg, struct control *control, uint16_t length)
+{
+	msg->msg_control = control;
+	msg->msg_controllen = CMSG_SPACE(sizeof(length));
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	c->cmsg_level = SOL_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(length));
+	memcpy(CMSG_DATA(c), &length, sizeof(length));
+}
+
+/* The datagrams from @first on, in rows; how many rows. */
+static unsigned prepare_rows(struct ipspd_udp *udp, unsigned first)
+{
+	unsigned n = 0;
+
+	for (; first < udp->n_out; n++) {
+		struct msghdr *msg = &udp->out[n].msg_hdr;
+		*msg = (struct msghdr){
+			.msg_name = &udp->peer,
+			.msg_namelen = udp->addr_len,
+			.msg_iov = &udp->out_iov[first],
+			.msg_iovlen = row_at(udp, first),
+		};
+		if (msg->msg_iovlen > 1)
+			put_cut(msg, &udp->out_control[n], (uint16_t)udp->out_iov[first].iov_len);
+		first += (unsigned)msg->msg_iovlen;
+	}
+	return n;
+}
+
+/* The first row can't be sent: it is lost, as on a wire, unless its datagrams may do one by one. */
+static unsigned row_failed(struct ipspd_udp *udp, int error)
+{
+	const unsigned length = (unsigned)udp->out[0].msg_hdr.msg_iovlen;
+
+	if (length > 1 && (error == EIO || error == EINVAL || error == EMSGSIZE)) {
+		udp->cuts = false; /* not on this interface */
+		return 0;
+	}
+	udp->stats.send_errors += length;
+	if (error != EAGAIN && error != ENOBUFS)
+		trouble(udp, "sending to", error);
+	return length;
 }
 
 void ipspd_udp_flush(struct ipspd_udp *udp)
@@ -220,19 +280,19 @@ void ipspd_udp_flush(struct ipspd_udp *udp)
 	unsigned done = 0;
 
 	while (done < udp->n_out && udp->fd >= 0) {
-		int n = sendmmsg(udp->fd, udp->out + done, udp->n_out - done, 0);
+		const unsigned rows = prepare_rows(udp, done);
+		const int n = sendmmsg(udp->fd, udp->out, rows, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0) { /* it is the first that failed: it is lost, as on a wire */
-			udp->stats.send_errors++;
-			done++;
-			if (errno != EAGAIN && errno != ENOBUFS)
-				trouble(udp, "sending to", errno);
+		if (n <= 0) {
+			done += row_failed(udp, errno);
 			continue;
 		}
 		all_well(udp, "sending again from");
-		udp->stats.sent += (unsigned)n;
-		done += (unsigned)n;
+		for (int i = 0; i < n; i++) {
+			udp->stats.sent += udp->out[i].msg_hdr.msg_iovlen;
+			done += (unsigned)udp->out[i].msg_hdr.msg_iovlen;
+		}
 	}
 	udp->stats.send_errors += udp->n_out - done;
 	udp->n_out = 0;
@@ -271,6 +331,8 @@ static bool try_open(struct ipspd_udp *udp)
 
 	if (fd >= 0) {
 		set_options(fd, family);
+		/* a system that doesn't know of it would send a row as one datagram */
+		udp->cuts = setsockopt(fd, SOL_UDP, UDP_SEGMENT, &(int){0}, sizeof(int)) == 0;
 		if (bind(fd, &udp->local.any, udp->addr_len) == 0)
 			udp->readable =
 				event_new(udp->base, fd, EV_READ | EV_PERSIST, on_readable, udp);

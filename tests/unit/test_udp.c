@@ -112,6 +112,63 @@ static void two_talk(void **state)
 	ipspd_udp_free(b);
 }
 
+static size_t lengths[128];
+static uint8_t firsts[128];
+
+static void on_one_of_many(void *arg, const uint8_t *bytes, size_t n)
+{
+	(void)arg;
+	if (n_received < 128) {
+		lengths[n_received] = n;
+		firsts[n_received] = n > 0 ? bytes[0] : 0;
+	}
+	n_received++;
+}
+
+/* Datagrams of one length go to the system as one: they arrive as they were, whatever is between
+ * them, and however many they are. */
+static void rows_arrive_as_datagrams(void **state)
+{
+	static const size_t said[] = {1200, 1200, 1200, 7,   7,	  7,   1200, 1200, 0,
+				      0,    900,  901,	900, 900, 900, 1,    1200, 1200};
+	static uint8_t out[128][IPSP_DGRAM_MAX];
+	const size_t n = sizeof(said) / sizeof(said[0]);
+	const struct ipspd_udp_conf conf = {.name = "isp1",
+					    .local = ipsp_addr_v4(PEER),
+					    .peer = ipsp_addr_v4(HERE),
+					    .port = port};
+
+	(void)state;
+	struct ipspd_udp *a = udp_at(HERE, PEER),
+			 *b = ipspd_udp_new(base, &conf, on_one_of_many, NULL);
+	assert_non_null(b);
+	for (unsigned i = 0; i < 128; i++)
+		memset(out[i], (int)i, sizeof(out[i]));
+	for (unsigned i = 0; i < n; i++)
+		ipspd_udp_send(a, out[i], said[i]);
+	ipspd_udp_flush(a);
+	run(100);
+	assert_int_equal(n_received, n);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(lengths[i], said[i]);
+		assert_int_equal(firsts[i], said[i] > 0 ? i : 0);
+	}
+	n_received = 0;
+	for (unsigned i = 0; i < 128; i++)
+		ipspd_udp_send(a, out[i], IPSP_DGRAM_MAX);
+	ipspd_udp_flush(a);
+	run(100);
+	assert_int_equal(n_received, 128);
+	for (unsigned i = 0; i < 128; i++) {
+		assert_int_equal(lengths[i], IPSP_DGRAM_MAX);
+		assert_int_equal(firsts[i], i);
+	}
+	assert_int_equal(ipspd_udp_stats(a)->sent, 128 + n);
+	assert_int_equal(ipspd_udp_stats(a)->send_errors, 0);
+	ipspd_udp_free(a);
+	ipspd_udp_free(b);
+}
+
 static void only_the_peer_is_heard(void **state)
 {
 	uint8_t longer[IPSP_DGRAM_MAX + 1] = {0};
@@ -220,8 +277,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(two_talk), T(only_the_peer_is_heard), T(sends_with_255), T(waits_for_its_address),
-		T(ipv6),
+		T(two_talk),	   T(rows_arrive_as_datagrams), T(only_the_peer_is_heard),
+		T(sends_with_255), T(waits_for_its_address),	T(ipv6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
