@@ -13,7 +13,7 @@ int ipsp_addr_cmp(struct ipsp_addr a, struct ipsp_addr b)
 	return 0;
 }
 
-struct ipsp_addr ipsp_addr_add(struct ipsp_addr addr, uint64_t n, unsigned shift)
+struct ipsp_addr ipsp_addr_add_shifted(struct ipsp_addr addr, uint64_t n, unsigned shift)
 {
 	struct ipsp_addr sum = addr;
 

@@ -43,7 +43,13 @@ static inline struct ipsp_addr ipsp_addr_v4(uint32_t host)
 int ipsp_addr_cmp(struct ipsp_addr a, struct ipsp_addr b);
 
 /* @addr + @n << @shift, and the inverse: (@addr - @base) >> @shift; wraps like any unsigned. */
-struct ipsp_addr ipsp_addr_add(struct ipsp_addr addr, uint64_t n, unsigned shift);
+struct ipsp_addr ipsp_addr_add_shifted(struct ipsp_addr addr, uint64_t n, unsigned shift);
+static inline struct ipsp_addr ipsp_addr_add(struct ipsp_addr addr, uint64_t n, unsigned shift)
+{
+	if (shift > 0)
+		return ipsp_addr_add_shifted(addr, n, shift);
+	return (struct ipsp_addr){addr.hi + (addr.lo + n < addr.lo), addr.lo + n};
+}
 uint64_t ipsp_addr_sub(struct ipsp_addr addr, struct ipsp_addr base, unsigned shift);
 
 /* The first and the last address of the network of @addr; @plen counts in its own family. */

@@ -52,7 +52,7 @@ int ipsp_ask_resolve(const struct ipsp_context_conf *conf, const char *pool, con
 		     struct ipsp_addr addr, struct ipsp_ask *ask)
 {
 	const struct ipsp_pool_conf *named = NULL;
-	struct ipsp_ask found = IPSP_ASK_ANYTHING;
+	struct ipsp_ask found = {IPSP_SEL_ANY, IPSP_NO_POOL, IPSP_NO_POOL, 0};
 
 	if (pool && group)
 		return IPSP_ERR_INVALID;
@@ -187,9 +187,8 @@ IPSP_APART static bool same_subscriber(const struct ipsp_binds *binds, uint32_t 
 }
 
 /* The one asked for by number. */
-IPSP_APART static int find_at(const struct ipsp_pool *pool, uint32_t index,
-			      const struct ipsp_binds *binds, const struct ipsp_ident *ident,
-			      bool reclaim)
+static int look_at(const struct ipsp_pool *pool, uint32_t index, const struct ipsp_binds *binds,
+		   const struct ipsp_ident *ident, bool reclaim)
 {
 	if (!pool)
 		return IPSP_ERR_NOT_OWNED;
@@ -254,25 +253,25 @@ bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *o
 }
 
 /* The longest free one of ours, pool by pool. */
-static inline bool find_first(struct ipsp_pool *const *pools, const struct ipsp_order *order,
-			      const struct ipsp_ask *ask, struct ipsp_place *place)
+static inline struct ipsp_found find_first(struct ipsp_pool *const *pools,
+					   const struct ipsp_order *order,
+					   const struct ipsp_ask *ask)
 {
-	for (const struct ranked *rank = order->ranks; rank < order->ranks + order->n; rank++) {
+	const struct ranked *const end = order->ranks + order->n;
+
+	for (const struct ranked *rank = order->ranks; rank < end; rank++) {
 		if (!pools[rank->pool] || !serves(order, rank, ask))
 			continue;
 		const uint32_t index = ipsp_pool_first_free(pools[rank->pool]);
-		if (index != IPSP_NO_INDEX) {
-			*place = (struct ipsp_place){rank->pool, index};
-			return true;
-		}
+		if (index != IPSP_NO_INDEX)
+			return (struct ipsp_found){0, {rank->pool, index}};
 	}
-	return false;
+	return (struct ipsp_found){IPSP_ERR_EMPTY, {IPSP_NO_POOL, 0}};
 }
 
 /* The same of those that are not ours. */
-IPSP_APART static bool find_first_away(struct ipsp_pool *const *pools,
-				       const struct ipsp_order *order, const struct ipsp_ask *ask,
-				       struct ipsp_place *place)
+static struct ipsp_found find_first_away(struct ipsp_pool *const *pools,
+					 const struct ipsp_order *order, const struct ipsp_ask *ask)
 {
 	for (uint32_t i = 0; i < order->n; i++) {
 		const struct ranked *rank = &order->ranks[i];
@@ -280,28 +279,38 @@ IPSP_APART static bool find_first_away(struct ipsp_pool *const *pools,
 		if (!pools[rank->pool] || !serves(order, rank, ask))
 			continue;
 		const uint32_t index = ipsp_pool_first_away(pools[rank->pool]);
-		if (index != IPSP_NO_INDEX) {
-			*place = (struct ipsp_place){rank->pool, index};
-			return true;
-		}
+		if (index != IPSP_NO_INDEX)
+			return (struct ipsp_found){0, {rank->pool, index}};
 	}
-	return false;
+	return (struct ipsp_found){IPSP_ERR_EMPTY, {IPSP_NO_POOL, 0}};
 }
 
-int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *order,
-		     const struct ipsp_binds *binds, const struct ipsp_ask *ask,
-		     const struct ipsp_ident *ident, bool reclaim, struct ipsp_place *place)
+/* Where more is to be looked at than what is free: by number, kept, or not ours. */
+IPSP_APART static struct ipsp_found find_other(struct ipsp_pool *const *pools,
+					       const struct ipsp_order *order,
+					       const struct ipsp_binds *binds,
+					       const struct ipsp_ask *ask,
+					       const struct ipsp_ident *ident, bool reclaim)
 {
+	struct ipsp_found found = {0, {ask->at_pool, ask->at_index}};
+
 	if (ask->at_pool != IPSP_NO_POOL) {
-		*place = (struct ipsp_place){ask->at_pool, ask->at_index};
-		return find_at(pools[ask->at_pool], ask->at_index, binds, ident, reclaim);
+		found.err = look_at(pools[ask->at_pool], ask->at_index, binds, ident, reclaim);
+		return found;
 	}
-	if (ipsp_binds_any_kept(binds) && ipsp_assign_kept(pools, order, binds, ask, ident, place))
-		return 0;
-	if (find_first(pools, order, ask, place) ||
-	    (reclaim && find_first_away(pools, order, ask, place)))
-		return 0;
-	return IPSP_ERR_EMPTY;
+	if (ipsp_assign_kept(pools, order, binds, ask, ident, &found.place))
+		return found;
+	found = find_first(pools, order, ask);
+	return found.err && reclaim ? find_first_away(pools, order, ask) : found;
+}
+
+struct ipsp_found ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+				   const struct ipsp_binds *binds, const struct ipsp_ask *ask,
+				   const struct ipsp_ident *ident, bool reclaim)
+{
+	if (ask->at_pool != IPSP_NO_POOL || reclaim || ipsp_binds_any_kept(binds))
+		return find_other(pools, order, binds, ask, ident, reclaim);
+	return find_first(pools, order, ask);
 }
 
 /* ---------------------------------------------------------------- the reserve */

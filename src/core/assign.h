@@ -26,10 +26,6 @@ struct ipsp_ask { /* what a session wants, with names already looked up */
 	uint32_t at_index;
 };
 
-/* what most want */
-#define IPSP_ASK_ANYTHING                                                                          \
-	((struct ipsp_ask){.select = IPSP_SEL_ANY, .pool = IPSP_NO_POOL, .at_pool = IPSP_NO_POOL})
-
 /*
  * Looks names and address up. @pool, @group are NULL when not given; @addr IPSP_ADDR_NONE.
  * Returns 0, IPSP_ERR_UNKNOWN_POOL (no pool or group of that name), IPSP_ERR_INVALID (both given),
@@ -65,13 +61,17 @@ bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *o
  * own ones of every pool). By address: that one, if ours and FREE and not DUP, or kept (HOLD) for
  * the same subscriber, or with
  * @reclaim not ours and FREE.
- * Returns 0 with @place; IPSP_ERR_EMPTY (nothing here); IPSP_ERR_IN_USE (by address: used here, or
+ * Its .err is 0; IPSP_ERR_EMPTY (nothing here); IPSP_ERR_IN_USE (by address: used here, or
  * kept for somebody else, or in quarantine, or DUP, or busied out); IPSP_ERR_NOT_OWNED (by address:
  * the peer's, or on its way).
  */
-int ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *order,
-		     const struct ipsp_binds *binds, const struct ipsp_ask *ask,
-		     const struct ipsp_ident *ident, bool reclaim, struct ipsp_place *place);
+struct ipsp_found {
+	int err;
+	struct ipsp_place place; /* when .err is 0 */
+};
+struct ipsp_found ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+				   const struct ipsp_binds *binds, const struct ipsp_ask *ask,
+				   const struct ipsp_ident *ident, bool reclaim);
 
 /* How many addresses a primary may give away from @pool without being asked by number: what is free
  * beyond reserved-free-percentage of its size, rounded up. */

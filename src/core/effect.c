@@ -43,7 +43,11 @@ void ipsp_effect_clear(struct ipsp_node *n, struct ipsp_place at)
 uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 			  const struct ipsp_ident *ident)
 {
-	return ipsp_effect_take_inline(n, at, ha, ident);
+	const uint32_t bind = ipsp_effect_bind(n, at, ha, ident);
+
+	if (bind != IPSP_NO_BIND)
+		ipsp_name_took(n, ha);
+	return bind;
 }
 
 /* The binding of an address that is kept until @end. */
@@ -164,6 +168,7 @@ void ipsp_effect_side(struct ipsp_node *n, const struct ipsp_side *s)
 	bool becomes = s->primary && !was->primary;
 
 	n->side = *s;
+	n->may_serve = false;
 	if (leaves)
 		move_all(n, true);
 	else if (becomes)

@@ -18,10 +18,10 @@ void ipsp_effect_clear_kept(struct ipsp_node *n,
 void ipsp_effect_duplicate(struct ipsp_node *n, struct ipsp_place at);
 uint32_t ipsp_effect_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 			  const struct ipsp_ident *ident);
-/* The same, inline for the records that each session makes. It has no address yet: whoever takes
- * has just looked. */
-IPSP_INLINE uint32_t ipsp_effect_take_inline(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
-					     const struct ipsp_ident *ident)
+/* The same but for the count of the HA's sessions, inline for the record that each session makes.
+ * It has no address yet: whoever takes has just looked. */
+IPSP_INLINE uint32_t ipsp_effect_bind(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
+				      const struct ipsp_ident *ident)
 {
 	const uint32_t bind =
 		ipsp_binds_add_session(n->binds, at.pool, at.index, ha, n->now, ident);
@@ -34,7 +34,6 @@ IPSP_INLINE uint32_t ipsp_effect_take_inline(struct ipsp_node *n, struct ipsp_pl
 	}
 	if (!ipsp_is_static(n, at.pool))
 		n->used++;
-	ipsp_name_took(n, ha);
 	if (ident->n_subscriber == 0)
 		ipsp_effect_duplicate(n, at); /* nobody's: see ipsp_heal_drop_later */
 	return bind;

@@ -252,14 +252,15 @@ static void request_any(struct ipsp_node *n, const struct ipsp_request *r)
 	}
 	while ((p = ipsp_order_next(n->order, &ask, &cursor)) != IPSP_NO_POOL) {
 		struct ipsp_ask one = {.select = IPSP_SEL_POOL, .pool = p, .at_pool = IPSP_NO_POOL};
-		struct ipsp_place at;
 		coming += ipsp_pool_counts(n->pools[p])->transit_idle;
-		if (ipsp_assign_find(n->pools, n->order, n->binds, &one, &r->ident, false, &at) !=
-		    0)
+		const struct ipsp_found found =
+			ipsp_assign_find(n->pools, n->order, n->binds, &one, &r->ident, false);
+		if (found.err)
 			continue;
-		if (ipsp_pool_use(n->pools[p], at.index) == IPSP_USE_FREE && spare(n, p) == 0)
+		if (ipsp_pool_use(n->pools[p], found.place.index) == IPSP_USE_FREE &&
+		    spare(n, p) == 0)
 			continue;
-		give(n, at, r);
+		give(n, found.place, r);
 		if (r->count > 1)
 			give_block(n, p, block_of(n, p, r->count - 1), 0);
 		ipsp_stock_gave(n, p);

@@ -46,10 +46,10 @@ static void send_event(struct ipsp_node *n, const struct ipsp_asked *a)
 	o->id = a->number;
 	o->addr = ipsp_pool_addr(&n->conf.pools[a->pool], a->index);
 	o->reason = a->reason;
-	o->off = n->act->bytes.len;
+	o->off = (uint32_t)n->act->bytes.len;
 	o->len = b.ident.n_subscriber;
 	ipsp_buf_put(&n->act->bytes, b.ident.subscriber, b.ident.n_subscriber);
-	o->off2 = n->act->bytes.len;
+	o->off2 = (uint32_t)n->act->bytes.len;
 	o->len2 = b.ident.n_session;
 	ipsp_buf_put(&n->act->bytes, b.ident.session, b.ident.n_session);
 	n->stats.releases_asked++;
@@ -329,7 +329,7 @@ static bool find_place(const struct ipsp_node *n, struct ipsp_addr addr, struct 
 
 void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 {
-	uint16_t ha = ipsp_ha_of_token(n, ev->token);
+	uint16_t ha = ipsp_ha_who_asks(n, ev->token);
 	struct ipsp_place at;
 	struct ipsp_bind b;
 

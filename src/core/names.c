@@ -94,6 +94,8 @@ static void link_name(struct ipsp_node *n, uint16_t ha)
 
 static void link_token(struct ipsp_node *n, uint16_t ha)
 {
+	n->has.last_token = 0; /* who is nobody */
+	n->has.last = 0;
 	uint16_t *chain = token_chain(n, n->has.has[ha].token);
 	n->has.has[ha].next_token = *chain;
 	*chain = ha;
@@ -109,6 +111,8 @@ static void unlink_name(struct ipsp_node *n, uint16_t ha)
 
 static void unlink_token(struct ipsp_node *n, uint16_t ha)
 {
+	n->has.last_token = 0;
+	n->has.last = 0;
 	uint16_t *at = token_chain(n, n->has.has[ha].token);
 	while (*at != ha)
 		at = &n->has.has[*at].next_token;
@@ -292,6 +296,7 @@ void ipsp_names_check(const struct ipsp_node *n)
 		       ipsp_ha_of_token(n, a->token) == (a->token ? i : 0));
 	}
 	assert(names == h->n_names && attached == h->n_attached);
+	assert(ipsp_ha_of_token(n, h->last_token) == h->last);
 	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
 	     i = ipsp_binds_next(n->binds, i + 1)) {
 		uint16_t ha = ipsp_binds_ha(n->binds, i);

@@ -2,6 +2,10 @@
 #include "base/attr.h"
 #include "core/node_int.h"
 
+#include <assert.h>
+
+#define AHEAD 4 /* events whose memory is fetched while another is worked on */
+
 /* --------------------------------------------------------------- datagrams */
 
 static void count_drop(struct ipsp_node *n, int err)
@@ -240,22 +244,31 @@ static bool changes_facts(enum ipsp_event_type type)
 	       type == IPSP_EV_HOOK || type == IPSP_EV_CONF;
 }
 
-void ipsp_node_foresee(const struct ipsp_node *n, struct ipsp_event *ev)
-{
-	if (ev->type == IPSP_EV_REQUEST)
-		ipsp_binds_foresee(n->binds, &ev->ident);
-}
-
-void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms now,
-		    struct ipsp_actions *act)
+static void begin_step(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
 {
 	n->act = act;
+	n->may_serve = false;
 	if (now > n->now)
 		n->now = now;
 	if (n->now != n->last_step)
 		ipsp_lease_gap(n);
 	if (n->n_late > 0)
 		ipsp_out_undo_late(n);
+}
+
+static void end_step(struct ipsp_node *n)
+{
+	struct ipsp_actions *act = n->act;
+
+	assert(!n->may_serve || ipsp_serve_gate(n) == 0);
+	act->rec_seq = n->seq;
+	if (act->recs.failed || act->bytes.failed)
+		act->failed = true;
+}
+
+/* All but requests, of which there are very many. */
+IPSP_APART static void take_other(struct ipsp_node *n, const struct ipsp_event *ev)
+{
 	switch (ev->type) {
 	case IPSP_EV_TICK:
 		break;
@@ -277,9 +290,6 @@ void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms no
 	case IPSP_EV_DETACH:
 		ipsp_ha_detach(n, ev->token);
 		break;
-	case IPSP_EV_REQUEST:
-		ipsp_xact_request(n, ev);
-		break;
 	case IPSP_EV_RELEASE:
 		ipsp_ha_release(n, ev);
 		break;
@@ -298,14 +308,52 @@ void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms no
 	case IPSP_EV_DISK:
 		n->disk_full = ev->full;
 		break;
+	case IPSP_EV_REQUEST: /* take() */
 	case IPSP_EVENT_TYPES:
 		break;
 	}
 	if (changes_facts(ev->type))
 		ipsp_peer_situation(n);
-	act->rec_seq = n->seq;
-	if (act->recs.failed || act->bytes.failed)
-		act->failed = true;
+	if (ev->type != IPSP_EV_RELEASE)
+		n->may_serve = false;
+}
+
+static inline void take(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (ev->type == IPSP_EV_REQUEST)
+		ipsp_xact_request(n, ev);
+	else
+		take_other(n, ev);
+}
+
+void ipsp_node_step(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms now,
+		    struct ipsp_actions *act)
+{
+	begin_step(n, now, act);
+	take(n, ev);
+	end_step(n);
+}
+
+static inline void foresee(const struct ipsp_node *n, struct ipsp_event *ev)
+{
+	if (ev->type == IPSP_EV_REQUEST)
+		ipsp_binds_foresee(n->binds, &ev->ident);
+}
+
+void ipsp_node_steps(struct ipsp_node *n, struct ipsp_event *evs, size_t n_evs, ipsp_ms now,
+		     struct ipsp_actions *act)
+{
+	struct ipsp_event *const end = evs + n_evs, *ahead = evs;
+
+	begin_step(n, now, act);
+	while (ahead < end && ahead < evs + AHEAD)
+		foresee(n, ahead++);
+	for (struct ipsp_event *ev = evs; ev < end; ev++) {
+		if (ahead < end)
+			foresee(n, ahead++);
+		take(n, ev);
+	}
+	end_step(n);
 }
 
 static ipsp_ms earlier(ipsp_ms a, ipsp_ms b)

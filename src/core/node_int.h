@@ -210,7 +210,10 @@ struct ipsp_has {
 	uint16_t *by_name, *by_token; /* owned, cap chains each */
 	uint16_t free_head;
 	uint32_t n_names, n_attached;
-	bool counted; /* .sessions are right: not yet while the log is replayed */
+	bool counted;	     /* .sessions are right: not yet while the log is replayed */
+	uint64_t last_token; /* that somebody asked under, and whose it is: most of a turn have one
+			      */
+	uint16_t last;
 	struct ipsp_asked *buckets[1024];
 	struct ipsp_asked_list lists[IPSP_ASKED_LISTS];
 	uint32_t n_asked, n_held; /* in all; held ones are open */
@@ -324,6 +327,8 @@ struct ipsp_node {
 	struct ipsp_out *deferred; /* answers that wait for a flush, oldest first */
 	uint32_t n_deferred, cap_deferred;
 	bool could_assign;
+	bool may_serve; /* ipsp_serve_gate has let a request in, and nothing that it looks at has
+			   changed since: requests and releases in a row change none of it */
 	struct ipsp_late *late;
 	uint32_t n_late, cap_late;
 	ipsp_ms valid_until; /* the lease that this turn's assignments rest on */
@@ -531,10 +536,16 @@ void ipsp_xact_give_up(struct ipsp_node *n, int err); /* all open ones are answe
 ipsp_ms ipsp_xact_due(const struct ipsp_node *n);
 void ipsp_xact_check(const struct ipsp_node *n);
 
-/* serve.c: 0 with @at and @how, an error, or (positive) an enum ipsp_xact_wait */
-enum { IPSP_SERVED_FRESH = 0, IPSP_SERVED_CONFIRMED = 1 };
-int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
-	       const struct ipsp_ask *ask, struct ipsp_place *at, int *how);
+/* serve.c: may this side serve new sessions? 0, an error to answer with, or (positive) what to wait
+ * for: an enum ipsp_xact_wait. */
+int ipsp_serve_gate(const struct ipsp_node *n);
+struct ipsp_served {
+	int err;	      /* 0, an error, or what to wait for */
+	bool fresh;	      /* when .err is 0: it had none before */
+	struct ipsp_place at; /* ... and has this */
+};
+struct ipsp_served ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
+			      const struct ipsp_ask *ask);
 
 /* The same where the peer has given @at for that very session: may it have that, by every rule that
  * ipsp_serve keeps? Then it gets it: 0, or IPSP_ERR_OVERLOADED. */
@@ -560,6 +571,16 @@ void ipsp_names_fini(struct ipsp_node *n);
 void ipsp_names_settle(struct ipsp_node *n);
 void ipsp_names_check(const struct ipsp_node *n);
 uint16_t ipsp_ha_of_token(const struct ipsp_node *n, uint64_t token); /* 0: nobody's */
+static inline uint16_t ipsp_ha_who_asks(struct ipsp_node *n, uint64_t token)
+{
+	struct ipsp_has *h = &n->has;
+
+	if (token != h->last_token) {
+		h->last = ipsp_ha_of_token(n, token);
+		h->last_token = token;
+	}
+	return h->last;
+}
 const char *ipsp_name_of_ha(const struct ipsp_node *n, uint16_t ha);
 uint64_t ipsp_token_of_name(const struct ipsp_node *n, const char *name); /* 0: not attached */
 uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name,

@@ -118,17 +118,20 @@ static bool unnamed(const struct ipsp_node *n, uint16_t ha)
 uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 		       const struct ipsp_ident *ident)
 {
-	uint32_t bind = ipsp_effect_take_inline(n, at, ha, ident);
-
+	if (n->replaying)
+		return ipsp_effect_take(n, at, ha, ident);
+	const uint32_t bind = ipsp_effect_bind(n, at, ha, ident);
 	if (bind == IPSP_NO_BIND) {
-		if (n->act)
-			n->act->failed = true;
-	} else if (!n->replaying) {
-		if (unnamed(n, ha))
-			put_name(n, ha);
-		put_take(&n->act->recs, at, ha, ident);
-		n->seq++;
+		n->act->failed = true;
+		return bind;
 	}
+	if (ha != 0) {
+		ipsp_name_took(n, ha);
+		if (!n->has.has[ha].recorded)
+			put_name(n, ha);
+	}
+	put_take(&n->act->recs, at, ha, ident);
+	n->seq++;
 	return bind;
 }
 

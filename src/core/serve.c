@@ -9,8 +9,7 @@
 
 /* --------------------------------------------------------------- may this side serve? */
 
-/* 0, an error to answer with, or (positive) what to wait for. */
-static int gate(const struct ipsp_node *n)
+int ipsp_serve_gate(const struct ipsp_node *n)
 {
 	const struct ipsp_side *s = &n->side;
 
@@ -36,8 +35,17 @@ static int gate(const struct ipsp_node *n)
 	return s->shared ? IPSP_XW_LEASE : IPSP_XW_START;
 }
 
+/* It lets one request of a turn in, and so the others. */
+IPSP_APART static int gate(struct ipsp_node *n)
+{
+	int err = ipsp_serve_gate(n);
+
+	n->may_serve = err == 0;
+	return err;
+}
+
 /* The address is not here: may the peer be asked? */
-static int gate_peer(const struct ipsp_node *n, const struct ipsp_ask *ask)
+IPSP_APART static int gate_peer(const struct ipsp_node *n, const struct ipsp_ask *ask)
 {
 	if (n->side.licence && n->peer.speaks == 0 && ipsp_contact(n))
 		return IPSP_ERR_CONFIG_MISMATCH; /* what it may have in use is not given */
@@ -96,48 +104,70 @@ ipsp_ms ipsp_serve_due(const struct ipsp_node *n)
 
 /* --------------------------------------------------------------- has one, or gets one */
 
-/* A session that has an address: 0 and @at when that is what it asks for. */
-IPSP_APART static int confirm(struct ipsp_node *n, uint32_t bind, uint16_t ha,
-			      const struct ipsp_ask *ask, struct ipsp_place *at)
+static struct ipsp_served not_served(int err)
+{
+	return (struct ipsp_served){err, false, {IPSP_NO_POOL, 0}};
+}
+
+/* May a session that has @b ask so? */
+static int fits(const struct ipsp_node *n, const struct ipsp_bind *b, const struct ipsp_ask *ask)
+{
+	if (b->flags & (IPSP_BIND_RELEASING | IPSP_BIND_DUPLICATE))
+		return IPSP_XW_RELEASE;
+	if (ask->at_pool != IPSP_NO_POOL && (ask->at_pool != b->pool || ask->at_index != b->index))
+		return IPSP_ERR_INVALID;
+	if (ask->select == IPSP_SEL_POOL && ask->pool != b->pool)
+		return IPSP_ERR_INVALID;
+	if (ask->select == IPSP_SEL_GROUP && group_differs(n, ask->pool, b->pool))
+		return IPSP_ERR_INVALID;
+	return 0;
+}
+
+/* A session that has an address gets that again, when it is what it asks for. */
+IPSP_APART static struct ipsp_served confirm(struct ipsp_node *n, uint32_t bind, uint16_t ha,
+					     const struct ipsp_ask *ask)
 {
 	struct ipsp_bind b;
 
 	ipsp_binds_get(n->binds, bind, &b);
-	if (b.flags & (IPSP_BIND_RELEASING | IPSP_BIND_DUPLICATE))
-		return IPSP_XW_RELEASE;
-	if (ask->at_pool != IPSP_NO_POOL && (ask->at_pool != b.pool || ask->at_index != b.index))
-		return IPSP_ERR_INVALID;
-	if (ask->select == IPSP_SEL_POOL && ask->pool != b.pool)
-		return IPSP_ERR_INVALID;
-	if (ask->select == IPSP_SEL_GROUP && group_differs(n, ask->pool, b.pool))
-		return IPSP_ERR_INVALID;
+	int err = fits(n, &b, ask);
+	if (err)
+		return not_served(err);
 	if (ha != 0 && b.ha != ha)
 		ipsp_rec_ha(n, bind, ha);
-	*at = (struct ipsp_place){b.pool, b.index};
+	struct ipsp_place at = {b.pool, b.index};
 	if (n->has.n_asked > 0)
-		ipsp_asked_confirmed(n, *at);
-	return 0;
+		ipsp_asked_confirmed(n, at);
+	return (struct ipsp_served){0, false, at};
 }
 
-static int take_static(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
-		       struct ipsp_place at)
+IPSP_APART static struct ipsp_served
+take_static(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident, struct ipsp_place at)
 {
 	if (ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_FREE)
-		return IPSP_ERR_IN_USE;
-	return ipsp_rec_take(n, at, ha, ident) == IPSP_NO_BIND ? IPSP_ERR_OVERLOADED : 0;
+		return not_served(IPSP_ERR_IN_USE);
+	if (ipsp_rec_take(n, at, ha, ident) == IPSP_NO_BIND)
+		return not_served(IPSP_ERR_OVERLOADED);
+	return (struct ipsp_served){0, true, at};
+}
+
+/* S6: the AAA server directs sessions here. */
+IPSP_APART static void took_as_secondary(struct ipsp_node *n)
+{
+	struct ipsp_side s = n->side;
+
+	s.s6 = true;
+	ipsp_rec_side(n, &s, false);
 }
 
 /* A new session has an address that this side gave by itself, or was given for it. */
-static void took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
+static inline void took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
 {
 	n->stats.requests_local++;
-	if (!n->side.primary && !n->side.s6 && n->side.shared) {
-		struct ipsp_side s = n->side;
-		s.s6 = true;
-		ipsp_rec_side(n, &s, false);
-	}
-	if (n->side.shared && !n->side.licence && ipsp_psp(n)->enabled &&
-	    n->lease.lease_end < n->act->valid_until)
+	if (!n->side.primary && !n->side.s6 && n->side.shared)
+		took_as_secondary(n);
+	if (n->lease.lease_end < n->act->valid_until && n->side.shared && !n->side.licence &&
+	    ipsp_psp(n)->enabled)
 		n->act->valid_until = n->lease.lease_end;
 	if (ask->at_pool == IPSP_NO_POOL)
 		ipsp_stock_took(n, at, ask);
@@ -154,34 +184,41 @@ IPSP_APART static int in_use(const struct ipsp_node *n, struct ipsp_place at)
 									   : IPSP_ERR_IN_USE;
 }
 
-/* Returns 0 with @at and @how, an error, or what to wait for. */
-int ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
-	       const struct ipsp_ask *ask, struct ipsp_place *at, int *how)
+/* After a loss of its state, this side gives no address that nobody asked for; but one that it
+ * keeps for this very subscriber. */
+IPSP_APART static bool has_kept(const struct ipsp_node *n, const struct ipsp_ask *ask,
+				const struct ipsp_ident *ident)
 {
-	uint32_t bind = ipsp_binds_seek(n->binds, ident);
+	struct ipsp_place at;
 
-	*how = IPSP_SERVED_CONFIRMED;
+	return ipsp_assign_kept(n->pools, n->order, n->binds, ask, ident, &at);
+}
+
+struct ipsp_served ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
+			      const struct ipsp_ask *ask)
+{
+	const uint32_t bind = ipsp_binds_seek(n->binds, ident);
+
 	if (bind != IPSP_NO_BIND)
-		return confirm(n, bind, ha, ask, at);
-	*how = IPSP_SERVED_FRESH;
-	*at = (struct ipsp_place){ask->at_pool, ask->at_index};
-	if (ask->at_pool != IPSP_NO_POOL && ipsp_is_static(n, ask->at_pool))
-		return take_static(n, ha, ident, *at);
-	int err = gate(n);
-	if (err)
-		return err;
-	if (n->side.anew && ask->at_pool == IPSP_NO_POOL &&
-	    !ipsp_assign_kept(n->pools, n->order, n->binds, ask, ident, at))
-		return gate_peer(n, ask);
-	err = ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, ipsp_may_reclaim(n), at);
-	if (err == IPSP_ERR_IN_USE)
-		return in_use(n, (struct ipsp_place){ask->at_pool, ask->at_index});
-	if (err)
-		return gate_peer(n, ask);
-	if (ipsp_rec_take(n, *at, ha, ident) == IPSP_NO_BIND)
-		return IPSP_ERR_OVERLOADED;
-	took(n, *at, ask);
-	return 0;
+		return confirm(n, bind, ha, ask);
+	const struct ipsp_place asked = {ask->at_pool, ask->at_index};
+	if (asked.pool != IPSP_NO_POOL && ipsp_is_static(n, asked.pool))
+		return take_static(n, ha, ident, asked);
+	const int shut = n->may_serve ? 0 : gate(n);
+	if (shut)
+		return not_served(shut);
+	if (n->side.anew && asked.pool == IPSP_NO_POOL && !has_kept(n, ask, ident))
+		return not_served(gate_peer(n, ask));
+	const bool reclaim = n->side.licence && ipsp_may_reclaim(n);
+	const struct ipsp_found found =
+		ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim);
+	if (found.err)
+		return not_served(found.err == IPSP_ERR_IN_USE ? in_use(n, asked)
+							       : gate_peer(n, ask));
+	if (ipsp_rec_take(n, found.place, ha, ident) == IPSP_NO_BIND)
+		return not_served(IPSP_ERR_OVERLOADED);
+	took(n, found.place, ask);
+	return (struct ipsp_served){0, true, found.place};
 }
 
 /* --------------------------------------------------------------- given for it by the peer */
@@ -195,7 +232,7 @@ bool ipsp_serve_may(const struct ipsp_node *n, const struct ipsp_ident *ident,
 
 	if (at.index >= conf->size || conf->busyout || ipsp_is_static(n, at.pool) ||
 	    ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS ||
-	    ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_FREE || gate(n) != 0)
+	    ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_FREE || ipsp_serve_gate(n) != 0)
 		return false;
 	if (ask->at_pool != IPSP_NO_POOL && ask->at_index != at.index)
 		return false;

@@ -22,8 +22,8 @@ void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram, size_t len)
 
 	if (!o)
 		return;
-	o->off = n->act->bytes.len;
-	o->len = len;
+	o->off = (uint32_t)n->act->bytes.len;
+	o->len = (uint32_t)len;
 	ipsp_buf_put(&n->act->bytes, dgram, len);
 }
 

@@ -6,6 +6,7 @@
  * So an open request is completed by any transfer that brings an address for it, whatever the
  * transfer was for, and a refusal from the peer is looked at again before it is passed on.
  */
+#include "base/attr.h"
 #include "core/node_int.h"
 
 #include <assert.h>
@@ -153,33 +154,57 @@ struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
 }
 
 /* With durability "power" an address is told after the flush of what gave it. */
-static bool waits_for_flush(const struct ipsp_node *n, struct ipsp_place at, bool fresh)
+static inline bool waits_for_flush(const struct ipsp_node *n)
 {
-	return ipsp_psp(n)->enabled && ipsp_psp(n)->durability == IPSP_DURABLE_POWER &&
-	       (fresh || ipsp_out_deferred(n, at));
+	return ipsp_psp(n)->enabled && ipsp_psp(n)->durability == IPSP_DURABLE_POWER;
 }
 
-static void answer(struct ipsp_node *n, uint64_t token, uint64_t id, int err, struct ipsp_place at,
-		   bool fresh)
+IPSP_APART static void refuse(struct ipsp_node *n, uint64_t token, uint64_t id, int err)
 {
-	struct ipsp_out *o = !err && waits_for_flush(n, at, fresh)
-				     ? ipsp_out_defer(n, IPSP_OUT_ANSWER)
-				     : ipsp_out_add(n, IPSP_OUT_ANSWER);
+	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_ANSWER);
 
-	if (err)
-		n->stats.requests_refused++;
+	n->stats.requests_refused++;
 	if (!o)
 		return;
 	o->token = token;
 	o->id = id;
 	o->err = err;
-	if (err)
-		return;
-	o->addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+}
+
+static inline void fill(struct ipsp_out *o, const struct ipsp_pool_conf *pool, uint64_t token,
+			uint64_t id, struct ipsp_place at, bool fresh)
+{
+	o->token = token;
+	o->id = id;
+	o->addr = ipsp_pool_addr(pool, at.index);
 	o->pool = at.pool;
 	o->index = at.index;
-	o->plen = n->conf.pools[at.pool].plen;
+	o->plen = pool->plen;
 	o->fresh = fresh;
+}
+
+IPSP_APART static void answer_later(struct ipsp_node *n, uint64_t token, uint64_t id,
+				    struct ipsp_place at, bool fresh)
+{
+	struct ipsp_out *o = fresh || ipsp_out_deferred(n, at) ? ipsp_out_defer(n, IPSP_OUT_ANSWER)
+							       : ipsp_out_add(n, IPSP_OUT_ANSWER);
+
+	if (o)
+		fill(o, &n->conf.pools[at.pool], token, id, at, fresh);
+}
+
+static inline void answer(struct ipsp_node *n, uint64_t token, uint64_t id, int err,
+			  struct ipsp_place at, bool fresh)
+{
+	if (err) {
+		refuse(n, token, id, err);
+	} else if (waits_for_flush(n)) {
+		answer_later(n, token, id, at, fresh);
+	} else {
+		struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_ANSWER);
+		if (o)
+			fill(o, &n->conf.pools[at.pool], token, id, at, fresh);
+	}
 }
 
 /* --------------------------------------------------------------- requests of our HAs */
@@ -238,29 +263,45 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 	set_wait(n, x, wait);
 }
 
+static inline void serve(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t ha,
+			 const struct ipsp_ask *ask)
+{
+	const struct ipsp_served served = ipsp_serve(n, ha, &ev->ident, ask);
+
+	if (served.err > 0) {
+		open_one(n, ev, ha, ask, (enum ipsp_xact_wait)served.err);
+		return;
+	}
+	if (served.err == 0 && !served.fresh)
+		n->stats.requests_confirmed++;
+	answer(n, ev->token, ev->id, served.err, served.at, served.fresh);
+}
+
+/* It names a pool, a group or an address. */
+IPSP_APART static void request_named(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t ha)
+{
+	struct ipsp_ask ask;
+	int err = ipsp_ask_resolve(&n->conf, ev->pool, ev->group, ev->addr, &ask);
+
+	if (err)
+		refuse(n, ev->token, ev->id, err);
+	else
+		serve(n, ev, ha, &ask);
+}
+
 void ipsp_xact_request(struct ipsp_node *n, const struct ipsp_event *ev)
 {
-	uint16_t ha = ipsp_ha_of_token(n, ev->token);
-	struct ipsp_place at = {IPSP_NO_POOL, 0};
-	struct ipsp_ask ask;
-	int how = IPSP_SERVED_FRESH;
+	static const struct ipsp_ask anything = {
+		.select = IPSP_SEL_ANY, .pool = IPSP_NO_POOL, .at_pool = IPSP_NO_POOL};
+	const uint16_t ha = ipsp_ha_who_asks(n, ev->token);
 
 	n->stats.requests++;
-	int err = ev->ident.n_subscriber == 0
-			  ? IPSP_ERR_INVALID
-			  : ipsp_ask_resolve(&n->conf, ev->pool, ev->group, ev->addr, &ask);
-	if (err) {
-		answer(n, ev->token, ev->id, err, at, false);
-		return;
-	}
-	err = ipsp_serve(n, ha, &ev->ident, &ask, &at, &how);
-	if (err > 0) {
-		open_one(n, ev, ha, &ask, (enum ipsp_xact_wait)err);
-		return;
-	}
-	if (err == 0 && how == IPSP_SERVED_CONFIRMED)
-		n->stats.requests_confirmed++;
-	answer(n, ev->token, ev->id, err, at, how == IPSP_SERVED_FRESH);
+	if (ev->ident.n_subscriber == 0)
+		refuse(n, ev->token, ev->id, IPSP_ERR_INVALID);
+	else if (ev->pool || ev->group || !ipsp_addr_is_none(ev->addr))
+		request_named(n, ev, ha);
+	else
+		serve(n, ev, ha, &anything);
 }
 
 static void close_one(struct ipsp_node *n, uint32_t slot, int err, struct ipsp_place at, bool fresh)
@@ -276,22 +317,21 @@ static bool retry_one(struct ipsp_node *n, uint32_t slot, int refusal)
 {
 	struct ipsp_xact *x = &n->xacts.slots[slot];
 	struct ipsp_ident ident = ipsp_xact_ident(x);
-	struct ipsp_place at = {IPSP_NO_POOL, 0};
-	int how = IPSP_SERVED_FRESH;
-	int err = ipsp_serve(n, x->ha, &ident, &x->ask, &at, &how);
 
-	if (err > 0) {
-		if (err == IPSP_XW_PEER && refusal) {
-			close_one(n, slot, refusal, at, false);
+	n->may_serve = false; /* this is no row of requests: anything may have changed */
+	struct ipsp_served served = ipsp_serve(n, x->ha, &ident, &x->ask);
+	if (served.err > 0) {
+		if (served.err == IPSP_XW_PEER && refusal) {
+			close_one(n, slot, refusal, served.at, false);
 			return true;
 		}
-		set_wait(n, x, (enum ipsp_xact_wait)err);
+		set_wait(n, x, (enum ipsp_xact_wait)served.err);
 		return false;
 	}
 	/* the peer was asked and is away for the moment: its answer may still come */
-	if (x->wait == IPSP_XW_PEER && err == IPSP_ERR_NO_PRIMARY)
+	if (x->wait == IPSP_XW_PEER && served.err == IPSP_ERR_NO_PRIMARY)
 		return false;
-	close_one(n, slot, err, at, how == IPSP_SERVED_FRESH);
+	close_one(n, slot, served.err, served.at, served.fresh);
 	return true;
 }
 

@@ -34,6 +34,7 @@ struct ipspd_chunk;
 struct ipspd_inbox { /* events with everything that they borrow; memory is kept between turns */
 	struct ipsp_event *events;
 	size_t n_events, cap_events, n_confs; /* events of IPSP_EV_CONF */
+	bool commands;			      /* there are some of these, or of IPSP_EV_COMMAND */
 	struct ipspd_chunk *first, *chunk; /* texts and bytes: a chain of chunks that never move */
 };
 

@@ -152,6 +152,7 @@ bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
 	*to = *ev;
 	if (!keep_all(inbox, to))
 		return false;
+	inbox->commands |= ev->type == IPSP_EV_COMMAND || ev->type == IPSP_EV_CONF;
 	inbox->n_events++;
 	return true;
 }
@@ -315,6 +316,7 @@ void ipspd_inbox_clear(struct ipspd_inbox *inbox)
 
 	free_confs(inbox);
 	inbox->n_events = 0;
+	inbox->commands = false;
 	if (inbox->cap_events > EVENTS_KEPT)
 		shrink_events(inbox);
 	for (int kept = 0; *link; kept++) {

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD	     4		/* events whose memory is fetched while another is worked on */
 #define ACTIONS_KEPT (4u << 20) /* bytes: what a burst needed beyond goes back */
 #define STOP_S	     8 /* how long a graceful termination may take; systemd's patience is far longer */
 
@@ -154,19 +153,11 @@ static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
 static void step_events(struct ipspd_ctx *ctx, ipsp_ms now)
 {
 	const struct ipspd_inbox came = ctx->inbox;
-	struct ipsp_event *const end = came.events + came.n_events, *ahead = came.events;
 
 	ctx->inbox = ctx->work; /* empty: what is posted from here on is for the next turn */
 	ctx->work = came;
-	for (int i = 0; i < AHEAD && ahead < end; i++)
-		ipsp_node_foresee(ctx->node, ahead++);
-	for (const struct ipsp_event *ev = came.events; ev < end; ev++) {
-		if (ahead < end)
-			ipsp_node_foresee(ctx->node, ahead++);
-		if (ev->type == IPSP_EV_COMMAND || ev->type == IPSP_EV_CONF)
-			ctx->look = true;
-		ipsp_node_step(ctx->node, ev, now, &ctx->act);
-	}
+	ctx->look = ctx->look || came.commands;
+	ipsp_node_steps(ctx->node, came.events, came.n_events, now, &ctx->act);
 	ipspd_inbox_clear(&ctx->work);
 }
 

@@ -66,8 +66,9 @@ static void step_request(struct host *h, struct ha *ha, const struct ipc *m, str
 	if (m->group >= 0)
 		ev->group = h->conf.pools[h->w->pool_of[m->group]].group;
 	if (m->id % 2) /* as the daemon does, and as others need not */
-		ipsp_node_foresee(h->node, ev);
-	step(h, ev);
+		ipsp_node_steps(h->node, ev, 1, host_ms(h), &h->act);
+	else
+		step(h, ev);
 }
 
 static void step_ipc(struct host *h, const struct ipc *m)

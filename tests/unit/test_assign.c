@@ -92,13 +92,14 @@ static int find(const struct world *w, const char *subscriber, const char *pool,
 		struct ipsp_addr addr, bool reclaim)
 {
 	struct ipsp_ident ident = ident_of(subscriber);
-	struct ipsp_place place;
 	struct ipsp_ask ask;
 	int err = resolve(w, pool, group, addr, &ask);
 
-	if (err == 0)
-		err = ipsp_assign_find(w->pools, w->order, w->binds, &ask, &ident, reclaim, &place);
-	return err ? err : place.pool * 100 + (int)place.index;
+	if (err)
+		return err;
+	struct ipsp_found found =
+		ipsp_assign_find(w->pools, w->order, w->binds, &ask, &ident, reclaim);
+	return found.err ? found.err : found.place.pool * 100 + (int)found.place.index;
 }
 
 static void keep(struct world *w, const char *subscriber, uint16_t pool, uint32_t index,
