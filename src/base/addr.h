@@ -48,7 +48,10 @@ static inline struct ipsp_addr ipsp_addr_add(struct ipsp_addr addr, uint64_t n, 
 {
 	if (shift > 0)
 		return ipsp_addr_add_shifted(addr, n, shift);
-	return (struct ipsp_addr){addr.hi + (addr.lo + n < addr.lo), addr.lo + n};
+	addr.lo += n;
+	if (addr.lo < n)
+		addr.hi++;
+	return addr;
 }
 uint64_t ipsp_addr_sub(struct ipsp_addr addr, struct ipsp_addr base, unsigned shift);
 

@@ -42,7 +42,7 @@ uint8_t *ipsp_buf_grow(struct ipsp_buf *buf, size_t n); /* _room, where there is
 /* n writable bytes at the end, NULL when failed; len unchanged */
 static inline uint8_t *ipsp_buf_room(struct ipsp_buf *buf, size_t n)
 {
-	if (buf->data && !buf->failed && n <= buf->cap - buf->len)
+	if (!buf->failed && n < buf->cap - buf->len)
 		return buf->data + buf->len;
 	return ipsp_buf_grow(buf, n);
 }

@@ -58,11 +58,18 @@ uint32_t ipsp_crc32c_plain(uint32_t crc, const void *p, size_t n)
 __attribute__((target("sse4.2"))) static uint32_t by_processor(uint32_t crc, const uint8_t *b,
 							       size_t n)
 {
-	uint64_t wide = crc, eight;
+	uint64_t wide = crc, words[4];
 
-	for (; n >= sizeof(eight); n -= sizeof(eight), b += sizeof(eight)) {
-		memcpy(&eight, b, sizeof(eight));
-		wide = __builtin_ia32_crc32di(wide, eight);
+	for (; n >= sizeof(words); n -= sizeof(words), b += sizeof(words)) {
+		memcpy(words, b, sizeof(words));
+		wide = __builtin_ia32_crc32di(wide, words[0]);
+		wide = __builtin_ia32_crc32di(wide, words[1]);
+		wide = __builtin_ia32_crc32di(wide, words[2]);
+		wide = __builtin_ia32_crc32di(wide, words[3]);
+	}
+	for (; n >= sizeof(words[0]); n -= sizeof(words[0]), b += sizeof(words[0])) {
+		memcpy(words, b, sizeof(words[0]));
+		wide = __builtin_ia32_crc32di(wide, words[0]);
 	}
 	crc = (uint32_t)wide;
 	for (; n > 0; n--, b++)

@@ -47,6 +47,9 @@ static inline size_t ipsp_ctl_direct(const uint8_t *bytes, size_t n, enum ipsp_c
 		return 0;                                                                          \
 	left -= r->member.n;                                                                       \
 	p += 1 + r->member.n;
+#define IPSP_CTL_SKIP_8(member)	    p += 8;
+#define IPSP_CTL_SKIP_16(member)    p += 16;
+#define IPSP_CTL_SKIP_STR8(member)  p += 1 + r->member.n;
 #define IPSP_CTL_SIZE_1(member)	    size += 1;
 #define IPSP_CTL_SIZE_4(member)	    size += 4;
 #define IPSP_CTL_SIZE_8(member)	    size += 8;
@@ -66,7 +69,11 @@ static inline size_t ipsp_ctl_get_request(const uint8_t *bytes, size_t n,
 
 	if (length == 0)
 		return 0;
-	IPSP_CTL_REQUEST_FIELDS(IPSP_CTL_GET_U64, IPSP_CTL_GET_ADDR, IPSP_CTL_GET_STR8)
+	/* the texts first, as only they may turn out to be none: all else need not be kept
+	 * meanwhile */
+	IPSP_CTL_REQUEST_FIELDS(IPSP_CTL_SKIP_8, IPSP_CTL_SKIP_16, IPSP_CTL_GET_STR8)
+	p = bytes + IPSP_CTL_HEAD + 1;
+	IPSP_CTL_REQUEST_FIELDS(IPSP_CTL_GET_U64, IPSP_CTL_GET_ADDR, IPSP_CTL_SKIP_STR8)
 	return length;
 }
 
@@ -151,6 +158,9 @@ static inline void ipsp_ctl_put_done(uint8_t *p, size_t size, const struct ipsp_
 #undef IPSP_CTL_GET_U64
 #undef IPSP_CTL_GET_ADDR
 #undef IPSP_CTL_GET_STR8
+#undef IPSP_CTL_SKIP_8
+#undef IPSP_CTL_SKIP_16
+#undef IPSP_CTL_SKIP_STR8
 #undef IPSP_CTL_SIZE_1
 #undef IPSP_CTL_SIZE_4
 #undef IPSP_CTL_SIZE_8

@@ -21,6 +21,12 @@ struct ipsp_ident { /* borrows both texts; neither needs a NUL */
 	uint64_t hash; /* made once for all who look for it, see core/bind.h; 0: not made */
 };
 
+/* Do the texts stand one behind the other? Those of a frame that was read, and of a binding, do. */
+static inline bool ipsp_ident_joined(const struct ipsp_ident *ident)
+{
+	return ident->n_session == 0 || ident->session == ident->subscriber + ident->n_subscriber;
+}
+
 /* True for valid UTF-8 (RFC 3629) of at most IPSP_NAME_BYTES bytes and no control character (C0,
  * DEL, C1). */
 bool ipsp_text_ok(const char *s, size_t n);
@@ -41,10 +47,10 @@ static inline uint64_t ipsp_text_special(uint64_t eight)
 }
 
 /*
- * Copies a text and looks at it, in one pass. True when it is plain ASCII, as most are: then it has
- * no control character and no NUL.
+ * Copies a text and looks at it, in one pass. 0 when it is plain ASCII, as most are: then it has no
+ * control character and no NUL.
  */
-IPSP_INLINE bool ipsp_text_copy_plain(void *to, const void *from, size_t n)
+IPSP_INLINE uint64_t ipsp_text_copy_special(void *to, const void *from, size_t n)
 {
 	uint8_t *t = (uint8_t *)to;
 	const uint8_t *f = (const uint8_t *)from;
@@ -52,7 +58,7 @@ IPSP_INLINE bool ipsp_text_copy_plain(void *to, const void *from, size_t n)
 
 	if (n < 8) {
 		ipsp_copy_text(t, f, n);
-		return ipsp_text_special(ipsp_load_rest(f, n) | IPSP_SPACES << 8 * n) == 0;
+		return ipsp_text_special(ipsp_load_rest(f, n) | IPSP_SPACES << 8 * n);
 	}
 	special = ipsp_text_special(ipsp_load_le64(f + n - 8)); /* overlaps what is before it */
 	memcpy(t + n - 8, f + n - 8, 8);
@@ -60,7 +66,7 @@ IPSP_INLINE bool ipsp_text_copy_plain(void *to, const void *from, size_t n)
 		special |= ipsp_text_special(ipsp_load_le64(f + i));
 		memcpy(t + i, f + i, 8);
 	}
-	return special == 0;
+	return special;
 }
 
 #endif

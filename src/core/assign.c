@@ -83,6 +83,7 @@ struct ranked {
 	const struct ipsp_pool_conf *conf;
 	uint16_t pool;
 	uint16_t group; /* the first pool of the same group, IPSP_NO_POOL without one */
+	bool is_public;
 };
 
 struct ipsp_order {
@@ -130,7 +131,8 @@ struct ipsp_order *ipsp_order_new(const struct ipsp_context_conf *conf)
 		order->group_of[i] = first_of_group(conf, i);
 		if (pool->type != IPSP_POOL_STATIC && !pool->busyout)
 			order->ranks[order->n++] =
-				(struct ranked){pool, (uint16_t)i, order->group_of[i]};
+				(struct ranked){pool, (uint16_t)i, order->group_of[i],
+						pool->type == IPSP_POOL_PUBLIC};
 	}
 	qsort(order->ranks, order->n, sizeof(*order->ranks), rank_cmp);
 	return order;
@@ -149,9 +151,11 @@ void ipsp_order_free(struct ipsp_order *order)
 static bool serves(const struct ipsp_order *order, const struct ranked *rank,
 		   const struct ipsp_ask *ask)
 {
+	if (ask->select == IPSP_SEL_ANY) /* as most */
+		return rank->is_public;
 	switch (ask->select) {
 	case IPSP_SEL_ANY:
-		return rank->conf->type == IPSP_POOL_PUBLIC;
+		break;
 	case IPSP_SEL_POOL:
 		return rank->pool == ask->pool;
 	case IPSP_SEL_GROUP:
@@ -187,7 +191,7 @@ IPSP_APART static bool same_subscriber(const struct ipsp_binds *binds, uint32_t 
 }
 
 /* The one asked for by number. */
-static int look_at(const struct ipsp_pool *pool, uint32_t index, const struct ipsp_binds *binds,
+static int find_at(const struct ipsp_pool *pool, uint32_t index, const struct ipsp_binds *binds,
 		   const struct ipsp_ident *ident, bool reclaim)
 {
 	if (!pool)
@@ -252,10 +256,8 @@ bool ipsp_assign_kept(struct ipsp_pool *const *pools, const struct ipsp_order *o
 	return first != IPSP_NO_BIND && find_kept(pools, order, binds, ask, ident, first, place);
 }
 
-/* The longest free one of ours, pool by pool. */
-static inline struct ipsp_found find_first(struct ipsp_pool *const *pools,
-					   const struct ipsp_order *order,
-					   const struct ipsp_ask *ask)
+struct ipsp_found ipsp_assign_free(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+				   const struct ipsp_ask *ask)
 {
 	const struct ranked *const end = order->ranks + order->n;
 
@@ -270,8 +272,8 @@ static inline struct ipsp_found find_first(struct ipsp_pool *const *pools,
 }
 
 /* The same of those that are not ours. */
-static struct ipsp_found find_first_away(struct ipsp_pool *const *pools,
-					 const struct ipsp_order *order, const struct ipsp_ask *ask)
+static struct ipsp_found find_away(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+				   const struct ipsp_ask *ask)
 {
 	for (uint32_t i = 0; i < order->n; i++) {
 		const struct ranked *rank = &order->ranks[i];
@@ -285,32 +287,20 @@ static struct ipsp_found find_first_away(struct ipsp_pool *const *pools,
 	return (struct ipsp_found){IPSP_ERR_EMPTY, {IPSP_NO_POOL, 0}};
 }
 
-/* Where more is to be looked at than what is free: by number, kept, or not ours. */
-IPSP_APART static struct ipsp_found find_other(struct ipsp_pool *const *pools,
-					       const struct ipsp_order *order,
-					       const struct ipsp_binds *binds,
-					       const struct ipsp_ask *ask,
-					       const struct ipsp_ident *ident, bool reclaim)
-{
-	struct ipsp_found found = {0, {ask->at_pool, ask->at_index}};
-
-	if (ask->at_pool != IPSP_NO_POOL) {
-		found.err = look_at(pools[ask->at_pool], ask->at_index, binds, ident, reclaim);
-		return found;
-	}
-	if (ipsp_assign_kept(pools, order, binds, ask, ident, &found.place))
-		return found;
-	found = find_first(pools, order, ask);
-	return found.err && reclaim ? find_first_away(pools, order, ask) : found;
-}
-
 struct ipsp_found ipsp_assign_find(struct ipsp_pool *const *pools, const struct ipsp_order *order,
 				   const struct ipsp_binds *binds, const struct ipsp_ask *ask,
 				   const struct ipsp_ident *ident, bool reclaim)
 {
-	if (ask->at_pool != IPSP_NO_POOL || reclaim || ipsp_binds_any_kept(binds))
-		return find_other(pools, order, binds, ask, ident, reclaim);
-	return find_first(pools, order, ask);
+	struct ipsp_found found = {0, {ask->at_pool, ask->at_index}};
+
+	if (ask->at_pool != IPSP_NO_POOL) {
+		found.err = find_at(pools[ask->at_pool], ask->at_index, binds, ident, reclaim);
+		return found;
+	}
+	if (ipsp_assign_kept(pools, order, binds, ask, ident, &found.place))
+		return found;
+	found = ipsp_assign_free(pools, order, ask);
+	return found.err && reclaim ? find_away(pools, order, ask) : found;
 }
 
 /* ---------------------------------------------------------------- the reserve */

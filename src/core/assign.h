@@ -73,6 +73,10 @@ struct ipsp_found ipsp_assign_find(struct ipsp_pool *const *pools, const struct 
 				   const struct ipsp_binds *binds, const struct ipsp_ask *ask,
 				   const struct ipsp_ident *ident, bool reclaim);
 
+/* What it finds where nothing is asked for by number, kept for anybody, or to be reclaimed. */
+struct ipsp_found ipsp_assign_free(struct ipsp_pool *const *pools, const struct ipsp_order *order,
+				   const struct ipsp_ask *ask);
+
 /* How many addresses a primary may give away from @pool without being asked by number: what is free
  * beyond reserved-free-percentage of its size, rounded up. */
 uint32_t ipsp_assign_spare(const struct ipsp_pool *pool, uint8_t reserved_free_percentage);

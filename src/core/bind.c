@@ -23,14 +23,15 @@ static struct slot *slot_used(const struct ipsp_binds *binds, uint32_t number)
 static char *text_take(struct ipsp_binds *binds, struct slot *slot)
 {
 	struct ipsp_slab *slab = &binds->texts[text_slab(slot)];
-	const uint32_t number = ipsp_slab_take(slab);
+	uint32_t number;
+	char *text = (char *)ipsp_slab_take(slab, &number);
 
-	if (number == IPSP_SLAB_NONE)
+	if (!text)
 		return NULL;
 	slot->is_far = 1;
 	slot->far.text = number;
 	slot->far.prev = slot->far.next = IPSP_NO_BIND;
-	return (char *)ipsp_slab_at(slab, number);
+	return text;
 }
 
 /* Moves the texts of @slot out of it, which then has room for the links of a chain. */
@@ -51,12 +52,17 @@ static bool slot_make_far(struct ipsp_binds *binds, struct slot *slot)
 static inline bool slot_put_texts(struct ipsp_binds *binds, struct slot *slot,
 				  const struct ipsp_ident *ident)
 {
+	const size_t n = (size_t)ident->n_subscriber + ident->n_session;
 	char *text = slot->near;
 
-	if ((size_t)ident->n_subscriber + ident->n_session > INLINE_TEXT)
+	if (n > INLINE_TEXT)
 		text = text_take(binds, slot);
 	if (!text)
 		return false;
+	if (ipsp_ident_joined(ident)) {
+		ipsp_copy_text(text, ident->subscriber, n);
+		return true;
+	}
 	ipsp_copy_text(text, ident->subscriber, ident->n_subscriber);
 	ipsp_copy_text(text + ident->n_subscriber, ident->session, ident->n_session);
 	return true;
@@ -183,12 +189,12 @@ static uint64_t at_of(ipsp_ms at)
 uint32_t ipsp_binds_add_session(struct ipsp_binds *binds, uint16_t pool, uint32_t index,
 				uint16_t ha, ipsp_ms since, const struct ipsp_ident *ident)
 {
-	const uint32_t number = ipsp_slab_take(&binds->slots);
+	uint32_t number;
+	struct slot *slot = (struct slot *)ipsp_slab_take(&binds->slots, &number);
 
-	if (number == IPSP_SLAB_NONE)
+	if (!slot)
 		return IPSP_NO_BIND;
-	struct slot *slot = slot_at(binds, number);
-	*slot = (struct slot){.at = at_of(since) & AT_NEVER,
+	*slot = (struct slot){.at = since & AT_NEVER,
 			      .ha = ha,
 			      .index = index & 0x3ffffffu,
 			      .pool = pool & 0x3ffu,
@@ -205,11 +211,11 @@ uint32_t ipsp_binds_add_session(struct ipsp_binds *binds, uint16_t pool, uint32_
 
 static uint32_t add_kept(struct ipsp_binds *binds, const struct ipsp_bind *bind)
 {
-	const uint32_t number = ipsp_slab_take(&binds->slots);
+	uint32_t number;
+	struct slot *slot = (struct slot *)ipsp_slab_take(&binds->slots, &number);
 
-	if (number == IPSP_SLAB_NONE)
+	if (!slot)
 		return IPSP_NO_BIND;
-	struct slot *slot = slot_at(binds, number);
 	*slot = (struct slot){.at = at_of(bind->at) & AT_NEVER,
 			      .ha = bind->ha,
 			      .index = bind->index & 0x3ffffffu,

@@ -42,16 +42,32 @@
  * Keyed, so that nobody outside can choose names that collide. The last word has both lengths:
  * "ab","c" is not "a","bc".
  */
+IPSP_INLINE uint64_t hash_text(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
+			       const char *text, size_t n_subscriber, size_t n_session)
+{
+	struct ipsp_sip sip = binds->keyed;
+
+	ipsp_sip_text(&sip, text, n_subscriber + n_session);
+	return ipsp_sip_end(&sip, (uint64_t)kind | n_subscriber << 8 | n_session << 16);
+}
+
+IPSP_APART static uint64_t hash_apart(const struct ipsp_binds *binds,
+				      const struct ipsp_ident *ident)
+{
+	char texts[2 * IPSP_NAME_BYTES + 4]; /* lengths may be 255, whoever calls */
+
+	memcpy(texts, ident->subscriber, ident->n_subscriber);
+	memcpy(texts + ident->n_subscriber, ident->session, ident->n_session);
+	return hash_text(binds, IPSP_BIND_SESSION, texts, ident->n_subscriber, ident->n_session);
+}
+
 IPSP_INLINE uint64_t hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
 			      const struct ipsp_ident *ident)
 {
-	const size_t n_session = kind == IPSP_BIND_SESSION ? ident->n_session : 0;
-	struct ipsp_sip sip = binds->keyed;
-
-	ipsp_sip_text(&sip, ident->subscriber, ident->n_subscriber);
-	ipsp_sip_text(&sip, ident->session, n_session);
-	return ipsp_sip_end(&sip, (uint64_t)kind | (uint64_t)ident->n_subscriber << 8 |
-					  (uint64_t)n_session << 16);
+	if (kind == IPSP_BIND_SESSION && !ipsp_ident_joined(ident))
+		return hash_apart(binds, ident);
+	return hash_text(binds, kind, ident->subscriber, ident->n_subscriber,
+			 kind == IPSP_BIND_SESSION ? ident->n_session : 0);
 }
 
 uint64_t ipsp_bind_hash_new(const struct ipsp_binds *binds, enum ipsp_bind_kind kind,
@@ -423,9 +439,9 @@ uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_id
 				    IPSP_BIND_SESSION, ident);
 }
 
-/* Beyond the place that is empty at home. */
-IPSP_APART static uint32_t seek_on(struct ipsp_binds *binds, uint64_t hash,
-				   const struct ipsp_ident *ident)
+/* Where it is not enough to look at the entries. */
+IPSP_APART static uint32_t seek_slots(struct ipsp_binds *binds, uint64_t hash,
+				      const struct ipsp_ident *ident)
 {
 	const uint32_t *entry =
 		find(binds, hash, IPSP_NO_BIND, IPSP_BIND_SESSION, ident, &binds->gap);
@@ -433,15 +449,26 @@ IPSP_APART static uint32_t seek_on(struct ipsp_binds *binds, uint64_t hash,
 	return entry ? number_of(*entry) : IPSP_NO_BIND;
 }
 
+/* As table_find, for as long as nothing else is to be looked at: mostly until it is known that
+ * there is none. */
 uint32_t ipsp_binds_seek(struct ipsp_binds *binds, const struct ipsp_ident *ident)
 {
 	const uint64_t hash = ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident);
-	const uint32_t home = home_of(&binds->now, hash);
+	const struct table *table = &binds->now;
+	uint32_t place = home_of(table, hash), distance = 0, entry;
 
 	assert(!binds->loading);
-	if (binds->now.entries[home] != 0 || binds->old.entries)
-		return seek_on(binds, hash, ident);
-	binds->gap = (struct gap){hash, home, 0};
+	if (binds->old.entries)
+		return seek_slots(binds, hash, ident);
+	while ((entry = table->entries[place]) != 0 && entry >> DISTANCE_SHIFT >= distance) {
+		const bool alike = entry >> DISTANCE_SHIFT == distance &&
+				   ((entry ^ (uint32_t)hash) & TAG_MASK) == 0;
+		if (alike || entry >> DISTANCE_SHIFT == FAR_AWAY)
+			return seek_slots(binds, hash, ident);
+		place = after(table, place);
+		distance++;
+	}
+	binds->gap = (struct gap){hash, place, distance};
 	return IPSP_NO_BIND;
 }
 

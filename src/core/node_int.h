@@ -366,6 +366,27 @@ static inline bool ipsp_is_static(const struct ipsp_node *n, uint16_t pool)
 	return n->conf.pools[pool].type == IPSP_POOL_STATIC;
 }
 
+/* stock.c: a session got @at without having asked for it by number. */
+static inline void ipsp_stock_took(struct ipsp_node *n, struct ipsp_place at,
+				   const struct ipsp_ask *ask)
+{
+	struct ipsp_stock *s = &n->stock;
+
+	if (ipsp_psp(n)->block_size == 1)
+		return;
+	if (s->n_pools != n->n_built)
+		ipsp_stock_begin(n);
+	if (at.pool < s->n_pools) { /* else no memory: blocks are small then */
+		struct ipsp_demand *d = &s->demand[at.pool];
+		d->last = n->now;
+		d->n++;
+		if (n->now - d->at >= IPSP_COUNT_MS)
+			ipsp_stock_smooth(d, n->now);
+	}
+	s->ask = *ask;
+	s->look = true;
+}
+
 /* out.c */
 void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
 /* one that waits for the flush of what was recorded so far; NULL: no memory */
@@ -375,15 +396,23 @@ bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at);
 void ipsp_out_repooled(struct ipsp_node *n);  /* answers that have not gone, after ipsp_repool */
 bool ipsp_out_grow(struct ipsp_actions *act); /* room for more outs; false: no memory */
 
-/* One more of this turn; NULL: no memory. */
-static inline struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type)
+/* One more of this turn, to be filled in; NULL: no memory. */
+static inline struct ipsp_out *ipsp_out_place(struct ipsp_node *n)
 {
 	struct ipsp_actions *act = n->act;
 
 	if (act->n_outs == act->cap_outs && !ipsp_out_grow(act))
 		return NULL;
-	struct ipsp_out *out = &act->outs[act->n_outs++];
-	*out = (struct ipsp_out){.type = type, .pool = IPSP_NO_POOL};
+	return &act->outs[act->n_outs++];
+}
+
+/* ... with its type, and nothing else yet. */
+static inline struct ipsp_out *ipsp_out_add(struct ipsp_node *n, enum ipsp_out_type type)
+{
+	struct ipsp_out *out = ipsp_out_place(n);
+
+	if (out)
+		*out = (struct ipsp_out){.type = type, .pool = IPSP_NO_POOL};
 	return out;
 }
 

@@ -194,6 +194,17 @@ IPSP_APART static bool has_kept(const struct ipsp_node *n, const struct ipsp_ask
 	return ipsp_assign_kept(n->pools, n->order, n->binds, ask, ident, &at);
 }
 
+/* Mostly it is what is free for longest. */
+static inline struct ipsp_found find(const struct ipsp_node *n, const struct ipsp_ident *ident,
+				     const struct ipsp_ask *ask)
+{
+	const bool reclaim = n->side.licence && ipsp_may_reclaim(n);
+
+	if (ask->at_pool == IPSP_NO_POOL && !reclaim && !ipsp_binds_any_kept(n->binds))
+		return ipsp_assign_free(n->pools, n->order, ask);
+	return ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim);
+}
+
 struct ipsp_served ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,
 			      const struct ipsp_ask *ask)
 {
@@ -209,9 +220,7 @@ struct ipsp_served ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ips
 		return not_served(shut);
 	if (n->side.anew && asked.pool == IPSP_NO_POOL && !has_kept(n, ask, ident))
 		return not_served(gate_peer(n, ask));
-	const bool reclaim = n->side.licence && ipsp_may_reclaim(n);
-	const struct ipsp_found found =
-		ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim);
+	const struct ipsp_found found = find(n, ident, ask);
 	if (found.err)
 		return not_served(found.err == IPSP_ERR_IN_USE ? in_use(n, asked)
 							       : gate_peer(n, ask));

@@ -55,24 +55,24 @@ static inline void *ipsp_slab_at(const struct ipsp_slab *slab, uint32_t number)
 bool ipsp_slab_more(struct ipsp_slab *slab);		   /* makes room; false: no memory */
 void ipsp_slab_filled(struct ipsp_slab *slab, uint32_t c); /* that chunk has no room any more */
 
-/* IPSP_SLAB_NONE: no memory. What is in the piece is anything. */
-static inline uint32_t ipsp_slab_take(struct ipsp_slab *slab)
+/* The piece, and its *@number; what is in it is anything. NULL: no memory. */
+static inline void *ipsp_slab_take(struct ipsp_slab *slab, uint32_t *number)
 {
 	if (slab->room == IPSP_SLAB_NONE && !ipsp_slab_more(slab))
-		return IPSP_SLAB_NONE;
+		return NULL;
 	const uint32_t c = slab->room;
 	struct ipsp_slab_chunk *chunk = &slab->chunks[c];
-	uint32_t at = chunk->unused;
+	const bool is_new = chunk->unused == IPSP_SLAB_NONE;
+	const uint32_t at = is_new ? chunk->n_touched++ : chunk->unused;
+	void *piece = (uint8_t *)chunk->pieces + (size_t)at * slab->size;
 
-	if (at == IPSP_SLAB_NONE)
-		at = chunk->n_touched++;
-	else /* a piece that is not in use begins with the place of the next such one */
-		memcpy(&chunk->unused, (uint8_t *)chunk->pieces + (size_t)at * slab->size,
-		       sizeof(chunk->unused));
+	if (!is_new) /* it begins with the place of the next such one */
+		memcpy(&chunk->unused, piece, sizeof(chunk->unused));
 	slab->count++;
 	if (++chunk->n_used == slab->per_chunk)
 		ipsp_slab_filled(slab, c);
-	return c << slab->bits | at;
+	*number = c << slab->bits | at;
+	return piece;
 }
 
 /* Was @number ever taken, and is its memory there? */

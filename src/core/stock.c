@@ -6,7 +6,6 @@
 #define RTO_MS	    50 /* the first repeat; doubled */
 #define RTO_MAX_MS  1000
 #define PAUSE_MS    1000  /* after a refusal: what has changed meanwhile is worth a question */
-#define COUNT_MS    100	  /* a rate is counted over this long at least */
 #define STALE_MS    2000  /* a count this old is no rate of now */
 #define IDLE_MS	    10000 /* without a session for this long a pool has no demand */
 #define TURN_MS	    10	  /* beside the round trip: turns, and a rate that is only smoothed */
@@ -21,27 +20,23 @@ void ipsp_stock_fini(struct ipsp_node *n)
 
 /* --------------------------------------------------------------- demand */
 
-static void count_demand(struct ipsp_node *n, uint16_t pool)
+void ipsp_stock_begin(struct ipsp_node *n)
 {
 	struct ipsp_stock *s = &n->stock;
 
-	if (s->n_pools != n->n_built) { /* the first, or other pools than before */
-		free(s->demand);
-		s->demand = calloc(n->n_built, sizeof *s->demand);
-		s->n_pools = s->demand ? n->n_built : 0;
-	}
-	if (pool >= s->n_pools)
-		return; /* no memory: blocks are small then */
-	struct ipsp_demand *d = &s->demand[pool];
-	ipsp_ms span = n->now - d->at;
-	d->last = n->now;
-	d->n++;
-	if (span < COUNT_MS)
-		return;
+	free(s->demand);
+	s->demand = calloc(n->n_built, sizeof *s->demand);
+	s->n_pools = s->demand ? n->n_built : 0;
+}
+
+void ipsp_stock_smooth(struct ipsp_demand *d, ipsp_ms now)
+{
+	ipsp_ms span = now - d->at;
 	double rate = 1000.0 * d->n / (double)span;
+
 	d->rate = span > STALE_MS ? rate : 0.7 * d->rate + 0.3 * rate;
 	d->n = 0;
-	d->at = n->now;
+	d->at = now;
 }
 
 /* Sessions a second that get any address of @pool here; below 0: none since long. */
@@ -138,15 +133,6 @@ static uint32_t missing(const struct ipsp_node *n, const struct ipsp_ask *ask, b
 }
 
 /* --------------------------------------------------------------- asking ahead */
-
-void ipsp_stock_took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
-{
-	if (ipsp_psp(n)->block_size == 1)
-		return;
-	count_demand(n, at.pool);
-	n->stock.ask = *ask;
-	n->stock.look = true;
-}
 
 void ipsp_stock_gave(struct ipsp_node *n, uint16_t pool)
 {

@@ -39,8 +39,10 @@ struct ipsp_node;
 
 void ipsp_stock_fini(struct ipsp_node *n);
 
-/* A session got @at without having asked for it by number. */
-void ipsp_stock_took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask);
+#define IPSP_COUNT_MS 100		    /* a rate is counted over this long at least */
+void ipsp_stock_begin(struct ipsp_node *n); /* the first count, or other pools than before */
+void ipsp_stock_smooth(struct ipsp_demand *d, ipsp_ms now); /* it has gone on for long enough */
+
 /* The peer was given addresses of @pool that it asked for. */
 void ipsp_stock_gave(struct ipsp_node *n, uint16_t pool);
 

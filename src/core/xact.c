@@ -201,9 +201,14 @@ static inline void answer(struct ipsp_node *n, uint64_t token, uint64_t id, int 
 	} else if (waits_for_flush(n)) {
 		answer_later(n, token, id, at, fresh);
 	} else {
-		struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_ANSWER);
-		if (o)
-			fill(o, &n->conf.pools[at.pool], token, id, at, fresh);
+		struct ipsp_out *o = ipsp_out_place(n);
+		if (!o)
+			return;
+		o->type = IPSP_OUT_ANSWER;
+		o->err = 0;
+		o->seq = 0;
+		o->text = NULL;
+		fill(o, &n->conf.pools[at.pool], token, id, at, fresh);
 	}
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RUN 64 /* answers that room is looked for at once */
+
 _Static_assert(IPSP_REASON_HANDOFF == (int)IPSP_RELEASE_HANDOFF, "the reason goes out as it is");
 _Static_assert(IPSP_REASON_DUPLICATE == (int)IPSP_RELEASE_DUPLICATE,
 	       "the reason goes out as it is");
@@ -44,9 +46,10 @@ IPSP_APART static struct ipsp_ctl_str pool_name(const struct ipspd_ctx *ctx, uin
 	return ipsp_ctl_str(pool < conf->n_pools ? conf->pools[pool].name : "");
 }
 
-IPSP_APART static void answer_operator(struct ipspd_ctl *ctl, const struct ipsp_out *out,
-				       struct ipsp_ctl_str pool)
+IPSP_APART static void answer_operator(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
+				       const struct ipsp_out *out)
 {
+	const struct ipsp_ctl_str pool = out->err ? ipsp_ctl_str("") : pool_name(ctx, out->pool);
 	struct ipspd_op *op = ipspd_op_find(ctl, out->id);
 
 	if (op)
@@ -59,11 +62,36 @@ IPSP_APART static void answer_operator(struct ipspd_ctl *ctl, const struct ipsp_
 						       .pool = pool});
 }
 
-/* False: no memory. */
-static inline bool put_answer(struct ipspd_client *client, const struct ipsp_out *out,
-			      struct ipsp_ctl_str pool)
+/*
+ * As many answers as begin @outs with an address of one pool, whose name is @name, for one client:
+ * their frames have one size, and room is looked for once. How many; 0: no memory.
+ */
+static inline size_t put_answers(struct ipspd_client *client, const struct ipsp_out *outs, size_t n,
+				 struct ipsp_ctl_str name)
 {
-	const struct ipsp_ctl_answer answer = {out->id, out->addr, out->err, out->plen, pool};
+	const struct ipsp_out *out = outs, *const end = outs + (n < RUN ? n : RUN);
+	const uint64_t token = out->token;
+	const uint16_t pool = out->pool;
+	const size_t size = ipsp_ctl_answer_size(&(struct ipsp_ctl_answer){.pool = name});
+	uint8_t *frame = ipsp_buf_room(&client->out, (size_t)(end - outs) * size);
+
+	if (!frame)
+		return 0;
+	do {
+		const struct ipsp_ctl_answer answer = {out->id, out->addr, 0, out->plen, name};
+		ipsp_ctl_put_answer(frame, size, &answer);
+		frame += size;
+		out++;
+	} while (out < end && out->type == IPSP_OUT_ANSWER && out->err == 0 &&
+		 out->token == token && out->pool == pool);
+	client->out.len = (size_t)(frame - client->out.data);
+	return (size_t)(out - outs);
+}
+
+/* False: no memory. */
+static inline bool put_refusal(struct ipspd_client *client, const struct ipsp_out *out)
+{
+	const struct ipsp_ctl_answer answer = {out->id, out->addr, out->err, out->plen, {"", 0}};
 	const size_t size = ipsp_ctl_answer_size(&answer);
 	uint8_t *frame = ipsp_buf_room(&client->out, size);
 
@@ -93,26 +121,30 @@ static inline bool is_plain_done(const struct ipsp_out *out)
 	return out->type == IPSP_OUT_DONE && out->token != 0 && (!out->text || !*out->text);
 }
 
+/* To @client as many as can be put at once: how many; 0: no memory. */
+static inline size_t put_some(struct ipspd_client *client, const struct ipspd_ctx *ctx,
+			      const struct ipsp_out *outs, size_t n)
+{
+	if (outs->type == IPSP_OUT_DONE)
+		return put_done(client, outs);
+	if (outs->err)
+		return put_refusal(client, outs);
+	return put_answers(client, outs, n, pool_name(ctx, outs->pool));
+}
+
 size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 			 const struct ipsp_out *outs, size_t n)
 {
 	struct ipspd_client *client = NULL; /* who has .token; NULL: gone */
-	struct ipsp_ctl_str name = {"", 0}; /* of .pool: most answers of a turn name the same */
-	uint32_t pool = UINT32_MAX;
 	uint64_t token = 0;
-	size_t i;
+	size_t i = 0, done;
 
-	for (i = 0; i < n && (outs[i].type == IPSP_OUT_ANSWER || is_plain_done(&outs[i])); i++) {
+	for (; i < n && (outs[i].type == IPSP_OUT_ANSWER || is_plain_done(&outs[i])); i += done) {
 		const struct ipsp_out *out = &outs[i];
-		const bool answer = out->type == IPSP_OUT_ANSWER;
-		const uint32_t wanted = answer && out->err == 0 ? out->pool : UINT32_MAX;
 
-		if (wanted != pool) {
-			pool = wanted;
-			name = pool == UINT32_MAX ? ipsp_ctl_str("") : pool_name(ctx, out->pool);
-		}
+		done = 1;
 		if (out->token == 0) {
-			answer_operator(ctl, out, name);
+			answer_operator(ctl, ctx, out);
 			continue;
 		}
 		if (out->token != token) {
@@ -121,9 +153,13 @@ size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 			if (client)
 				ipspd_client_due(client);
 		}
-		if (client && !(answer ? put_answer(client, out, name) : put_done(client, out))) {
+		if (!client)
+			continue;
+		done = put_some(client, ctx, out, n - i);
+		if (done == 0) {
 			ipspd_client_broken(client);
 			client = NULL;
+			done = 1;
 		}
 	}
 	return i;

@@ -159,62 +159,32 @@ bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
 
 /* ---------------------------------------------------------------- frames, read directly */
 
-/* Where the next event and its texts go; in here, and not in the inbox, while a row is read. */
-struct spot {
-	struct ipsp_event *ev;
-	uint8_t *text;
-	size_t n_ev, n_text; /* room */
-};
-
-static inline struct spot spot_of(const struct ipspd_inbox *inbox)
-{
-	struct ipspd_chunk *chunk = inbox->chunk;
-
-	if (!chunk || !inbox->events)
-		return (struct spot){.n_ev = inbox->cap_events - inbox->n_events};
-	return (struct spot){inbox->events + inbox->n_events, chunk->bytes + chunk->used,
-			     inbox->cap_events - inbox->n_events, chunk->cap - chunk->used};
-}
-
-static inline void keep_spot(struct ipspd_inbox *inbox, struct spot at)
-{
-	inbox->n_events = inbox->cap_events - at.n_ev;
-	if (at.text)
-		inbox->chunk->used = inbox->chunk->cap - at.n_text;
-}
-
-/* For one event and @n bytes; none when memory ran out. */
-IPSP_APART static struct spot more_spot(struct ipspd_inbox *inbox, struct spot at, size_t n)
-{
-	keep_spot(inbox, at);
-	if (!next_event(inbox) || !peek_room(inbox, n))
-		return (struct spot){.n_ev = inbox->cap_events - inbox->n_events};
-	return spot_of(inbox);
-}
+#define TEXTS_MAX (4 * 256) /* the four texts of a REQUEST, and a NUL behind two of them */
 
 /* A text with a NUL behind it; NULL where it is none. */
-static const char *add_name(uint8_t *to, const struct ipsp_ctl_str *s, bool *plain)
+static const char *add_name(uint8_t *to, const char *p, size_t n, uint64_t *special)
 {
-	if (s->n == 0)
+	if (n == 0)
 		return NULL;
-	*plain = ipsp_text_copy_plain(to, s->p, s->n) && *plain;
-	to[s->n] = '\0';
+	*special |= ipsp_text_copy_special(to, p, n);
+	to[n] = '\0';
 	return (const char *)to;
 }
 
-IPSP_APART static bool add_names(struct ipsp_event *ev, uint8_t *to, struct ipsp_ctl_str pool,
-				 struct ipsp_ctl_str group)
+IPSP_APART static uint64_t add_names(struct ipsp_event *ev, uint8_t *to, const char *pool,
+				     size_t n_pool, const char *group, size_t n_group)
 {
-	bool plain = true;
+	uint64_t special = 0;
 
-	ev->pool = add_name(to, &pool, &plain);
-	ev->group = add_name(to + (pool.n > 0 ? pool.n + 1 : 0), &group, &plain);
-	return plain;
+	ev->pool = add_name(to, pool, n_pool, &special);
+	ev->group = add_name(to + (n_pool > 0 ? n_pool + 1 : 0), group, n_group, &special);
+	return special;
 }
 
-/* The length of the frame, or 0 when it is left to others: then nothing was taken. */
-static inline size_t take_request(struct ipspd_inbox *inbox, struct spot *at, uint64_t token,
-				  const uint8_t *bytes, size_t n)
+/* The length of the frame, or 0 when it is left to others. Its texts go to @text, of which *@used
+ * is used then. */
+static inline size_t get_request(struct ipsp_event *ev, uint8_t *text, size_t *used, uint64_t token,
+				 const uint8_t *bytes, size_t n)
 {
 	struct ipsp_ctl_request r;
 	const size_t length = ipsp_ctl_get_request(bytes, n, &r);
@@ -222,65 +192,86 @@ static inline size_t take_request(struct ipspd_inbox *inbox, struct spot *at, ui
 	if (length == 0 || r.subscriber.n == 0 || r.subscriber.n > IPSP_NAME_BYTES ||
 	    r.session.n > IPSP_NAME_BYTES)
 		return 0;
-	const size_t n_ident = r.subscriber.n + r.session.n, n_names = r.pool.n + r.group.n;
-	const size_t n_text = n_ident + (n_names > 0 ? n_names + 2 : 0);
-	if (!at->ev || at->n_ev == 0 || at->n_text < n_text) {
-		*at = more_spot(inbox, *at, n_text);
-		if (!at->ev)
-			return 0;
-	}
-	struct ipsp_event *ev = at->ev;
-	const char *text = (const char *)at->text;
-	bool plain = ipsp_text_copy_plain(at->text, r.subscriber.p, r.subscriber.n);
-	plain &= ipsp_text_copy_plain(at->text + r.subscriber.n, r.session.p, r.session.n);
+	uint8_t *const session = text + r.subscriber.n, *const names = session + r.session.n;
 	ev->type = IPSP_EV_REQUEST;
 	ev->force = ev->yes = ev->full = false;
 	ev->token = token;
 	ev->id = r.id;
 	ev->addr = r.addr;
-	ev->ident = (struct ipsp_ident){text, text + r.subscriber.n, (uint8_t)r.subscriber.n,
-					(uint8_t)r.session.n, 0};
+	ev->ident = (struct ipsp_ident){(const char *)text, (const char *)session,
+					(uint8_t)r.subscriber.n, (uint8_t)r.session.n, 0};
 	ev->pool = ev->group = NULL;
-	if (n_names > 0)
-		plain &= add_names(ev, at->text + n_ident, r.pool, r.group);
-	if (!plain)
-		return 0;
-	*at = (struct spot){ev + 1, at->text + n_text, at->n_ev - 1, at->n_text - n_text};
-	return length;
+	uint64_t special = ipsp_text_copy_special(text, r.subscriber.p, r.subscriber.n) |
+			   ipsp_text_copy_special(session, r.session.p, r.session.n);
+	*used = r.subscriber.n + r.session.n;
+	if (r.pool.n + r.group.n > 0) {
+		special |= add_names(ev, names, r.pool.p, r.pool.n, r.group.p, r.group.n);
+		*used += r.pool.n + r.group.n + 2;
+	}
+	return special == 0 ? length : 0;
 }
 
-static inline size_t take_release(struct ipspd_inbox *inbox, struct spot *at, uint64_t token,
-				  const uint8_t *bytes, size_t n)
+/*
+ * As many frames of these as stand at the beginning of @bytes and as there is room for, at least
+ * for one: their length. 0: there is none, or no memory.
+ */
+IPSP_APART static size_t read_requests(struct ipspd_inbox *inbox, uint64_t token,
+				       const uint8_t *bytes, size_t n)
 {
-	struct ipsp_ctl_release r;
-	const size_t length = ipsp_ctl_get_release(bytes, n, &r);
+	struct ipsp_event *ev = next_event(inbox);
+	uint8_t *text = peek_room(inbox, TEXTS_MAX);
 
-	if (length == 0)
+	if (!ev || !text)
 		return 0;
-	if (at->n_ev == 0 || !at->text) {
-		*at = more_spot(inbox, *at, 0);
-		if (!at->text)
-			return 0;
+	const struct ipsp_event *const end = inbox->events + inbox->cap_events;
+	const uint8_t *const full = inbox->chunk->bytes + inbox->chunk->cap - TEXTS_MAX;
+	size_t left = n, length, used;
+	for (; ev < end && text <= full; ev++, text += used, left -= length) {
+		length = get_request(ev, text, &used, token, bytes + (n - left), left);
+		if (length == 0)
+			break;
 	}
-	struct ipsp_event *ev = at->ev++;
-	ev->type = IPSP_EV_RELEASE;
-	ev->force = ev->yes = ev->full = false;
-	ev->token = token;
-	ev->id = r.id;
-	ev->addr = r.addr;
-	at->n_ev--;
-	return length;
+	inbox->n_events = (size_t)(ev - inbox->events);
+	inbox->chunk->used = (size_t)(text - inbox->chunk->bytes);
+	return n - left;
+}
+
+IPSP_APART static size_t read_releases(struct ipspd_inbox *inbox, uint64_t token,
+				       const uint8_t *bytes, size_t n)
+{
+	struct ipsp_event *ev = next_event(inbox);
+	struct ipsp_ctl_release r;
+	size_t done = 0, length;
+
+	if (!ev)
+		return 0;
+	for (; ev < inbox->events + inbox->cap_events; ev++, done += length) {
+		length = ipsp_ctl_get_release(bytes + done, n - done, &r);
+		if (length == 0)
+			break;
+		ev->type = IPSP_EV_RELEASE;
+		ev->force = ev->yes = ev->full = false;
+		ev->token = token;
+		ev->id = r.id;
+		ev->addr = r.addr;
+	}
+	inbox->n_events = (size_t)(ev - inbox->events);
+	return done;
 }
 
 size_t ipspd_inbox_read(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes, size_t n)
 {
-	struct spot at = spot_of(inbox);
 	size_t done = 0, length;
 
-	while ((length = take_request(inbox, &at, token, bytes + done, n - done)) > 0 ||
-	       (length = take_release(inbox, &at, token, bytes + done, n - done)) > 0)
+	do {
+		const uint8_t type = n - done > IPSP_CTL_HEAD ? bytes[done + IPSP_CTL_HEAD] : 0;
+		length = 0;
+		if (type == IPSP_CTL_REQUEST)
+			length = read_requests(inbox, token, bytes + done, n - done);
+		else if (type == IPSP_CTL_RELEASE)
+			length = read_releases(inbox, token, bytes + done, n - done);
 		done += length;
-	keep_spot(inbox, at);
+	} while (length > 0);
 	return done;
 }
 
