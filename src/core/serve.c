@@ -161,7 +161,7 @@ IPSP_APART static void took_as_secondary(struct ipsp_node *n)
 }
 
 /* A new session has an address that this side gave by itself, or was given for it. */
-static inline void took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
+IPSP_INLINE void took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
 {
 	n->stats.requests_local++;
 	if (!n->side.primary && !n->side.s6 && n->side.shared)

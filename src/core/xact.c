@@ -268,18 +268,27 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 	set_wait(n, x, wait);
 }
 
+IPSP_APART static void not_served(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t ha,
+				  const struct ipsp_ask *ask, int err)
+{
+	if (err > 0)
+		open_one(n, ev, ha, ask, (enum ipsp_xact_wait)err);
+	else
+		refuse(n, ev->token, ev->id, err);
+}
+
 static inline void serve(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t ha,
 			 const struct ipsp_ask *ask)
 {
 	const struct ipsp_served served = ipsp_serve(n, ha, &ev->ident, ask);
 
-	if (served.err > 0) {
-		open_one(n, ev, ha, ask, (enum ipsp_xact_wait)served.err);
+	if (served.err) {
+		not_served(n, ev, ha, ask, served.err);
 		return;
 	}
-	if (served.err == 0 && !served.fresh)
+	if (!served.fresh)
 		n->stats.requests_confirmed++;
-	answer(n, ev->token, ev->id, served.err, served.at, served.fresh);
+	answer(n, ev->token, ev->id, 0, served.at, served.fresh);
 }
 
 /* It names a pool, a group or an address. */
