@@ -10,7 +10,9 @@
  * An HA in five steps:
  *   1. attach under a name: sessions belong to the name, not to the connection, and a name has one
  *      connection (a second attach cuts the first off);
- *   2. list: release what the HA doesn't have, request (by address) what is missing in the list;
+ *   2. list: release what the HA doesn't have, request (by address) what is missing in the list. A
+ *      session that is missing and not granted again yet is none here: when it ends, it is not
+ *      released, for its address may be another's by now;
  *   3. request an address for each session that begins, release it when the session has ended;
  *   4. at IPSP_CONN_RELEASE: end that session, then say released;
  *   5. when the connection ends: connect and begin at 1. An HA that was without its ipspd for a

@@ -193,7 +193,10 @@ bool ha_end(struct ha *ha, uint32_t sub, uint32_t sess)
 	/* with a request open for the session nobody could say which of the two counts: it waits */
 	if (!s || ha->token == 0 || !ha->listed || has_open(ha, sub, sess))
 		return false;
-	ha_push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = s->gaddr});
+	/* one that the daemon had forgotten, and hasn't confirmed yet, is no session there: its
+	 * address may be another's by now */
+	if (s->lost_at == SIM_NEVER)
+		ha_push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = s->gaddr});
 	ha_session_del(ha, s);
 	return true;
 }

@@ -94,6 +94,16 @@ void ha_read_cancelled(struct ha *ha, const struct ipc *m)
 
 /* ---------------------------------------------------------------- answers */
 
+/* Nothing that is declared has come between: what the HA believes of @s is what its daemon said.
+ * Where the address has been another's since, @s is one that the daemon had forgotten. */
+static bool stands(const struct ha *ha, const struct ha_session *s)
+{
+	const struct check_hold *hold = &ha->w->check.side[ha->side].holds[s->gaddr];
+
+	return hold->ha == ha && hold->sub == s->sub && hold->sess == s->sess && !hold->orphan &&
+	       !hold->unsure;
+}
+
 static void take(struct ha *ha, const struct ha_request *r, const struct ipc *m)
 {
 	struct ha_session *s = ha_find(ha, r->sub, r->sess), *other = ha_find_addr(ha, m->gaddr);
@@ -106,9 +116,7 @@ static void take(struct ha *ha, const struct ha_request *r, const struct ipc *m)
 		return;
 	}
 	if (s && s->gaddr != m->gaddr) {
-		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[s->gaddr];
-
-		if (!hold->orphan && !hold->unsure)
+		if (stands(ha, s))
 			world_fail(ha->w, "%s: mn-%u s%u has %s and is answered with %s", ha->name,
 				   r->sub, r->sess, world_addr_text(ha->w, s->gaddr),
 				   world_addr_text(ha->w, m->gaddr));
@@ -118,9 +126,7 @@ static void take(struct ha *ha, const struct ha_request *r, const struct ipc *m)
 	}
 	if (other &&
 	    other != s) { /* an orphan that the daemon knows nothing of: the new one counts */
-		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[m->gaddr];
-
-		if (!hold->orphan && !hold->unsure)
+		if (stands(ha, other))
 			world_fail(ha->w, "%s: %s is given to mn-%u while mn-%u has it", ha->name,
 				   world_addr_text(ha->w, m->gaddr), r->sub, other->sub);
 		ha_session_del(ha, other);
@@ -161,12 +167,10 @@ static void refused(struct ha *ha, const struct ha_request *r, int err)
 	if (!s || r->gaddr != s->gaddr)
 		return;
 	if (s->lost_at == SIM_NEVER) {
-		const struct check_hold *hold = &ha->w->check.side[ha->side].holds[s->gaddr];
-
 		/* what a session has is confirmed always */
 		/* (timeout: behind a release event that was not answered) */
-		if (!hold->orphan && !hold->unsure && err != IPSP_ERR_DISABLED &&
-		    err != IPSP_ERR_OVERLOADED && err != IPSP_ERR_TIMEOUT)
+		if (stands(ha, s) && err != IPSP_ERR_DISABLED && err != IPSP_ERR_OVERLOADED &&
+		    err != IPSP_ERR_TIMEOUT)
 			world_fail(ha->w, "%s: mn-%u has %s and is refused it: %s", ha->name,
 				   r->sub, world_addr_text(ha->w, s->gaddr), ipsp_err_word(err));
 	} else if (worth_a_retry(err) && ha->w->now - s->lost_at < GIVE_UP) {

@@ -51,7 +51,7 @@ if ! (mkdir -p "$work/none" && cp -r "$tree/src" "$tree/include" "$work/none/" &
 	exit 1
 fi
 
-plant giver-forgets-to-take-away effect.c 's/ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);/(void)i;/'
+plant giver-forgets-to-take-away effect.c 's/ipsp_pool_set_own(pool, at.index, IPSP_OWN_TRANSIT);/(void)at;/'
 plant taker-applies-twice sync.c 's/if (item.number <= n->side.applied) {/if (0) {/
 	s/if (item.number != n->side.applied + 1) {/if (item.number > n->side.applied + 1) {/'
 plant said-before-flushed sync.c 's/if (o->seq > n->flushed)/if (0)/
@@ -65,7 +65,7 @@ plant lost-state-not-noticed hello.c 's/bool i_behind = /bool i_behind = false \
 plant late-answer-ends-another-session asked.c 's/\ta->gone = true;/;/'
 plant old-epoch-obeyed hello.c 's/if (h->epoch < n->side.epoch) {/if (0) {/
 	s/if (h->epoch > n->side.epoch) {/if (h->epoch != n->side.epoch) {/'
-plant sooner-end-not-noticed effect.c 's/else if (n->now + 1000ULL \* left_s < n->kept_due)/else if (n->kept_due == IPSP_NEVER)/'
+plant sooner-end-not-noticed effect.c 's/if (end < n->kept_due)/if (n->kept_due == IPSP_NEVER)/'
 plant held-for-too-long life.c 's/hold_s = hold_s < 600 ? 600 : hold_s;/hold_s = 6000;/'
 plant held-for-anybody grant.c 's/else if (same_subscriber(&b, r))/else if (b.kind == IPSP_BIND_KEPT)/'
 plant moved-and-held-anew flow.c 's/left_s(n, b.at),/600,/'
