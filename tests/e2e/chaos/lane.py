@@ -24,7 +24,7 @@ from .cable import Cable, Cable6
 from .faults import Disk, Faults, Orders, Side, compiled, preloaded
 from .judge import LATE_S, Judge
 from .load import Ha, Load
-from .plan import BREAKS, CONTEXTS, Plan
+from .plan import CONTEXTS, SILENCES, Plan
 
 SESSIONS = 70  # of a gateway when all is well, in a pool of 254
 SESSIONS_ALONE = 125  # under a licence: the addresses of its own run out
@@ -382,7 +382,7 @@ class Lane:
             if fault in begun and fault.lasts:
                 self.faults.end(fault)
         else:
-            if fault.kind in BREAKS:
+            if fault.kind in SILENCES:
                 self.broken_since = self.broken_since or time.monotonic()
             if fault.kind == "HA hangs" or fault.kind.startswith("HA c"):
                 ha = self.gateways[fault.side][fault.context]

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 CONTEXTS = 2
 
-# Those that keep the two sides from hearing each other both ways.
-BREAKS = ("cut", "cut one way", "link down", "kill -9", "SIGSTOP", "SIGTERM", "failing flush", "reboot", "wipe")
+# Those that keep the two sides from hearing each other both ways, or may: a silence counts from there.
+SILENCES = ("cut", "cut one way", "link down", "loss", "relay",
+            "kill -9", "SIGSTOP", "SIGTERM", "failing flush", "reboot", "wipe")
 # Its peer gives a side anew what it has lost; what comes of it when that one is not well is not covered.
 ALONE = ("wipe",)
 
