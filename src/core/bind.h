@@ -73,6 +73,8 @@ void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags
 uint16_t ipsp_binds_ha(const struct ipsp_binds *binds, uint32_t bind); /* 0: no such number */
 void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha);
 
+/* Has the place in the index of a subscriber's KEPT ones in the cache. */
+void ipsp_binds_foresee_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident);
 /*
  * Makes the hash of a session, which the calls below otherwise make each for itself, and has the
  * place in the index in the cache when they come. The hash is good for as long as the key is the

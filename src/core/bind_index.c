@@ -425,6 +425,11 @@ void ipsp_bind_index_fetch(const struct ipsp_binds *binds, uint64_t hash)
 
 /* ---------------------------------------------------------------- sessions by name */
 
+void ipsp_binds_foresee_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident)
+{
+	ipsp_bind_index_fetch(binds, ipsp_bind_hash_new(binds, IPSP_BIND_KEPT, ident));
+}
+
 void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident)
 {
 	if (ident->hash == 0)

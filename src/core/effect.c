@@ -177,6 +177,24 @@ void ipsp_effect_side(struct ipsp_node *n, const struct ipsp_side *s)
 
 /* --------------------------------------------------------------- items of our stream */
 
+/* Where those that flow are found by name lies anywhere in memory: it is fetched for all of an item
+ * before the first is looked for. */
+static void foresee(const struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+
+	if (item->form != IPSP_SET_KEPT || item->request != 0 || n->replaying ||
+	    item->pool >= n->conf.n_pools)
+		return;
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
+		const struct ipsp_ident ident = {
+			.subscriber = e.subscriber, .session = "", .n_subscriber = e.n_subscriber};
+		ipsp_pool_foresee(n->pools[item->pool], e.start);
+		ipsp_binds_foresee_kept(n->binds, &ident);
+	}
+}
+
 static void granted(struct ipsp_node *n, const struct ipsp_item *item, struct ipsp_place at)
 {
 	struct ipsp_pool *pool = n->pools[at.pool];
@@ -229,6 +247,7 @@ void ipsp_effect_out(struct ipsp_node *n, const struct ipsp_item *item, const ui
 	n->side.sent = item->number;
 	if (item->type == IPSP_ITEM_REPORT)
 		n->side.report = item->number;
+	foresee(n, item);
 	made(n, item);
 	if (item->type == IPSP_ITEM_GIVE && item->request == 0)
 		n->stream.flowed = item->number;
@@ -337,6 +356,7 @@ void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item, bool take
 		return;
 	}
 	const bool kept = item->form == IPSP_SET_KEPT && !taken, late = is_late(n, item);
+	foresee(n, item);
 	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);) {
 		struct ipsp_place at = {item->pool, e.start};
 		if (item->type == IPSP_ITEM_GIVE) {

@@ -13,6 +13,7 @@
 #define WORK_KEPT 16
 #define WORK_FREE 2
 #define WORK_LOOK 1
+#define AHEAD	  8 /* kept ones whose memory is fetched while another is worked on */
 
 /* --------------------------------------------------------------- sums over the books */
 
@@ -129,6 +130,18 @@ static bool add_kept(const struct ipsp_node *n, struct ipsp_item_writer *w, stru
 				  left_s(n, b.at), b.ident.subscriber, b.ident.n_subscriber);
 }
 
+/* What comes some places later in that order may lie anywhere in memory: first the address, then
+ * its binding. */
+static void foresee(const struct ipsp_node *n, const struct ipsp_pool *pool, enum ipsp_use use,
+		    uint32_t nth)
+{
+	const uint32_t next = ipsp_pool_last_kept(pool, use, nth + AHEAD);
+
+	ipsp_pool_foresee(pool, ipsp_pool_last_kept(pool, use, nth + 2 * AHEAD));
+	if (next != IPSP_NO_INDEX)
+		ipsp_binds_fetch(n->binds, ipsp_pool_bind(pool, next));
+}
+
 /*
  * From the end of the heap that @first is in: there they leave it at little cost. False where the
  * one at the end is not to move.
@@ -141,6 +154,7 @@ static bool add_last_kept(const struct ipsp_node *n, struct ipsp_item_writer *w,
 	struct ipsp_place at = first;
 
 	for (uint32_t nth = 0; *work > 0; nth++, *work -= WORK_KEPT) {
+		foresee(n, pool, use, nth);
 		at.index = ipsp_pool_last_kept(pool, use, nth);
 		if (at.index == IPSP_NO_INDEX || !ipsp_pool_may_move(pool, at.index) ||
 		    !add_kept(n, w, at))
