@@ -49,20 +49,23 @@ static inline uint8_t *ipsp_buf_room(struct ipsp_buf *buf, size_t n)
 
 static inline void ipsp_store_u16(uint8_t *p, uint16_t v)
 {
-	v = IPSP_NETWORK(16, v);
-	memcpy(p, &v, sizeof(v));
+	const uint16_t network = IPSP_NETWORK(16, v);
+
+	memcpy(p, &network, sizeof(network));
 }
 
 static inline void ipsp_store_u32(uint8_t *p, uint32_t v)
 {
-	v = IPSP_NETWORK(32, v);
-	memcpy(p, &v, sizeof(v));
+	const uint32_t network = IPSP_NETWORK(32, v);
+
+	memcpy(p, &network, sizeof(network));
 }
 
 static inline void ipsp_store_u64(uint8_t *p, uint64_t v)
 {
-	v = IPSP_NETWORK(64, v);
-	memcpy(p, &v, sizeof(v));
+	const uint64_t network = IPSP_NETWORK(64, v);
+
+	memcpy(p, &network, sizeof(network));
 }
 
 static inline uint32_t ipsp_load_le32(const uint8_t *p)

@@ -303,10 +303,11 @@ static uint32_t n_fit(uint32_t size)
 	return (uint32_t)((uint64_t)size * 5 / 6);
 }
 
-static void set_table(struct ipsp_binds *binds, struct table table)
+/* Of the table that is now, which is new. */
+static void set_size(struct ipsp_binds *binds, uint32_t size)
 {
-	binds->now = table;
-	binds->n_fit = n_fit(table.size);
+	binds->now.size = binds->now.end = size;
+	binds->n_fit = n_fit(size);
 	binds->gap.hash = 0;
 }
 
@@ -320,7 +321,8 @@ IPSP_APART static bool resize(struct ipsp_binds *binds, uint32_t size)
 	/* nothing is left of the old one, see MOVE_ENTRIES; but be sure */
 	move(binds, UINT32_MAX, UINT32_MAX);
 	binds->old = binds->now;
-	set_table(binds, (struct table){entries, size, size});
+	binds->now.entries = entries;
+	set_size(binds, size);
 	return true;
 }
 
@@ -334,7 +336,8 @@ bool ipsp_bind_index_make(struct ipsp_binds *binds, uint32_t n)
 	if (!entries)
 		return false;
 	ipsp_bind_index_free(binds);
-	set_table(binds, (struct table){entries, size, size});
+	binds->now.entries = entries;
+	set_size(binds, size);
 	return true;
 }
 
