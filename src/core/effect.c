@@ -1,6 +1,7 @@
 /* effect - see effect.h. */
 #include "core/effect.h"
 #include "base/attr.h"
+#include "core/names.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
  * that ask them for it (asked.c).
  */
 #include "core/asked.h"
+#include "core/names.h"
 
 #include <string.h>
 

@@ -6,6 +6,7 @@
  * Forgetting has no record: the sessions' own records say that nobody has the number any more, and
  * a replay ends with the same look at who is left (_settle).
  */
+#include "core/names.h"
 #include "core/effect.h"
 
 #include <assert.h>

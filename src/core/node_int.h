@@ -11,7 +11,7 @@
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
- *   names.c   the names of HAs                      asked.c   events not answered (asked.h)
+ *   names.c   the names of HAs (names.h)            asked.c   events not answered (asked.h)
  *   stock.c   blocks ahead of need (stock.h)
  *   flow.c    where unused addresses go             role.c    how the role changes hands
  *   command.c what operators command                psp.c     IPSP switched on and off
@@ -366,27 +366,6 @@ static inline bool ipsp_is_static(const struct ipsp_node *n, uint16_t pool)
 	return n->conf.pools[pool].type == IPSP_POOL_STATIC;
 }
 
-/* stock.c: a session got @at without having asked for it by number. */
-static inline void ipsp_stock_took(struct ipsp_node *n, struct ipsp_place at,
-				   const struct ipsp_ask *ask)
-{
-	struct ipsp_stock *s = &n->stock;
-
-	if (ipsp_psp(n)->block_size == 1)
-		return;
-	if (s->n_pools != n->n_built)
-		ipsp_stock_begin(n);
-	if (at.pool < s->n_pools) { /* else no memory: blocks are small then */
-		struct ipsp_demand *d = &s->demand[at.pool];
-		d->last = n->now;
-		d->n++;
-		if (n->now - d->at >= IPSP_COUNT_MS)
-			ipsp_stock_smooth(d, n->now);
-	}
-	s->ask = *ask;
-	s->look = true;
-}
-
 /* out.c */
 void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
 /* one that waits for the flush of what was recorded so far; NULL: no memory */
@@ -594,34 +573,6 @@ void ipsp_serve_given_anew(struct ipsp_node *n);
 void ipsp_serve_attached(struct ipsp_node *n);
 void ipsp_serve_tick(struct ipsp_node *n);
 ipsp_ms ipsp_serve_due(const struct ipsp_node *n);
-
-/* names.c */
-void ipsp_names_fini(struct ipsp_node *n);
-void ipsp_names_settle(struct ipsp_node *n);
-void ipsp_names_check(const struct ipsp_node *n);
-uint16_t ipsp_ha_of_token(const struct ipsp_node *n, uint64_t token); /* 0: nobody's */
-static inline uint16_t ipsp_ha_who_asks(struct ipsp_node *n, uint64_t token)
-{
-	struct ipsp_has *h = &n->has;
-
-	if (token != h->last_token) {
-		h->last = ipsp_ha_of_token(n, token);
-		h->last_token = token;
-	}
-	return h->last;
-}
-const char *ipsp_name_of_ha(const struct ipsp_node *n, uint16_t ha);
-uint64_t ipsp_token_of_name(const struct ipsp_node *n, const char *name); /* 0: not attached */
-uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name,
-			  uint64_t token); /* the number; 0: there is none left */
-void ipsp_name_detach(struct ipsp_node *n, uint16_t ha);
-/* a session more, a session less */
-static inline void ipsp_name_took(struct ipsp_node *n, uint16_t ha)
-{
-	if (n->has.counted && ha != 0)
-		n->has.has[ha].sessions++;
-}
-void ipsp_name_dropped(struct ipsp_node *n, uint16_t ha);
 
 /* ha.c */
 int ipsp_ha_init(struct ipsp_node *n);

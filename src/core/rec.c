@@ -11,6 +11,7 @@
 #include "core/rec.h"
 #include "base/attr.h"
 #include "core/effect.h"
+#include "core/names.h"
 
 #include <string.h>
 

@@ -3,6 +3,7 @@
  * address carried over where the address is still in a pool.
  */
 #include "core/effect.h"
+#include "core/names.h"
 
 /* What is bound to an address, out of pools that are about to go. */
 static void carry_out(struct ipsp_node *n, struct ipsp_buf *buf)

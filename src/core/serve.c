@@ -160,6 +160,26 @@ IPSP_APART static void took_as_secondary(struct ipsp_node *n)
 	ipsp_rec_side(n, &s, false);
 }
 
+/* A session got @at without having asked for it by number: that is demand, see stock.h. */
+static inline void count(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
+{
+	struct ipsp_stock *s = &n->stock;
+
+	if (ipsp_psp(n)->block_size == 1)
+		return;
+	if (s->n_pools != n->n_built)
+		ipsp_stock_begin(n);
+	if (at.pool < s->n_pools) { /* else no memory: blocks are small then */
+		struct ipsp_demand *d = &s->demand[at.pool];
+		d->last = n->now;
+		d->n++;
+		if (n->now - d->at >= IPSP_COUNT_MS)
+			ipsp_stock_smooth(d, n->now);
+	}
+	s->ask = *ask;
+	s->look = true;
+}
+
 /* A new session has an address that this side gave by itself, or was given for it. */
 IPSP_INLINE void took(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ask *ask)
 {
@@ -170,7 +190,7 @@ IPSP_INLINE void took(struct ipsp_node *n, struct ipsp_place at, const struct ip
 	    ipsp_psp(n)->enabled)
 		n->act->valid_until = n->lease.lease_end;
 	if (ask->at_pool == IPSP_NO_POOL)
-		ipsp_stock_took(n, at, ask);
+		count(n, at, ask);
 	if (n->side.anew && n->anew_until < n->now + ANEW_MORE_MS)
 		n->anew_until = n->now + ANEW_MORE_MS;
 }

@@ -2,6 +2,7 @@
  * snap - all that is durable, walked as a whole: as records that bring it back (a snapshot, in
  * slices, see rec.h), and as one number to compare it by.
  */
+#include "core/names.h"
 #include "core/rec.h"
 
 #include <string.h>

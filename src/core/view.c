@@ -1,5 +1,5 @@
 /* view - what is shown of a node; nothing here changes anything. */
-#include "core/node_int.h"
+#include "core/names.h"
 
 #include <assert.h>
 #include <string.h>

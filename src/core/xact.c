@@ -7,7 +7,7 @@
  * transfer was for, and a refusal from the peer is looked at again before it is passed on.
  */
 #include "base/attr.h"
-#include "core/node_int.h"
+#include "core/names.h"
 
 #include <assert.h>
 #include <stdlib.h>

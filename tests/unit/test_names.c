@@ -1,6 +1,6 @@
 /* The names of HAs: known while somebody is attached or has a session, and forgotten then; in the
  * log only those that a session needs. */
-#include "core/node_int.h"
+#include "core/names.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
