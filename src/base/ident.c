@@ -48,9 +48,9 @@ static size_t utf8_len(const unsigned char *s, size_t n)
 static bool is_plain(const unsigned char *p, size_t n)
 {
 	for (; n >= 8; n -= 8, p += 8)
-		if (ipsp_text_special(ipsp_load_le64(p)))
+		if (ipsp_text_special(ipsp_text_marks(ipsp_load_le64(p))))
 			return false;
-	return !ipsp_text_special(ipsp_load_rest(p, n) | IPSP_SPACES << 8 * n);
+	return !ipsp_text_special(ipsp_text_marks(ipsp_load_rest(p, n) | IPSP_SPACES << 8 * n));
 }
 
 bool ipsp_text_clean(const char *s, size_t n)

@@ -35,38 +35,44 @@ bool ipsp_text_clean(const char *s, size_t n); /* of any length */
 #define IPSP_SPACES UINT64_C(0x2020202020202020)
 
 /*
- * Not 0 when one of eight bytes is no plain ASCII: its top bit is set, it is below 0x20, or it is
- * DEL. Where a subtraction borrows from the byte above, the byte below has shown itself already.
+ * The top bit of one of eight bytes is set when they are no plain ASCII: one has it itself, is
+ * below 0x20, or is DEL. Where a subtraction borrows from the byte above, the byte below has shown
+ * itself already. Of several words the marks may be put together before the top bits are looked at.
  */
-static inline uint64_t ipsp_text_special(uint64_t eight)
+static inline uint64_t ipsp_text_marks(uint64_t eight)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+	const uint64_t ones = UINT64_C(0x0101010101010101);
 	const uint64_t del = eight ^ ones * 0x7f; /* a byte that is DEL is 0 there */
 
-	return (eight | (eight - ones * 0x20) | (del - ones)) & tops;
+	return eight | (eight - ones * 0x20) | (del - ones);
+}
+
+static inline bool ipsp_text_special(uint64_t marks)
+{
+	return (marks & UINT64_C(0x8080808080808080)) != 0;
 }
 
 /*
- * Copies a text and looks at it, in one pass. 0 when it is plain ASCII, as most are: then it has no
- * control character and no NUL.
+ * Copies a text and looks at it, in one pass: its marks. When they say that it is plain ASCII, as
+ * most are, it has no control character and no NUL.
  */
-IPSP_INLINE uint64_t ipsp_text_copy_special(void *to, const void *from, size_t n)
+IPSP_INLINE uint64_t ipsp_text_copy_marks(void *to, const void *from, size_t n)
 {
 	uint8_t *t = (uint8_t *)to;
 	const uint8_t *f = (const uint8_t *)from;
-	uint64_t special;
+	uint64_t marks;
 
 	if (n < 8) {
 		ipsp_copy_text(t, f, n);
-		return ipsp_text_special(ipsp_load_rest(f, n) | IPSP_SPACES << 8 * n);
+		return ipsp_text_marks(ipsp_load_rest(f, n) | IPSP_SPACES << 8 * n);
 	}
-	special = ipsp_text_special(ipsp_load_le64(f + n - 8)); /* overlaps what is before it */
+	marks = ipsp_text_marks(ipsp_load_le64(f + n - 8)); /* overlaps what is before it */
 	memcpy(t + n - 8, f + n - 8, 8);
 	for (size_t i = 0; i + 8 < n; i += 8) {
-		special |= ipsp_text_special(ipsp_load_le64(f + i));
+		marks |= ipsp_text_marks(ipsp_load_le64(f + i));
 		memcpy(t + i, f + i, 8);
 	}
-	return special;
+	return marks;
 }
 
 #endif

@@ -435,8 +435,7 @@ void ipsp_binds_foresee_kept(const struct ipsp_binds *binds, const struct ipsp_i
 
 void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident)
 {
-	if (ident->hash == 0)
-		ident->hash = hash_new(binds, IPSP_BIND_SESSION, ident);
+	ident->hash = hash_new(binds, IPSP_BIND_SESSION, ident);
 	ipsp_bind_index_fetch(binds, ident->hash);
 }
 

@@ -141,9 +141,12 @@ IPSP_APART static struct ipsp_served confirm(struct ipsp_node *n, uint32_t bind,
 	return (struct ipsp_served){0, false, at};
 }
 
-IPSP_APART static struct ipsp_served
-take_static(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident, struct ipsp_place at)
+IPSP_APART static struct ipsp_served take_static(struct ipsp_node *n, uint16_t ha,
+						 const struct ipsp_ident *ident,
+						 const struct ipsp_ask *ask)
 {
+	const struct ipsp_place at = {ask->at_pool, ask->at_index};
+
 	if (ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_FREE)
 		return not_served(IPSP_ERR_IN_USE);
 	if (ipsp_rec_take(n, at, ha, ident) == IPSP_NO_BIND)
@@ -196,12 +199,14 @@ IPSP_INLINE void took(struct ipsp_node *n, struct ipsp_place at, const struct ip
 }
 
 /* The address asked for has another session, which may be about to end. */
-IPSP_APART static int in_use(const struct ipsp_node *n, struct ipsp_place at)
+IPSP_APART static int in_use(const struct ipsp_node *n, const struct ipsp_ask *ask)
 {
 	struct ipsp_bind b;
 
-	return ipsp_place_used(n, at, &b) && b.flags & IPSP_BIND_RELEASING ? IPSP_XW_RELEASE
-									   : IPSP_ERR_IN_USE;
+	return ipsp_place_used(n, (struct ipsp_place){ask->at_pool, ask->at_index}, &b) &&
+			       b.flags & IPSP_BIND_RELEASING
+		       ? IPSP_XW_RELEASE
+		       : IPSP_ERR_IN_USE;
 }
 
 /* After a loss of its state, this side gives no address that nobody asked for; but one that it
@@ -232,17 +237,16 @@ struct ipsp_served ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ips
 
 	if (bind != IPSP_NO_BIND)
 		return confirm(n, bind, ha, ask);
-	const struct ipsp_place asked = {ask->at_pool, ask->at_index};
-	if (asked.pool != IPSP_NO_POOL && ipsp_is_static(n, asked.pool))
-		return take_static(n, ha, ident, asked);
+	if (ask->at_pool != IPSP_NO_POOL && ipsp_is_static(n, ask->at_pool))
+		return take_static(n, ha, ident, ask);
 	const int shut = n->may_serve ? 0 : gate(n);
 	if (shut)
 		return not_served(shut);
-	if (n->side.anew && asked.pool == IPSP_NO_POOL && !has_kept(n, ask, ident))
+	if (n->side.anew && ask->at_pool == IPSP_NO_POOL && !has_kept(n, ask, ident))
 		return not_served(gate_peer(n, ask));
 	const struct ipsp_found found = find(n, ident, ask);
 	if (found.err)
-		return not_served(found.err == IPSP_ERR_IN_USE ? in_use(n, asked)
+		return not_served(found.err == IPSP_ERR_IN_USE ? in_use(n, ask)
 							       : gate_peer(n, ask));
 	if (ipsp_rec_take(n, found.place, ha, ident) == IPSP_NO_BIND)
 		return not_served(IPSP_ERR_OVERLOADED);

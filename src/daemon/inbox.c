@@ -162,11 +162,11 @@ bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
 #define TEXTS_MAX (4 * 256) /* the four texts of a REQUEST, and a NUL behind two of them */
 
 /* A text with a NUL behind it; NULL where it is none. */
-static const char *add_name(uint8_t *to, const char *p, size_t n, uint64_t *special)
+static const char *add_name(uint8_t *to, const char *p, size_t n, uint64_t *marks)
 {
 	if (n == 0)
 		return NULL;
-	*special |= ipsp_text_copy_special(to, p, n);
+	*marks |= ipsp_text_copy_marks(to, p, n);
 	to[n] = '\0';
 	return (const char *)to;
 }
@@ -174,11 +174,11 @@ static const char *add_name(uint8_t *to, const char *p, size_t n, uint64_t *spec
 IPSP_APART static uint64_t add_names(struct ipsp_event *ev, uint8_t *to, const char *pool,
 				     size_t n_pool, const char *group, size_t n_group)
 {
-	uint64_t special = 0;
+	uint64_t marks = 0;
 
-	ev->pool = add_name(to, pool, n_pool, &special);
-	ev->group = add_name(to + (n_pool > 0 ? n_pool + 1 : 0), group, n_group, &special);
-	return special;
+	ev->pool = add_name(to, pool, n_pool, &marks);
+	ev->group = add_name(to + (n_pool > 0 ? n_pool + 1 : 0), group, n_group, &marks);
+	return marks;
 }
 
 /* The length of the frame, or 0 when it is left to others. Its texts go to @text, of which *@used
@@ -201,14 +201,14 @@ static inline size_t get_request(struct ipsp_event *ev, uint8_t *text, size_t *u
 	ev->ident = (struct ipsp_ident){(const char *)text, (const char *)session,
 					(uint8_t)r.subscriber.n, (uint8_t)r.session.n, 0};
 	ev->pool = ev->group = NULL;
-	uint64_t special = ipsp_text_copy_special(text, r.subscriber.p, r.subscriber.n) |
-			   ipsp_text_copy_special(session, r.session.p, r.session.n);
+	uint64_t marks = ipsp_text_copy_marks(text, r.subscriber.p, r.subscriber.n) |
+			 ipsp_text_copy_marks(session, r.session.p, r.session.n);
 	*used = r.subscriber.n + r.session.n;
 	if (r.pool.n + r.group.n > 0) {
-		special |= add_names(ev, names, r.pool.p, r.pool.n, r.group.p, r.group.n);
+		marks |= add_names(ev, names, r.pool.p, r.pool.n, r.group.p, r.group.n);
 		*used += r.pool.n + r.group.n + 2;
 	}
-	return special == 0 ? length : 0;
+	return ipsp_text_special(marks) ? 0 : length;
 }
 
 /*
