@@ -45,18 +45,16 @@
 void ipsp_item_begin(struct ipsp_item_writer *w, uint64_t number, enum ipsp_item_type type,
 		     uint8_t flags, uint64_t request, uint16_t pool, enum ipsp_set_form form)
 {
-	uint8_t *p = w->bytes;
-
-	ipsp_store_u64(p + AT_NUMBER, number);
-	p[AT_TYPE] = (uint8_t)type;
-	p[AT_FLAGS] = flags;
-	ipsp_store_u64(p + AT_REQUEST, request);
-	ipsp_store_u16(p + AT_POOL, pool);
-	p[AT_FORM] = (uint8_t)form;
-	ipsp_store_u16(p + AT_N_SET, 0);
 	w->n = HEAD;
 	w->form = form;
 	w->n_entries = 0;
+	ipsp_store_u64(w->bytes + AT_NUMBER, number);
+	w->bytes[AT_TYPE] = (uint8_t)type;
+	w->bytes[AT_FLAGS] = flags;
+	ipsp_store_u64(w->bytes + AT_REQUEST, request);
+	ipsp_store_u16(w->bytes + AT_POOL, pool);
+	w->bytes[AT_FORM] = (uint8_t)form;
+	ipsp_store_u16(w->bytes + AT_N_SET, 0);
 }
 
 /* Where an entry of @n bytes goes; NULL: it doesn't fit. */
