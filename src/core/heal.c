@@ -30,29 +30,34 @@ static void give_one(struct ipsp_node *n, struct ipsp_item_writer *w, bool *open
 	*open = true;
 }
 
+static void say_found(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_set_entry *e)
+{
+	const struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+	char text[IPSP_ADDR_TEXT_MAX];
+	struct ipsp_bind b;
+
+	n->stats.duplicates_found++;
+	if (ipsp_place_used(n, at, &b))
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "duplicate: %s is used here by %.*s and at the peer by %.*s; the peer "
+			 "drops it",
+			 ipsp_addr_text(addr, text, sizeof text), b.ident.n_subscriber,
+			 b.ident.subscriber, e->n_subscriber, e->subscriber);
+	ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, addr);
+	ipsp_out_hook(n, IPSP_HOOK_DUPLICATE, addr);
+}
+
 static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_set_entry *e)
 {
 	struct ipsp_item_writer w;
-	char text[IPSP_ADDR_TEXT_MAX];
-	struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
 
 	if (ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP &&
 	    n->side.acked < n->side.sent)
 		return; /* it is told already, or will be told again when it reports again */
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_DROP, 0, 0, at.pool, IPSP_SET_WHO);
 	ipsp_item_add_who(&w, at.index, e->subscriber, e->n_subscriber);
-	if (!(ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP)) {
-		struct ipsp_bind b;
-		n->stats.duplicates_found++;
-		if (ipsp_place_used(n, at, &b))
-			ipsp_say(n, IPSP_LOG_ERROR,
-				 "duplicate: %s is used here by %.*s and at the peer by %.*s; the "
-				 "peer drops it",
-				 ipsp_addr_text(addr, text, sizeof text), b.ident.n_subscriber,
-				 b.ident.subscriber, e->n_subscriber, e->subscriber);
-		ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, addr);
-		ipsp_out_hook(n, IPSP_HOOK_DUPLICATE, addr);
-	}
+	if (!(ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP))
+		say_found(n, at, e);
 	ipsp_rec_out(n, &w);
 }
 
@@ -137,6 +142,45 @@ void ipsp_heal_report(struct ipsp_node *n)
 bool ipsp_heal_reported(const struct ipsp_node *n)
 {
 	return n->side.acked >= n->side.report;
+}
+
+/* --------------------------------------------------------------- after a restart */
+
+static void say_resolved(struct ipsp_node *n, struct ipsp_place at)
+{
+	const struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	n->stats.duplicates_resolved++;
+	ipsp_say(n, IPSP_LOG_NOTICE, "duplicate resolved: %s was dropped here (before the restart)",
+		 ipsp_addr_text(addr, text, sizeof text));
+}
+
+/*
+ * What was recorded in the turn in which the process was killed was not said any more. Nobody knows
+ * what that was, so all is said again of which the peer has not said that it knows.
+ */
+void ipsp_heal_say_again(struct ipsp_node *n)
+{
+	for (uint32_t i = 0; i < n->stream.n; i++) {
+		const struct ipsp_out_item *o = ipsp_stream_nth(&n->stream, i);
+		struct ipsp_set_entry e;
+		struct ipsp_set_iter it;
+		struct ipsp_item item;
+
+		if (ipsp_item_again(ipsp_out_bytes(o), o->n, &item) != 0 ||
+		    item.pool >= n->conf.n_pools)
+			continue;
+		for (ipsp_set_begin(&it, &item); ipsp_set_next(&it, &e);) {
+			const struct ipsp_place at = {item.pool, e.start};
+			if (item.type == IPSP_ITEM_DROP)
+				say_found(n, at, &e);
+			else if (item.type == IPSP_ITEM_DROPPED)
+				say_resolved(n, at);
+			else
+				break;
+		}
+	}
 }
 
 /* A report of either side has not been applied yet, as far as known here. */

@@ -104,9 +104,12 @@ void check_look(struct host *h)
 		if (h->w->check.side[1 - h->side].licensed)
 			world_hit(h->w, FAULT_SAW_BOTH_OVER);
 	}
-	if (licensed || cs->licensed)
+	/* it may have ended within the turn, and have begun there, too */
+	uint64_t heals = ipsp_node_stats(h->node)->heals;
+	cs->licensed_in_turn = licensed || cs->licensed || heals > cs->heals;
+	cs->heals = heals;
+	if (cs->licensed_in_turn)
 		cs->licensed_at = h->w->now;
-	cs->licensed_in_turn = licensed || cs->licensed; /* it may have ended within the turn */
 	cs->licensed = licensed;
 	if (st.state == IPSP_ST_RECONCILING && cs->status.state != IPSP_ST_RECONCILING &&
 	    rand_chance(&h->rand, h->w->spite))

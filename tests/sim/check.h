@@ -45,6 +45,7 @@ struct check_side {
 	sim_us licensed_at;	 /* when it last had a licence */
 	uint64_t state_losses;	 /* of this process, of its own state and its peer's */
 	bool loss_in_turn;	 /* ... one was found in the last turn */
+	uint64_t heals;		 /* as the node counts the ends of a licence */
 };
 
 struct check {

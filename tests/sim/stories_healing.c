@@ -405,6 +405,47 @@ static void test_duplicate_of_a_peer_given_up(void **state)
 	story_end(w);
 }
 
+/* Each side is killed when it has recorded its part of a duplicate: what it may not have said of it
+ * any more it says again. */
+static void test_duplicate_is_said_again(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	take_over_both(w);
+	story_take(w, HA2, "mn-9", "10.1.0.1");
+	story_cut(w, false, false);
+	while (story_stats(w, P)->duplicates_found == 0)
+		story_run(w, 1);
+	story_cut(w, true, true);
+	host_kill(&w->hosts[P]);
+	story_start(w, P);
+	story_run(w, 10);
+	assert_true(
+		story_noted(w, P, "duplicate: 10.1.0.1 is used here by mn-1 and at the peer by"));
+	assert_int_equal(story_stats(w, P)->duplicates_found, 1);
+	story_cut(w, false, false);
+	while (story_stats(w, S)->duplicates_resolved == 0)
+		story_run(w, 1);
+	story_cut(w, true, true);
+	host_kill(&w->hosts[S]);
+	story_start(w, S);
+	story_run(w, 10);
+	assert_true(story_noted(w, S, "duplicate resolved: 10.1.0.1 was dropped here"));
+	story_cut(w, false, false);
+	story_expect_rest(w, 20000);
+	host_kill(&w->hosts[P]);
+	host_kill(&w->hosts[S]);
+	story_start(w, P);
+	story_start(w, S);
+	story_expect_rest(w, 20000);
+	assert_int_equal(story_stats(w, P)->duplicates_found, 0); /* the peer knew */
+	assert_int_equal(story_stats(w, S)->duplicates_resolved, 0);
+	story_end(w);
+}
+
 /* Scenario 43c: a second cut in the middle of healing; it resumes, nothing is lost. */
 static void test_cut_in_healing(void **state)
 {
@@ -562,6 +603,7 @@ int stories_healing(void)
 		cmocka_unit_test(test_duplicate_whose_owner_is_given_up),
 		cmocka_unit_test(test_handoff_to_a_side_that_lost_its_state),
 		cmocka_unit_test(test_duplicate_that_an_operator_ends),
+		cmocka_unit_test(test_duplicate_is_said_again),
 		cmocka_unit_test(test_cut_in_healing),
 		cmocka_unit_test(test_one_way_to_s),
 		cmocka_unit_test(test_one_way_to_p),
