@@ -99,8 +99,8 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE) {
 		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
-	} else if (n->side.primary &&
-		   !(ev->force && (!n->side.licence || n->licence_resting) && n->side.shared)) {
+	} else if (n->side.primary && !(ev->force && (!n->side.licence || n->licence_resting) &&
+					(n->side.shared || n->side.grounded))) {
 		struct ipsp_side s = n->side;
 		if (s.loan) {
 			s.loan = false;

@@ -257,6 +257,35 @@ static void test_forced_before_anything_is_shared(void **state)
 	story_end(w);
 }
 
+/*
+ * S owns all by books of its own, and P nothing. They have met, but not shared yet, when P takes
+ * over by force: S knows then that they are a pair, as a primary does that was taken over from.
+ */
+static void test_forced_by_the_one_without(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_leave(w, HA1, "mn-1"); /* the last one: S owns all */
+	story_run(w, 5000);
+	story_command(w, S, IPSP_CMD_DISABLE, false, 0);
+	story_run(w, 4000);
+	story_take(w, HA2, "mn-2", "10.1.0.2");
+	host_reload(&w->hosts[S], DEAD_S * 1000); /* IPSP is enabled again */
+	until_state(w, S, IPSP_ST_LOCKED);
+	host_kill(&w->hosts[S]);
+	story_run(w, 12000);
+	story_command(w, P, IPSP_CMD_TAKEOVER, true, 0);
+	story_take(w, HA1, "mn-3", "10.1.0.3");
+	assert_non_null(ha_find(&w->has[HA1], 3, 1));
+	story_start(w, S);
+	story_expect_rest(w, 30000);
+	assert_non_null(ha_find(&w->has[HA1], 3, 1));
+	assert_non_null(ha_find(&w->has[HA2], 2, 1));
+	story_end(w);
+}
+
 static void one_by_one(struct world_conf *conf)
 {
 	conf->block_size = 1;
@@ -361,6 +390,7 @@ int stories_commands(void)
 		cmocka_unit_test(test_left_out_of_the_file),
 		cmocka_unit_test(test_left_by_who_was_asked),
 		cmocka_unit_test(test_forced_before_anything_is_shared),
+		cmocka_unit_test(test_forced_by_the_one_without),
 		cmocka_unit_test(test_all_free_is_said),
 		cmocka_unit_test(test_drained_secondary),
 	};

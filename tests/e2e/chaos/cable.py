@@ -21,7 +21,8 @@ class Cable(net.VethNet):
             side.run("ip", "link", "add", net.LINK, "type", "veth",
                      "peer", "name", inner, "netns", str(self.middle.pid))
             self._address(number)
-            side.run("ip", "link", "set", net.LINK, "up")
+            # rows of datagrams are cut up here: the relay would see each as one
+            side.run("ip", "link", "set", net.LINK, "gso_max_segs", "1", "up")
             self.middle.run("ip", "link", "set", inner, "up")
         self._relay = process.spawn(
             [*self.middle.prefix, sys.executable, RELAY, "left", "right", str(seed),
