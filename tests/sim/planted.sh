@@ -55,7 +55,7 @@ plant giver-forgets-to-take-away effect.c 's/ipsp_pool_set_own(pool, at.index, I
 plant taker-applies-twice sync.c 's/if (item.number <= n->side.applied) {/if (0) {/
 	s/if (item.number != n->side.applied + 1) {/if (item.number > n->side.applied + 1) {/'
 plant said-before-flushed sync.c 's/if (o->seq > n->flushed)/if (0)/
-	s/ \&\& nth(s, flying)->seq <= n->flushed//'
+	s/ipsp_stream_nth(s, flying)->seq <= n->flushed/true/'
 plant acknowledged-before-flushed sync.c 's/^\ts->waits\[s->n_waits++\] = .*/&\n\ts->ack_due = n->side.applied;\n\ts->ack_now = true;/'
 plant lease-from-hearing lease.c 's/lease_end = at + h->dead_ms - h->dead_ms \/ 1000 - 1;/lease_end = n->now + h->dead_ms;/'
 plant promise-while-healing lease.c 's/if (ipsp_heal_pending(n) || /if (/' "$many"

@@ -94,11 +94,11 @@ variant reuse-before-dropped 1 's/^\(\t*\)ipsp_pool_set_flag(pool, i, IPSP_ADDR_
 variant books-without-identity 2 's/^\tif (i_behind && peer_behind)$/\tlearn_books(n, h->books);\n\treturn;\n&/'
 
 variant said-before-flushed 2 's/if (o->seq > n->flushed)/if (0)/
-	s/ && nth(s, flying)->seq <= n->flushed//'
+	s/ipsp_stream_nth(s, flying)->seq <= n->flushed/true/'
 variant acknowledged-before-flushed 2 's/^\ts->waits\[s->n_waits++\] = .*/&\n\ts->ack_due = n->side.applied;\n\ts->ack_now = true;/'
 variant in-any-order 2 's/if (item.number <= n->side.applied) {/if (0) {/
 	s/if (item.number != n->side.applied + 1) {/if (item.number > n->side.applied + 1) {/'
-variant giver-keeps 2 's/ipsp_pool_set_own(pool, i, IPSP_OWN_TRANSIT);/(void)i;/'
+variant giver-keeps 2 's/ipsp_pool_set_own(pool, \(i\|at\.index\), IPSP_OWN_TRANSIT);/(void)pool;/'
 variant lease-not-looked-at 1 's/^\treturn n->lease.lease_end != 0 && now < n->lease.lease_end;/\treturn true;/'
 variant numbers-not-compared 2 's/bool i_behind = /bool i_behind = false \&\& /
 	s/bool peer_behind = /bool peer_behind = false \&\& /'
