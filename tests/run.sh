@@ -196,6 +196,7 @@ lint() {
 	step 'names' 60 sh "$lint/names.sh"
 	step 'requirements' 60 python3 "$lint/trace.py"
 	step 'scripts' 120 sh "$lint/scripts.sh"
+	step 'bugs to be planted have their places' 60 sh "$top/tests/sim/planted.sh" --places
 }
 
 bench() {
