@@ -14,7 +14,8 @@
  *      session that is missing and not granted again yet is none here: when it ends, it is not
  *      released, for its address may be another's by now;
  *   3. request an address for each session that begins, release it when the session has ended;
- *   4. at IPSP_CONN_RELEASE: end that session, then say released;
+ *   4. at IPSP_CONN_RELEASE: end that session, then say released, also where it has ended already;
+ *      the event may be said again where an answer without its number left open whose it was;
  *   5. when the connection ends: connect and begin at 1. An HA that was without its ipspd for a
  *      dead interval ends its sessions, or accepts that their addresses may be in use elsewhere.
  *

@@ -355,6 +355,20 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 	ipsp_out_done(n, ev->token, ev->id, 0, NULL);
 }
 
+/*
+ * An answer that doesn't say its number was taken for that to an event of before, whose session has
+ * ended without it. If it was for the one that is open, no other would come: it is asked once more.
+ */
+static void ask_again(struct ipsp_node *n, struct ipsp_place at, uint64_t token)
+{
+	struct ipsp_asked *a = ipsp_asked_open(n, at);
+
+	if (!a || a->token != token || a->held)
+		return;
+	a->count++;
+	send_event(n, a);
+}
+
 void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	struct ipsp_place at;
@@ -372,6 +386,8 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 	uint64_t peer_id = cancelled ? waiting_peer(n, at) : for_peer;
 	if (!gone && ipsp_place_used(n, at, &b))
 		end_for(n, at, &b, peer_id);
+	else if (gone && ev->id == 0)
+		ask_again(n, at, ev->token);
 	ipsp_xact_wake(n, at);
 }
 

@@ -61,6 +61,19 @@ static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ips
 	ipsp_rec_out(n, &w);
 }
 
+/*
+ * What comes first from a peer that shares is an item that says so. One that reports before has
+ * taken over by force of its operator: the books are whole, and from here on the two are a pair.
+ */
+static void shared_by_force(struct ipsp_node *n)
+{
+	struct ipsp_side s = n->side;
+
+	s.shared = true;
+	s.owner = false;
+	ipsp_rec_side(n, &s, true);
+}
+
 void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item)
 {
 	struct ipsp_item_writer w;
@@ -68,6 +81,8 @@ void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item)
 	struct ipsp_set_iter it;
 	bool open = false;
 
+	if (!n->side.shared && n->side.owner)
+		shared_by_force(n);
 	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool))
 		return;
 	struct ipsp_pool *pool = n->pools[item->pool];

@@ -228,16 +228,17 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 }
 
 /*
- * This side, a primary, one that owns all or one that was left without an address, has shared
- * nothing, and the peer says that something was: it took over by force of its operator. The books
- * are whole; from here on the two are a pair.
+ * This side, a primary or one that was left without an address, has shared nothing, and the peer
+ * says that something was: it took over by force of its operator. The books are whole; from here on
+ * the two are a pair. (A secondary that owns all may be about to get the first item of a primary,
+ * which says the same: for it a report decides, see heal.c.)
  */
 static void shared_by_force(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	struct ipsp_side s = n->side;
 
-	if (s.shared || s.lost || !(s.primary || s.owner || s.grounded) ||
-	    !(h->flags & IPSP_HF_SHARED) || h->flags & IPSP_HF_LOST || h->books != s.peer_books ||
+	if (s.shared || s.lost || !(s.primary || s.grounded) || !(h->flags & IPSP_HF_SHARED) ||
+	    h->flags & IPSP_HF_LOST || h->books != s.peer_books ||
 	    (h->peer_books != s.books && h->peer_books != 0))
 		return;
 	s.shared = true;

@@ -143,6 +143,35 @@ static void answers_that_come_late(void **state)
 	}
 	says(l, HA, IPSP_EV_RELEASED, 0, 3);
 	assert_int_equal(used(l), 0);
+	for (unsigned i = 0; i < MANY; i++) /* each time the event was said again */
+		says(l, HA, IPSP_EV_RELEASED, 0, 3);
+	assert_int_equal(kept(l), 0);
+	liar_free(l);
+}
+
+/* ... or it never answers the event of before, whose session it had ended itself: then its answer
+ * to the one that is open is the first, and it is asked once more. */
+static void an_answer_that_does_not_come(void **state)
+{
+	struct liar *l = attached();
+	uint64_t second;
+
+	(void)state;
+	liar_take(l, "u7", 3);
+	says(l, 0, IPSP_EV_RELEASE, 8, 3);
+	says(l, HA, IPSP_EV_RELEASE, 8, 3);
+	liar_take(l, "u8", 3);
+	says(l, 0, IPSP_EV_RELEASE, 8, 3);
+	second = l->event;
+	l->event = 0;
+	says(l, HA, IPSP_EV_RELEASED, 0, 3);
+	assert_int_equal(used(l), 1);
+	assert_int_equal(l->event, second);
+	says(l, HA, IPSP_EV_RELEASED, 0, 3);
+	assert_int_equal(used(l), 0);
+	liar_take(l, "u9", 3);
+	says(l, HA, IPSP_EV_RELEASED, 0, 3); /* it comes after all */
+	assert_int_equal(used(l), 1);
 	assert_int_equal(kept(l), 0);
 	liar_free(l);
 }
@@ -171,6 +200,8 @@ static void answers_to_what_was_cancelled(bool numbers)
 	}
 	says(l, HA, IPSP_EV_RELEASED, numbers ? l->event : 0, 3);
 	assert_int_equal(used(l), 0);
+	for (unsigned i = 1; i < 50 && !numbers; i++) /* each time the event was said again */
+		says(l, HA, IPSP_EV_RELEASED, 0, 3);
 	assert_int_equal(kept(l), 0);
 	liar_free(l);
 }
@@ -302,6 +333,7 @@ int main(void)
 		cmocka_unit_test(a_session_that_is_asked_for_in_vain),
 		cmocka_unit_test(an_address_that_comes_and_goes),
 		cmocka_unit_test(answers_that_come_late),
+		cmocka_unit_test(an_answer_that_does_not_come),
 		cmocka_unit_test(answers_to_what_was_asked_in_vain),
 		cmocka_unit_test(the_ha_goes),
 		cmocka_unit_test(an_answer_names_its_event),

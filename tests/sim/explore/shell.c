@@ -192,7 +192,7 @@ static void carry_out(struct tiny *w, struct side *s, const struct ipsp_out *out
 		if (addr < 0)
 			break;
 		tell(s, "is asked to release", addr, s->ha.sessions[addr], "");
-		s->ha.asked[addr] = s->ha.sessions[addr] != 0;
+		s->ha.asked[addr] = true; /* to be answered also where it has ended already */
 		break;
 	case IPSP_OUT_CANCELLED:
 		if (addr < 0)
