@@ -241,9 +241,13 @@ static void shared_by_force(struct ipsp_node *n, const struct ipsp_hello *h)
 	    h->flags & IPSP_HF_LOST || h->books != s.peer_books ||
 	    (h->peer_books != s.books && h->peer_books != 0))
 		return;
+	const bool grounded = s.grounded;
 	s.shared = true;
 	s.grounded = s.owner = false;
 	ipsp_rec_side(n, &s, true);
+	/* sessions of before are here (or the peer's first item is still on its way): see sync.c */
+	if (grounded && n->used > 0 && n->side.report == 0)
+		ipsp_heal_report(n);
 }
 
 /*

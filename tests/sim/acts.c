@@ -145,7 +145,8 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 	const struct host *o = &plan->w->hosts[1 - h->side];
 
 	if (plan->w->check.books_lost || !o->node || o->stopped || o->leaving || !h->node ||
-	    o->leaving_ipsp)
+	    o->leaving_ipsp || host_has_command(o, IPSP_CMD_STOP) ||
+	    host_has_command(o, IPSP_CMD_TERMINATE))
 		return false;
 	for (unsigned i = 0; i < 2; i++) {
 		if (plan->w->check.side[i].status.configured_role == IPSP_ROLE_NONE)

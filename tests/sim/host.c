@@ -266,6 +266,17 @@ void host_command(struct host *h, enum ipsp_command command, bool force, enum ip
 					  .mode = mode});
 }
 
+bool host_has_command(const struct host *h, enum ipsp_command command)
+{
+	for (size_t i = 0; i < h->n_inbox; i++) {
+		const struct inbox_item *item = &h->inbox[i];
+
+		if (item->type == IPSP_EV_COMMAND && item->ev.command == command)
+			return true;
+	}
+	return false;
+}
+
 void host_reload(struct host *h, uint32_t dead_ms)
 {
 	h->conf.psp.dead_interval_ms = dead_ms;

@@ -93,6 +93,8 @@ void host_receive(struct host *h, struct dgram *d); /* takes it */
 void host_ipc(struct host *h, struct ipc *m);	    /* takes it */
 void host_event(struct host *h, struct ipsp_event ev);
 void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode);
+bool host_has_command(const struct host *h,
+		      enum ipsp_command command); /* given, and its turn isn't over */
 void host_reload(struct host *h, uint32_t dead_ms);
 void host_hook_done(struct host *h, uint32_t life, bool yes);
 void host_wake(struct host *h, sim_us delay);

@@ -258,6 +258,52 @@ static void test_forced_before_anything_is_shared(void **state)
 }
 
 /*
+ * Both sides left by force, and S is left without an address, but not without sessions. P shares
+ * again, and its first item is late: S knows that by a hello, and says what they use all the same.
+ */
+static void test_without_and_with_sessions(void **state)
+{
+	struct world *w = story_begin();
+	const struct ipsp_stats *p, *s;
+	uint64_t repeated, heard;
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_cut(w, true, true);
+	story_command(w, S, IPSP_CMD_DISABLE, true, 0);
+	story_take(w, HA2, "mn-9", "10.1.0.5");
+	host_reload(&w->hosts[S], DEAD_S * 1000); /* IPSP is enabled again */
+	w->net.mix.delay = SIM_MS(50);
+	story_cut(w, false, false);
+	until_state(w, S, IPSP_ST_LOCKED);
+	assert_true(story_noted(w, S, "this side has lost its state"));
+	host_command(&w->hosts[P], IPSP_CMD_DISABLE, true, IPSP_MODE_ACTIVE);
+	story_run(w, 1000);
+	w->net.mix.delay = SIM_MS(1);
+	host_reload(&w->hosts[P], DEAD_S * 1000);
+	p = story_stats(w, P);
+	s = story_stats(w, S);
+	repeated = story_status(w, P).sent;
+	while (story_status(w, P).sent == repeated)
+		story_run(w, 1);
+	story_cut(w, false, true);
+	story_run(w, 10);
+	repeated = p->items_repeated;
+	heard = s->hellos_received;
+	while (s->hellos_received == heard) {
+		story_cut(w, false, p->items_repeated != repeated);
+		repeated = p->items_repeated;
+		story_run(w, 1);
+	}
+	story_cut(w, false, false);
+	story_expect_rest(w, 60000);
+	assert_non_null(ha_find(&w->has[HA2], 9, 1));
+	assert_non_null(ha_find(&w->has[HA1], 1, 1));
+	story_end(w);
+}
+
+/*
  * S owns all by books of its own, and P nothing. They have met, but not shared yet, when P takes
  * over by force: S knows then that they are a pair, as a primary does that was taken over from.
  */
@@ -390,6 +436,7 @@ int stories_commands(void)
 		cmocka_unit_test(test_left_out_of_the_file),
 		cmocka_unit_test(test_left_by_who_was_asked),
 		cmocka_unit_test(test_forced_before_anything_is_shared),
+		cmocka_unit_test(test_without_and_with_sessions),
 		cmocka_unit_test(test_forced_by_the_one_without),
 		cmocka_unit_test(test_all_free_is_said),
 		cmocka_unit_test(test_drained_secondary),
