@@ -100,8 +100,8 @@ void kept_judge(struct host *h, uint32_t gaddr, uint16_t pool, struct check_cell
 		is->gave_sub = was->gave_sub;
 		is->gave_left = was->gave_left;
 		/* while a healing is open it may go to a session that the other side has by a
-		 * licence */
-		if (is_kept(was) && was->end > h->ended_at &&
+		 * licence, or by force */
+		if (is_kept(was) && was->end > h->ended_at && !w->check.forced &&
 		    w->check.side[1 - h->side].licensed_at < w->check.agreed_at) {
 			is->gave_sub = was->sub;
 			is->gave_left = was->end - h->ended_at;
