@@ -464,7 +464,9 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 	if (hold->ha && !mine && !hold->orphan && !hold->unsure)
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s, of one side",
 			   world_addr_text(w, gaddr), sub, ha->name, hold->sub, hold->ha->name);
-	if (!mine || hold->orphan || hold->unsure)
+	/* what its daemon had forgotten, or only held for it, is given to it anew */
+	const bool anew = !mine || hold->orphan || hold->unsure;
+	if (anew)
 		*hold = (struct check_hold){.ha = ha,
 					    .sub = sub,
 					    .sess = sess,
@@ -480,9 +482,9 @@ void check_taken(struct ha *ha, uint32_t gaddr, uint32_t sub, uint32_t sess, sim
 		known && cell->use == IPSP_USE_USED && cell->sess == sess && cell->used_at < emitted
 			? cell->used_at
 			: emitted;
-	if (!mine && there->ha)
+	if (anew && there->ha)
 		judge_both(w, gaddr, hold, there);
-	if (!mine && there->ha && there->unsure)
+	if (anew && there->ha && there->unsure)
 		there->orphan = true; /* its daemon has given the address away: all that comes of it
 					 is declared */
 	check_hold(&w->hosts[ha->side], gaddr);
