@@ -76,7 +76,7 @@ def machine(bench, began):
         "seconds": round(time.time() - began),
         "cpu": model[0] if model else "unknown",
         "cores": os.cpu_count(),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "commit": command("git", "rev-parse", "--short", "HEAD"),
         "changed": bool(command("git", "status", "--porcelain", "--", "src")),
         "quick": bench.quick, "rounds": bench.rounds, "seconds-a-sample": bench.seconds,
