@@ -218,6 +218,19 @@ static void check_given(struct host *h, uint32_t g, const struct check_cell *was
 		hold->orphan = true;
 }
 
+/*
+ * The subscriber of a session that outlived the other side's host has one here, whether its HA
+ * reads of it or not: what was held for it there has moved with it.
+ */
+static void check_moved(struct host *h, uint32_t g)
+{
+	const struct check_cell *cell = &h->w->check.side[h->side].cells[g];
+	struct check_hold *there = &h->w->check.side[1 - h->side].holds[g];
+
+	if (cell->use == IPSP_USE_USED && there->ha && there->unsure && there->sub == cell->sub)
+		there->orphan = true;
+}
+
 static void sweep(struct host *h, bool restarted)
 {
 	struct world *w = h->w;
@@ -248,6 +261,7 @@ static void sweep(struct host *h, bool restarted)
 			if (cell.own != old.own)
 				trace_own(h, g, old.own, cell.own);
 			check_given(h, g, &old);
+			check_moved(h, g);
 			check_hold(h, g);
 		}
 	}
