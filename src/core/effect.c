@@ -246,8 +246,8 @@ void ipsp_effect_out(struct ipsp_node *n, const struct ipsp_item *item, const ui
 		     size_t len)
 {
 	n->side.sent = item->number;
-	if (item->type == IPSP_ITEM_REPORT)
-		n->side.report = item->number;
+	if (item->type == IPSP_ITEM_REPORT && item->flags & IPSP_REPORT_END)
+		n->side.report = item->number; /* one that a kill has cut off is none */
 	foresee(n, item);
 	made(n, item);
 	if (item->type == IPSP_ITEM_GIVE && item->request == 0)

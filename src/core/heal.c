@@ -171,11 +171,20 @@ static void say_resolved(struct ipsp_node *n, struct ipsp_place at)
 		 ipsp_addr_text(addr, text, sizeof text));
 }
 
+/* A report that was to be made with the first sharing, and of which the log has only a part, or
+ * nothing: it is made again. Where a licence ends, its record stands behind the report. */
+static void report_again(struct ipsp_node *n)
+{
+	if (n->side.shared && !n->side.licence && n->side.report == 0 &&
+	    ipsp_flow_sums(n).foreign > 0)
+		ipsp_heal_report(n);
+}
+
 /*
  * What was recorded in the turn in which the process was killed was not said any more. Nobody knows
  * what that was, so all is said again of which the peer has not said that it knows.
  */
-void ipsp_heal_say_again(struct ipsp_node *n)
+static void say_again(struct ipsp_node *n)
 {
 	for (uint32_t i = 0; i < n->stream.n; i++) {
 		const struct ipsp_out_item *o = ipsp_stream_nth(&n->stream, i);
@@ -196,6 +205,12 @@ void ipsp_heal_say_again(struct ipsp_node *n)
 				break;
 		}
 	}
+}
+
+void ipsp_heal_start(struct ipsp_node *n)
+{
+	say_again(n);
+	report_again(n);
 }
 
 /* A report of either side has not been applied yet, as far as known here. */

@@ -277,7 +277,7 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 	ipsp_ha_start(n);
 	ipsp_serve_given_anew(n);
 	ipsp_peer_situation(n);
-	ipsp_heal_say_again(n);
+	ipsp_heal_start(n);
 	act->rec_seq = n->seq;
 }
 

@@ -469,7 +469,7 @@ ipsp_ms ipsp_sync_due(const struct ipsp_node *n);
 
 /* heal.c */
 void ipsp_heal_report(struct ipsp_node *n);
-void ipsp_heal_say_again(struct ipsp_node *n);	    /* at the start */
+void ipsp_heal_start(struct ipsp_node *n);	    /* what a kill has kept from being said */
 bool ipsp_heal_reported(const struct ipsp_node *n); /* the peer has applied all that we reported */
 bool ipsp_heal_pending(const struct ipsp_node *n);
 void ipsp_heal_dropped(struct ipsp_node *n, struct ipsp_place at);
