@@ -38,7 +38,7 @@ struct ipsp_side {
 	uint64_t epoch, agreed_epoch;
 	uint64_t sent, acked, applied; /* our stream: made, acknowledged; the peer's: applied */
 	uint64_t told_epoch;	       /* the last change of role that traps and hook have said */
-	uint64_t report; /* the number of our last REPORT item, 0: none in this stream */
+	uint64_t report; /* the number of the item that ends our last report, 0: none */
 	bool primary;	 /* who answers for what nobody asked for by number */
 	bool told_primary;
 	bool agreed_primary; /* at agreed_epoch this side was */

@@ -96,7 +96,7 @@ struct ipsp_hello {
 	uint8_t digest[32];	       /* of its pools' definitions */
 	uint64_t sent, applied, known; /* last number sent; applied from the receiver; known to be
 					  applied by the receiver */
-	uint64_t report;	       /* the number of its last REPORT item, 0: none */
+	uint64_t report; /* the number of the item that ends its last report, 0: none */
 	uint32_t used,
 		spare; /* sessions on dynamic addresses; addresses it owns that nobody uses */
 };

@@ -18,19 +18,6 @@ static void expect_state(struct world *w, unsigned side, enum ipsp_state state)
 			 ipsp_state_word(state));
 }
 
-static void until_state(struct world *w, unsigned side, enum ipsp_state state)
-{
-	struct ipsp_status st;
-
-	for (unsigned ms = 0; ms < 5000; ms++) {
-		ipsp_node_status(w->hosts[side].node, host_ms(&w->hosts[side]), &st);
-		if (st.state == state)
-			return;
-		story_run(w, 1);
-	}
-	fail_msg("%s was not reached", ipsp_state_word(state));
-}
-
 static void set_mode(struct world *w, unsigned side, enum ipsp_mode mode)
 {
 	w->hosts[side].command_err = 1; /* none yet */
@@ -95,7 +82,7 @@ static void lost_and_inactive(void)
 	disk_wipe(&w->hosts[S].disk);
 	check_state_lost(&w->hosts[S]);
 	story_start(w, S);
-	until_state(w, S, IPSP_ST_LOCKED);
+	story_until_state(w, S, IPSP_ST_LOCKED);
 	story_cut(w, true, true);
 	set_mode(w, S, IPSP_MODE_INACTIVE);
 	expect_state(w, S, IPSP_ST_INACTIVE);
@@ -153,7 +140,7 @@ static void rolled_back_and_alone(void)
 	story_run(w, (DEAD_S + 5) * 1000);
 	expect_state(w, S, IPSP_ST_PEER_DOWN);
 	story_cut(w, false, false);
-	until_state(w, S, IPSP_ST_LOCKED);
+	story_until_state(w, S, IPSP_ST_LOCKED);
 	story_expect_rest(w, 20000);
 	story_end(w);
 }
@@ -170,7 +157,7 @@ static void forced_out(bool healing)
 	if (healing) {
 		story_take(w, HA2, "mn-3", NULL);
 		story_cut(w, false, false);
-		until_state(w, S, IPSP_ST_RECONCILING);
+		story_until_state(w, S, IPSP_ST_RECONCILING);
 	}
 	story_command(w, S, IPSP_CMD_DISABLE, true, 0);
 	expect_state(w, S, IPSP_ST_DISABLED);
@@ -190,7 +177,7 @@ static void left_while_healing(void)
 	both(w, (DEAD_S + 3) * 1000);
 	expect_state(w, P, IPSP_ST_PEER_DOWN);
 	story_cut(w, false, false);
-	until_state(w, P, IPSP_ST_RECONCILING);
+	story_until_state(w, P, IPSP_ST_RECONCILING);
 	do {
 		story_run(w, 1);
 		ipsp_node_status(w->hosts[P].node, host_ms(&w->hosts[P]), &p);
@@ -234,7 +221,7 @@ static void healed_in_a_pause(enum ipsp_mode mode, enum ipsp_state then)
 	both(w, (DEAD_S + 3) * 1000);
 	expect_state(w, S, IPSP_ST_PEER_DOWN);
 	story_cut(w, false, false);
-	until_state(w, S, IPSP_ST_RECONCILING);
+	story_until_state(w, S, IPSP_ST_RECONCILING);
 	do {
 		story_run(w, 1);
 		ipsp_node_status(w->hosts[P].node, host_ms(&w->hosts[P]), &p);
@@ -304,7 +291,7 @@ static void back_into_healing(void)
 	both(w, (DEAD_S + 3) * 1000);
 	expect_state(w, P, IPSP_ST_PEER_DOWN);
 	story_cut(w, false, false);
-	until_state(w, P, IPSP_ST_RECONCILING);
+	story_until_state(w, P, IPSP_ST_RECONCILING);
 	story_cut(w, false, true);
 	story_run(w, 10);
 	p = ipsp_node_stats(w->hosts[P].node);

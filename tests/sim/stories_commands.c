@@ -181,14 +181,6 @@ static void test_left_out_of_the_file(void **state)
 	story_end(w);
 }
 
-/* Steps until @side shows @state, and not one more. */
-static void until_state(struct world *w, unsigned side, enum ipsp_state state)
-{
-	for (unsigned i = 0; i < 5000 && story_status(w, side).state != state; i++)
-		story_run(w, 1);
-	assert_int_equal(story_status(w, side).state, state);
-}
-
 /*
  * P went alone by force, and what S still knows of the books that ended makes P ask S for all. S
  * leaves before it has answered: it owns nothing, so that P, which has to own all, does.
@@ -209,7 +201,7 @@ static void test_left_by_who_was_asked(void **state)
 	host_reload(&w->hosts[P], DEAD_S * 1000); /* IPSP is enabled again */
 	w->net.mix.delay = SIM_MS(50);
 	story_cut(w, false, false);
-	until_state(w, P, IPSP_ST_LOCKED);
+	story_until_state(w, P, IPSP_ST_LOCKED);
 	assert_true(story_noted(w, P, "this side has lost its state"));
 	host_kill(&w->hosts[S]); /* before it hears that */
 	story_cut(w, true, true);
@@ -245,7 +237,7 @@ static void test_forced_before_anything_is_shared(void **state)
 	host_reload(&w->hosts[S], DEAD_S * 1000);
 	story_run(w, 5000);
 	story_cut(w, false, false);
-	until_state(w, S, IPSP_ST_LOCKED);
+	story_until_state(w, S, IPSP_ST_LOCKED);
 	host_kill(&w->hosts[S]);
 	story_cut(w, true, true);
 	story_start(w, S);
@@ -276,7 +268,7 @@ static void test_without_and_with_sessions(void **state)
 	host_reload(&w->hosts[S], DEAD_S * 1000); /* IPSP is enabled again */
 	w->net.mix.delay = SIM_MS(50);
 	story_cut(w, false, false);
-	until_state(w, S, IPSP_ST_LOCKED);
+	story_until_state(w, S, IPSP_ST_LOCKED);
 	assert_true(story_noted(w, S, "this side has lost its state"));
 	host_command(&w->hosts[P], IPSP_CMD_DISABLE, true, IPSP_MODE_ACTIVE);
 	story_run(w, 1000);
@@ -319,7 +311,7 @@ static void test_forced_by_the_one_without(void **state)
 	story_run(w, 4000);
 	story_take(w, HA2, "mn-2", "10.1.0.2");
 	host_reload(&w->hosts[S], DEAD_S * 1000); /* IPSP is enabled again */
-	until_state(w, S, IPSP_ST_LOCKED);
+	story_until_state(w, S, IPSP_ST_LOCKED);
 	host_kill(&w->hosts[S]);
 	story_run(w, 12000);
 	story_command(w, P, IPSP_CMD_TAKEOVER, true, 0);

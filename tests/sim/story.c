@@ -173,6 +173,13 @@ void story_command(struct world *w, unsigned side, enum ipsp_command command, bo
 
 /* ---------------------------------------------------------------- what is expected */
 
+void story_until_state(struct world *w, unsigned side, enum ipsp_state state)
+{
+	for (unsigned ms = 0; ms < 5000 && story_status(w, side).state != state; ms++)
+		story_run(w, 1);
+	assert_string_equal(ipsp_state_word(story_status(w, side).state), ipsp_state_word(state));
+}
+
 void story_watch(struct world *w, unsigned mask)
 {
 	w->trace_mask = mask;

@@ -40,6 +40,8 @@ void story_command(struct world *w, unsigned side, enum ipsp_command command, bo
 void story_watch(struct world *w, unsigned mask);
 void story_expect(struct world *w, const char *lines);
 void story_forget(struct world *w); /* what was written down until now is of no interest */
+/* Runs until @side shows @state, which it has to within 5 s, and not a step more. */
+void story_until_state(struct world *w, unsigned side, enum ipsp_state state);
 void story_expect_side(struct world *w, unsigned side, const char *role, const char *state,
 		       bool serves);
 void story_expect_pool(struct world *w, unsigned side, uint32_t used, uint32_t free,
