@@ -124,7 +124,12 @@ enum ipsp_trap {
 	IPSP_TRAP_PEER_DOWN,
 	IPSP_TRAP_ROLE_CHANGE,
 	IPSP_TRAP_CONFIG_MISMATCH,
-	IPSP_TRAP_DUPLICATE,
+	IPSP_TRAP_DUPLICATE, /* resolved: the peer's session ends, ours stays */
+	IPSP_TRAP_SERVING_CHANGE,
+	IPSP_TRAP_LINK_CHANGE,
+	IPSP_TRAP_PEER_STOPPED,
+	IPSP_TRAP_DISK_FULL,
+	IPSP_TRAP_DUPLICATE_FOUND,
 	IPSP_TRAPS
 };
 
@@ -136,6 +141,10 @@ enum ipsp_hook {
 	IPSP_HOOK_ALL_ADDRESSES_FREE,
 	IPSP_HOOK_DUPLICATE,
 	IPSP_HOOK_CONFIG_MISMATCH,
+	IPSP_HOOK_SERVING_CHANGE,
+	IPSP_HOOK_LINK_CHANGE,
+	IPSP_HOOK_PEER_STOPPED,
+	IPSP_HOOK_DISK_FULL,
 	IPSP_HOOK_TAKEOVER_CHECK,
 	IPSP_HOOKS
 };
@@ -290,6 +299,7 @@ enum ipsp_peer_state {
 	IPSP_PEER_UP,
 	IPSP_PEER_LOST,
 	IPSP_PEER_DOWN,
+	IPSP_PEER_STOPPED, /* it said goodbye in order */
 	IPSP_PEER_STATES
 };
 enum ipsp_waiting {
@@ -300,6 +310,8 @@ enum ipsp_waiting {
 	IPSP_WAIT_SILENCE,
 	IPSP_WAIT_FIRST_GRANT,
 	IPSP_WAIT_VETO,
+	IPSP_WAIT_UNHEARD, /* the peer is heard and does not hear this side */
+	IPSP_WAIT_LINK,	   /* own socket not bound, own address or link gone */
 	IPSP_WAITS
 };
 

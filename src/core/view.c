@@ -27,14 +27,16 @@ const char *ipsp_state_word(enum ipsp_state state)
 
 const char *ipsp_peer_state_word(enum ipsp_peer_state state)
 {
-	static const char *const words[IPSP_PEER_STATES] = {"unknown", "up", "lost", "down"};
+	static const char *const words[IPSP_PEER_STATES] = {"unknown", "up", "lost", "down",
+							    "stopped"};
 	return words[state];
 }
 
 const char *ipsp_waiting_word(enum ipsp_waiting waiting)
 {
-	static const char *const words[IPSP_WAITS] = {NULL,	 "peer",	"lease", "healing",
-						      "silence", "first-grant", "veto"};
+	static const char *const words[IPSP_WAITS] = {NULL,	 "peer",    "lease",
+						      "healing", "silence", "first-grant",
+						      "veto",	 "unheard", "link"};
 	return words[waiting];
 }
 

@@ -45,6 +45,10 @@ static const char *const words[IPSP_HOOKS] = {
 	[IPSP_HOOK_ALL_ADDRESSES_FREE] = "all-addresses-free",
 	[IPSP_HOOK_DUPLICATE] = "duplicate",
 	[IPSP_HOOK_CONFIG_MISMATCH] = "config-mismatch",
+	[IPSP_HOOK_SERVING_CHANGE] = "serving-change",
+	[IPSP_HOOK_LINK_CHANGE] = "link-change",
+	[IPSP_HOOK_PEER_STOPPED] = "peer-stopped",
+	[IPSP_HOOK_DISK_FULL] = "disk-full",
 	[IPSP_HOOK_TAKEOVER_CHECK] = "takeover-check",
 };
 

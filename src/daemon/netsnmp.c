@@ -157,7 +157,7 @@ static void put_starent(struct variables *vars, const struct ipspd_snmp_trap *tr
 _Static_assert(IPSP_ROLE_NONE == 0 && IPSP_ROLE_PRIMARY == 1 && IPSP_ROLE_SECONDARY == 2,
 	       "ipspdRole");
 _Static_assert(IPSP_PEER_UNKNOWN == 0 && IPSP_PEER_UP == 1 && IPSP_PEER_LOST == 2 &&
-		       IPSP_PEER_DOWN == 3,
+		       IPSP_PEER_DOWN == 3 && IPSP_PEER_STOPPED == 4,
 	       "ipspdPeerState");
 
 static void put_ipspd(struct variables *vars, const struct ipspd_snmp_trap *trap)
@@ -178,8 +178,12 @@ static void put_ipspd(struct variables *vars, const struct ipspd_snmp_trap *trap
 
 /* The notifications of IPSPD-MIB: ipspdNotifications.N. */
 static const oid own_numbers[IPSP_TRAPS] = {
-	[IPSP_TRAP_PEER_UP] = 1,     [IPSP_TRAP_PEER_LOST] = 2,	      [IPSP_TRAP_PEER_DOWN] = 3,
-	[IPSP_TRAP_ROLE_CHANGE] = 4, [IPSP_TRAP_CONFIG_MISMATCH] = 5, [IPSP_TRAP_DUPLICATE] = 6,
+	[IPSP_TRAP_PEER_UP] = 1,	  [IPSP_TRAP_PEER_LOST] = 2,
+	[IPSP_TRAP_PEER_DOWN] = 3,	  [IPSP_TRAP_ROLE_CHANGE] = 4,
+	[IPSP_TRAP_CONFIG_MISMATCH] = 5,  [IPSP_TRAP_DUPLICATE] = 6,
+	[IPSP_TRAP_SERVING_CHANGE] = 7,	  [IPSP_TRAP_LINK_CHANGE] = 8,
+	[IPSP_TRAP_PEER_STOPPED] = 9,	  [IPSP_TRAP_DISK_FULL] = 10,
+	[IPSP_TRAP_DUPLICATE_FOUND] = 11,
 };
 
 static netsnmp_pdu *make_pdu(const struct sink *sink, const struct notification *note)

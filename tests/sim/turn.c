@@ -204,6 +204,11 @@ static void out_trap(struct host *h, enum ipsp_trap trap)
 		[IPSP_TRAP_ROLE_CHANGE] = "role-change",
 		[IPSP_TRAP_CONFIG_MISMATCH] = "config-mismatch",
 		[IPSP_TRAP_DUPLICATE] = "duplicate",
+		[IPSP_TRAP_SERVING_CHANGE] = "serving-change",
+		[IPSP_TRAP_LINK_CHANGE] = "link-change",
+		[IPSP_TRAP_PEER_STOPPED] = "peer-stopped",
+		[IPSP_TRAP_DISK_FULL] = "disk-full",
+		[IPSP_TRAP_DUPLICATE_FOUND] = "duplicate-found",
 	};
 
 	h->n_traps[trap]++;
