@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* struct ucred */
 #include "daemon/ctl.h"
+#include "daemon/access.h"
 #include "daemon/ctl_int.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -402,11 +403,11 @@ static bool give_to_group(const char *path, const char *group, char *why, size_t
 		snprintf(why, n_why, "control.group: there is no group \"%s\"", group);
 		return false;
 	}
-	if (chown(path, (uid_t)-1, entry->gr_gid) != 0 || chmod(path, 0660) != 0) {
-		snprintf(why, n_why, "%s: group \"%s\": %s", path, group, strerror(errno));
-		return false;
-	}
-	return true;
+	int error = ipspd_access_groups(path, &entry->gr_gid, 1);
+	if (error)
+		snprintf(why, n_why, "%s: the group \"%s\" can't be let in: %s", path, group,
+			 strerror(error));
+	return error == 0;
 }
 
 /* Bound, with its permissions, before anybody can connect: listen() comes later. */

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""ipspd as it is shipped, under a real systemd: installed, with its unit and its example configuration."""
+
+import sys
+
+from harness import box
+from harness.boxes import BoxCase, CONFIG, UNIT
+from harness.pair import main
+
+EXPOSURE = 1.5  # of systemd-analyze security, at most
+
+
+class Shipped(BoxCase):
+    def test_the_examples_under_the_unit(self):
+        """Both files and the unit as they are: the pair shares, whoever is in the group may command."""
+        hosts = self.hosts()
+        for host in reversed(hosts):
+            host.check("useradd", "--groups", "ipsp", "alice")
+            host.check("useradd", "mallory")
+            host.check("runuser", "-u", "ipsp", "--", "ipspd", "-t")
+            host.check("systemctl", "enable", "--now", "ipspd")
+        self.wait_sharing(hosts)
+        for host in hosts:
+            host.do("request", "u1@isp" if host is hosts[0] else "u2@isp", user="alice")
+            self.assertEqual(host.property("NRestarts"), "0")
+            self.assertIn("isp1: ", host.property("StatusText"))
+        refused = hosts[0].ctl("show", "ip", "ipsp", user="mallory")
+        self.assertNotEqual(refused.returncode, 0, "mallory is in no group")
+        self.look_at_the_journal(hosts[0])
+        self.look_at_the_exposure(hosts[0])
+
+    def look_at_the_journal(self, host):
+        """An operator's command has the operator's uid; levels are the journal's."""
+        host.do("drain", user="alice")
+        uid = host.check("id", "-u", "alice").strip()
+        host.wait_log(f"(uid {uid})")
+        entries = [entry for entry in host.entries() if entry.get("_COMM") == "ipspd"]
+        self.assertTrue(entries)
+        for entry in entries:
+            self.assertEqual(entry["SYSLOG_IDENTIFIER"], "ipspd")
+            self.assertEqual(entry["_SYSTEMD_UNIT"], UNIT)
+            self.assertNotRegex(entry["MESSAGE"], r"^<\d>|^\d{4}-", "a level or a time in the text")
+        self.assertIn("5", {entry["PRIORITY"] for entry in entries})
+        self.assertNotIn("6", {entry["PRIORITY"] for entry in entries}, "that is what has no level")
+
+    def look_at_the_exposure(self, host):
+        text = host.check("systemd-analyze", "security", "--no-pager", UNIT)
+        words = next(line for line in text.splitlines() if "Overall exposure" in line).split()
+        self.assertLessEqual(float(words[words.index(f"{UNIT}:") + 1]), EXPOSURE, text)
+
+
+class Groups(BoxCase):
+    """control.group may be any group, whether the daemon's user is in it or not."""
+
+    def test_which_may_command(self):
+        host = self.lone()
+        host.check("useradd", "--groups", "adm", "alice")
+        host.check("useradd", "mallory")
+        for member in (False, True):
+            with self.subTest(f"ipsp is a member: {member}"):
+                if member:
+                    host.check("usermod", "--append", "--groups", "adm", "ipsp")
+                host.configure("ipspd.conf", **{'group = "ipsp"': 'group = "adm"'})
+                host.check("systemctl", "restart", "ipspd")
+                host.do("show", "ip", "ipsp", user="alice")
+                self.assertNotEqual(host.ctl("show", "ip", "ipsp", user="mallory").returncode, 0)
+                self.assertEqual(host.property("NRestarts"), "0")
+
+
+class Reload(BoxCase):
+    def test_a_wrong_file_fails_and_changes_nothing(self):
+        host = self.lone()
+        host.start()
+        pid = host.property("MainPID")
+        self.assertEqual(host.run("systemctl", "reload", "ipspd").returncode, 0)
+        good = host.read(CONFIG)
+        host.write(CONFIG, good + "rubbish = 1;\n")
+        self.assertNotEqual(host.run("systemctl", "reload", "ipspd").returncode, 0)
+        host.wait_log("rubbish")
+        self.assertEqual((host.property("ActiveState"), host.property("MainPID")), ("active", pid))
+        host.write(CONFIG, good.replace("dead-interval = 3600", "dead-interval = 1800"))
+        self.assertEqual(host.run("systemctl", "reload", "ipspd").returncode, 0)
+
+
+class Restart(BoxCase):
+    def test_what_is_tried_again(self):
+        """A death is; a daemon that hangs is killed, and tried again; a wrong file is not."""
+        host = self.lone()
+        host.drop_in("WatchdogSec=2")
+        host.start()
+        for number in ("KILL", "STOP"):
+            with self.subTest(number):
+                pid = host.property("MainPID")
+                host.check("kill", f"-{number}", pid)
+                self.wait(lambda: host.property("MainPID") not in ("0", pid) and host.status(), 20,
+                          f"a new ipspd after SIG{number}")
+        host.write(CONFIG, host.read(CONFIG) + "rubbish = 1;\n")
+        self.assertNotEqual(host.run("systemctl", "restart", "ipspd").returncode, 0)
+        self.assertEqual((host.property("ActiveState"), host.property("ExecMainStatus")),
+                         ("failed", "2"))
+        self.assertEqual(host.property("StartLimitIntervalUSec"), "0", "it gives up after a while")
+
+
+class Hierarchy(BoxCase):
+    lasts = 5
+
+    def test_each_that_this_kernel_has(self):
+        """The unit starts where control groups are of version 1, and where they are of version 2."""
+        for kind in box.hierarchies():
+            with self.subTest(kind):
+                host = self.lone(kind, hierarchy=kind)
+                host.start()
+                self.assertEqual(host.property("ActiveState"), "active")
+                host.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
