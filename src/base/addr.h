@@ -34,6 +34,13 @@ static inline bool ipsp_addr_is_v4(struct ipsp_addr a)
 	return a.hi == 0 && a.lo >> 32 == 0xffff;
 }
 
+/* fe80::/10, which every interface has for itself. (169.254.0.0/16 of IPv4 is routed like others.)
+ */
+static inline bool ipsp_addr_is_link_local(struct ipsp_addr a)
+{
+	return a.hi >> 54 == 0xfe80 >> 6;
+}
+
 static inline struct ipsp_addr ipsp_addr_v4(uint32_t host)
 {
 	return (struct ipsp_addr){0, 0xffff00000000ULL | host};

@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #define IPSP_NAME_MAX 32 /* 31 characters and the NUL */
+#define IPSP_DEVICE_MAX                                                                            \
+	16 /* of a network interface: 15 characters and the NUL, as the system has it */
 #define IPSP_POOLS_MAX                                                                             \
 	512 /* per context, so that one CONF record (65,535 bytes) holds all definitions with the  \
 	       longest names; a pool's number on the wire is its place in the list sorted by name  \
@@ -50,6 +52,8 @@ struct ipsp_psp_conf { /* pool-share-protocol of one interface */
 	char interface[IPSP_NAME_MAX];
 	struct ipsp_addr address; /* ours, on that interface */
 	uint8_t address_plen;
+	char device[IPSP_DEVICE_MAX]; /* the system's interface or VRF that the socket is bound to;
+					 "": any */
 	struct ipsp_addr peer;
 	enum ipsp_role role; /* OURS: the opposite of the key word in the file */
 	enum ipsp_mode mode;
@@ -102,6 +106,9 @@ void ipsp_conf_sort(struct ipsp_context_conf *conf); /* pools by name: gives eve
  */
 typedef void ipsp_conf_fault_fn(void *arg, const char *key, const char *text);
 int ipsp_conf_check(const struct ipsp_context_conf *conf, ipsp_conf_fault_fn *fault, void *arg);
+
+/* Can a network interface be called so? */
+bool ipsp_device_ok(const char *name);
 
 /* What P1 compares: the pools' definitions, encoded (a format of protocol.md), and their digest
  * (BLAKE2b-256 of that). */

@@ -70,6 +70,14 @@ static bool name_ok(const char *name)
 	return n > 0;
 }
 
+bool ipsp_device_ok(const char *name)
+{
+	const size_t n = strlen(name);
+
+	return n > 0 && n < IPSP_DEVICE_MAX && strcspn(name, "/:% \t") == n &&
+	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && ipsp_text_ok(name, n);
+}
+
 #define NAME_RULE "allowed are 1 to 31 characters: letters, digits, '-', '_' and '.'"
 
 static int by_name(const void *a, const void *b)
@@ -247,6 +255,13 @@ static bool check_own(struct check *check, const struct ipsp_psp_conf *psp)
 		      "the interface needs an address with its length, such as \"192.0.2.1/24\"");
 		return false;
 	}
+	if (psp->device[0] && !ipsp_device_ok(psp->device))
+		fault(check, PSP("device"), "\"%s\" is no name of an interface", psp->device);
+	if (ipsp_addr_is_link_local(psp->address) && !psp->device[0])
+		fault(check, PSP("address"),
+		      "%s is a link-local address, which needs its interface, such as "
+		      "\"fe80::1%%eth0/64\"",
+		      ipsp_addr_text(psp->address, text, sizeof(text)));
 	if (!is_host(psp->address, psp->address_plen))
 		fault(check, PSP("address"),
 		      "%s is the address of the network itself or of all its hosts; give the one "

@@ -1,5 +1,5 @@
-/* confcontext - the stanza "contexts" of the configuration file: pools, interfaces,
- * pool-share-protocol. */
+/* confcontext - the stanza "contexts" of the configuration file: interfaces,
+ * pool-share-protocol; the pools are read in confpools.c. */
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
@@ -9,232 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEVICE_RULE                                                                                \
+	"allowed are 1 to 15 characters without blanks, '/', ':' and '%%', such as \"eth0\""
+
 #define DEAD_S_MIN 25
 #define DEAD_S_MAX 259200
-
-/* ---------------------------------------------------------------- pools */
-
-struct pool_in { /* a pool as it is read; where its addresses are is worked out once all keys are
-		    known */
-	struct ipsp_pool_conf conf;
-	bool nw_bcast;
-	uint32_t length;
-};
-
-static void read_type(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
-{
-	static const struct ipspd_word words[] = {
-		{"public", IPSP_POOL_PUBLIC},
-		{"private", IPSP_POOL_PRIVATE},
-		{"static", IPSP_POOL_STATIC},
-		{NULL, 0},
-	};
-	struct pool_in *pool = object;
-	int value;
-
-	if (ipspd_confread_word(rd, setting, words, &value))
-		pool->conf.type = (enum ipsp_pool_type)value;
-}
-
-static const struct ipspd_key pool_keys[] = {
-	IPSPD_TEXT("name", true, struct pool_in, conf.name, 1),
-	IPSPD_TEXT("group", false, struct pool_in, conf.group, 1),
-	IPSPD_READ("type", IPSPD_KEY_TEXT, false, read_type),
-	IPSPD_INT("priority", struct pool_in, conf.priority, 0, IPSP_PRIORITY_MAX),
-	IPSPD_READ("network", IPSPD_KEY_TEXT, false, NULL),
-	IPSPD_READ("range", IPSPD_KEY_OTHER, false, NULL),
-	IPSPD_READ("prefix", IPSPD_KEY_TEXT, false, NULL),
-	IPSPD_INT("length", struct pool_in, length, 1, 128),
-	IPSPD_BOOL("include-nw-bcast", struct pool_in, nw_bcast),
-	IPSPD_INT("address-hold-timer", struct pool_in, conf.hold_s, 0, IPSP_HOLD_S_MAX),
-	IPSPD_INT("address-quarantine-timer", struct pool_in, conf.quarantine_s,
-		  IPSP_QUARANTINE_S_MIN, IPSP_QUARANTINE_S_MAX),
-	IPSPD_BOOL("busyout", struct pool_in, conf.busyout),
-	IPSPD_KEYS_END,
-};
-
-/* A network without host bits, or false with a fault. */
-static bool parse_net(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-		      struct ipsp_addr *net, unsigned *plen)
-{
-	const char *text = ipspd_setting_text(setting);
-	char right[IPSP_ADDR_TEXT_MAX];
-	struct ipsp_addr addr;
-
-	if (!text)
-		return false; /* told already */
-	if (ipsp_addr_parse_prefix(text, &addr, plen) != 0) {
-		ipspd_confread_fault(rd, setting,
-				     "\"%s\" is not ADDRESS/LENGTH, such as \"10.1.0.0/16\"", text);
-		return false;
-	}
-	*net = ipsp_addr_net(addr, *plen);
-	if (ipsp_addr_eq(*net, addr))
-		return true;
-	ipspd_confread_fault(rd, setting, "\"%s\" has bits set behind its length; write \"%s/%u\"",
-			     text, ipsp_addr_text(*net, right, sizeof(right)), *plen);
-	return false;
-}
-
-/* Sets the size to 2^@bits entries less @less; false with a fault when that is none or too many. */
-static bool set_size(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-		     struct ipsp_pool_conf *conf, unsigned bits, uint32_t less)
-{
-	if (bits > 26) {
-		ipspd_confread_fault(rd, setting,
-				     "has 2^%u entries; allowed are at most 2^26 in one pool",
-				     bits);
-		return false;
-	}
-	conf->size = (1u << bits) - less;
-	return true;
-}
-
-static bool read_network(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-			 struct pool_in *pool)
-{
-	struct ipsp_pool_conf *conf = &pool->conf;
-	unsigned plen, width, left_out;
-	struct ipsp_addr net;
-
-	if (!parse_net(rd, setting, &net, &plen))
-		return false;
-	width = ipsp_addr_is_v4(net) ? 32 : 128;
-	/* the network and the broadcast address, which /31 and /32 don't have (RFC 3021);
-	 * IPv6 has no broadcast, but its first address is every router's (RFC 4291, 2.6.1) */
-	left_out = pool->nw_bcast || plen >= width - 1 ? 0 : width == 32 ? 2 : 1;
-	if (!set_size(rd, setting, conf, width - plen, left_out))
-		return false;
-	conf->base = ipsp_addr_add(net, left_out > 0 ? 1 : 0, 0);
-	conf->plen = (uint8_t)width;
-	conf->netlen = (uint8_t)plen;
-	return true;
-}
-
-static bool read_range(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-		       struct pool_in *pool)
-{
-	struct ipsp_pool_conf *conf = &pool->conf;
-	struct ipsp_addr end[2];
-	uint64_t span;
-
-	if (ipspd_setting_is_group(setting) || ipspd_setting_count(setting) != 2) {
-		ipspd_confread_fault(rd, setting,
-				     "must be the first and the last address: [ \"10.2.0.1\", "
-				     "\"10.2.0.254\" ]");
-		return false;
-	}
-	for (size_t i = 0; i < 2; i++) {
-		const char *text = ipspd_setting_text(ipspd_setting_element(setting, i));
-
-		if (text && ipsp_addr_parse(text, &end[i]) == 0)
-			continue;
-		ipspd_confread_fault(rd, setting, "\"%s\" is not an address", text ? text : "");
-		return false;
-	}
-	if (ipsp_addr_is_v4(end[0]) != ipsp_addr_is_v4(end[1]) ||
-	    ipsp_addr_cmp(end[0], end[1]) > 0) {
-		ipspd_confread_fault(rd, setting,
-				     "%s to %s: the first address must not be above the last, and "
-				     "of its family",
-				     ipspd_setting_text(ipspd_setting_element(setting, 0)),
-				     ipspd_setting_text(ipspd_setting_element(setting, 1)));
-		return false;
-	}
-	span = ipsp_addr_sub(end[1], end[0], 0);
-	if (end[1].hi - end[0].hi > 1 || span >= IPSP_POOL_SIZE_MAX ||
-	    (end[1].hi != end[0].hi && end[1].lo >= end[0].lo)) {
-		ipspd_confread_fault(rd, setting, "has more than 2^26 addresses");
-		return false;
-	}
-	conf->base = end[0];
-	conf->size = (uint32_t)span + 1;
-	conf->plen = ipsp_addr_is_v4(end[0]) ? 32 : 128;
-	return true;
-}
-
-static bool read_prefix(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-			struct pool_in *pool)
-{
-	struct ipsp_pool_conf *conf = &pool->conf;
-	struct ipsp_addr net;
-	unsigned plen;
-
-	if (!parse_net(rd, setting, &net, &plen))
-		return false;
-	if (ipsp_addr_is_v4(net)) {
-		ipspd_confread_fault(rd, setting, "is for IPv6; an IPv4 pool has network or range");
-		return false;
-	}
-	if (pool->length < plen) {
-		ipspd_confread_fault(rd, setting,
-				     "prefixes of length %u don't fit into a /%u; length must be "
-				     "%u to 128",
-				     pool->length, plen, plen);
-		return false;
-	}
-	if (!set_size(rd, setting, conf, pool->length - plen, 0))
-		return false;
-	conf->base = net;
-	conf->plen = (uint8_t)pool->length;
-	conf->shift = (uint8_t)(128 - pool->length);
-	conf->netlen = (uint8_t)plen;
-	return true;
-}
-
-/* Exactly one of the three ways to say where the addresses are. */
-static bool read_addresses(struct ipspd_confread *rd, const struct ipspd_setting *group,
-			   struct pool_in *pool)
-{
-	const struct ipspd_setting *network = ipspd_setting_member(group, "network");
-	const struct ipspd_setting *range = ipspd_setting_member(group, "range");
-	const struct ipspd_setting *prefix = ipspd_setting_member(group, "prefix");
-	const struct ipspd_setting *extra = ipspd_setting_member(group, "include-nw-bcast");
-
-	if (!!network + !!range + !!prefix != 1) {
-		ipspd_confread_missing(rd, group, "network",
-				       "exactly one of network, range and prefix is needed");
-		return false;
-	}
-	if (extra && !network)
-		ipspd_confread_fault(rd, extra,
-				     "goes with network only: a range or prefix is taken whole");
-	extra = ipspd_setting_member(group, "length");
-	if (extra && !prefix)
-		ipspd_confread_fault(rd, extra, "goes with prefix only");
-	if (network)
-		return read_network(rd, network, pool);
-	return range ? read_range(rd, range, pool) : read_prefix(rd, prefix, pool);
-}
-
-static void read_pools(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
-{
-	struct ipsp_context_conf *conf = object;
-	size_t n = ipspd_setting_count(setting);
-
-	if (n > IPSP_POOLS_MAX) {
-		ipspd_confread_fault(rd, setting, "has %zu pools; allowed are %d", n,
-				     IPSP_POOLS_MAX);
-		return;
-	}
-	conf->pools = n > 0 ? calloc(n, sizeof(*conf->pools)) : NULL;
-	if (n > 0 && !conf->pools) {
-		rd->faults.failed = true;
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		const struct ipspd_setting *group = ipspd_setting_element(setting, i);
-		struct pool_in pool = {.length = 64};
-
-		if (!ipspd_setting_is_group(group)) {
-			ipspd_confread_fault(rd, group, "must be a list of groups");
-			continue;
-		}
-		ipspd_confread_group(rd, group, pool_keys, &pool);
-		if (read_addresses(rd, group, &pool) && pool.conf.name[0])
-			conf->pools[conf->n_pools++] = pool.conf;
-	}
-}
 
 /* ---------------------------------------------------------------- pool-share-protocol */
 
@@ -338,20 +117,78 @@ static void read_auth(struct ipspd_confread *rd, const struct ipspd_setting *set
 				    "link can take its addresses");
 }
 
+/*
+ * "fe80::1%eth0/64" without its "%eth0" in @bare; what stands behind the % in @zone, "" for
+ * nothing. False with a fault when that is no interface's name.
+ */
+static bool split_zone(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+		       char bare[IPSP_ADDR_TEXT_MAX], char zone[IPSP_DEVICE_MAX])
+{
+	const char *text = ipspd_setting_text(setting), *sign = strchr(text, '%');
+	const size_t n = sign ? strcspn(sign + 1, "/") : 0;
+
+	zone[0] = '\0';
+	snprintf(bare, IPSP_ADDR_TEXT_MAX, "%.*s%s", (int)(sign ? sign - text : (int)strlen(text)),
+		 text, sign ? sign + 1 + n : "");
+	if (!sign)
+		return true;
+	if (n > 0 && n < IPSP_DEVICE_MAX) {
+		memcpy(zone, sign + 1, n);
+		zone[n] = '\0';
+	}
+	if (ipsp_device_ok(zone))
+		return true;
+	ipspd_confread_fault(rd, setting,
+			     "\"%s\": behind the %% stands no name of an interface; " DEVICE_RULE,
+			     text);
+	return false;
+}
+
+/* Every interface has link-local addresses of one network: which one is meant must be said. */
+static bool check_zone(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+		       struct ipsp_addr address, const char *zone, const char *example)
+{
+	const char *text = ipspd_setting_text(setting);
+
+	if (ipsp_addr_is_link_local(address) && !zone[0])
+		ipspd_confread_fault(rd, setting,
+				     "\"%s\" is a link-local address, which means another host on "
+				     "each interface; name the interface: \"%s\"",
+				     text, example);
+	else if (!ipsp_addr_is_link_local(address) && zone[0])
+		ipspd_confread_fault(
+			rd, setting,
+			"\"%s\": only an IPv6 link-local address has an interface behind "
+			"%%; give device = \"%s\" in the interface's group instead",
+			text, zone);
+	else
+		return true;
+	return false;
+}
+
 static void read_peer(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
 {
 	struct ipsp_psp_conf *psp = object;
 	const char *text = ipspd_setting_text(setting);
+	char bare[IPSP_ADDR_TEXT_MAX], zone[IPSP_DEVICE_MAX];
 	/* the key word is the PEER's role; ours is the other one */
 	bool peer_primary = strcmp(ipspd_setting_name(setting), "primary") == 0;
 
 	psp->role = peer_primary ? IPSP_ROLE_SECONDARY : IPSP_ROLE_PRIMARY;
-	if (ipsp_addr_parse(text, &psp->peer) != 0)
+	if (!split_zone(rd, setting, bare, zone))
+		return;
+	if (ipsp_addr_parse(bare, &psp->peer) != 0)
 		ipspd_confread_fault(
 			rd, setting,
-			"\"%s\" is not the peer's address (a name is not taken: it could "
-			"change)",
+			"\"%s\" is not the peer's address, such as \"192.0.2.2\" (a name is not "
+			"taken: it could change)",
 			text);
+	else if (check_zone(rd, setting, psp->peer, zone, "fe80::2%eth0") && zone[0] &&
+		 psp->device[0] && strcmp(zone, psp->device) != 0)
+		ipspd_confread_fault(rd, setting,
+				     "\"%s\" is on interface \"%s\", and this side's address on "
+				     "\"%s\"; both must be on one",
+				     text, zone, psp->device);
 }
 
 static const struct ipspd_key psp_keys[] = {
@@ -417,6 +254,8 @@ struct interface_in {
 	char name[IPSP_NAME_MAX];
 	struct ipsp_addr address;
 	uint8_t plen;
+	char zone[IPSP_DEVICE_MAX];   /* behind the % of a link-local address */
+	char device[IPSP_DEVICE_MAX]; /* as its key says */
 };
 
 static void read_address(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -424,19 +263,39 @@ static void read_address(struct ipspd_confread *rd, const struct ipspd_setting *
 {
 	struct interface_in *in = object;
 	const char *text = ipspd_setting_text(setting);
+	char bare[IPSP_ADDR_TEXT_MAX];
 	unsigned plen;
 
-	if (ipsp_addr_parse_prefix(text, &in->address, &plen) != 0)
+	if (!split_zone(rd, setting, bare, in->zone))
+		return;
+	if (ipsp_addr_parse_prefix(bare, &in->address, &plen) != 0) {
 		ipspd_confread_fault(rd, setting,
 				     "\"%s\" is not ADDRESS/LENGTH, such as \"192.0.2.1/24\"",
 				     text);
-	else
-		in->plen = (uint8_t)plen;
+		return;
+	}
+	in->plen = (uint8_t)plen;
+	check_zone(rd, setting, in->address, in->zone, "fe80::1%eth0/64");
+}
+
+static void read_device(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			void *object)
+{
+	struct interface_in *in = object;
+	const char *text = ipspd_setting_text(setting);
+
+	if (ipsp_device_ok(text)) {
+		memcpy(in->device, text, strlen(text) + 1);
+		return;
+	}
+	ipspd_confread_fault(rd, setting, "\"%s\" is no name of an interface; " DEVICE_RULE, text);
+	snprintf(in->device, sizeof(in->device), ":%.14s", text); /* like no other, and none */
 }
 
 static const struct ipspd_key interface_keys[] = {
 	IPSPD_TEXT("name", true, struct interface_in, name, 1),
 	IPSPD_READ("address", IPSPD_KEY_TEXT, true, read_address),
+	IPSPD_READ("device", IPSPD_KEY_TEXT, false, read_device),
 	IPSPD_READ("pool-share-protocol", IPSPD_KEY_GROUP, false, NULL),
 	IPSPD_KEYS_END,
 };
@@ -448,6 +307,11 @@ static void read_interface(struct ipspd_confread *rd, const struct ipspd_setting
 	struct interface_in in = {0};
 
 	ipspd_confread_group(rd, group, interface_keys, &in);
+	if (in.zone[0] && in.device[0] && strcmp(in.zone, in.device) != 0)
+		ipspd_confread_fault(rd, ipspd_setting_member(group, "device"),
+				     "\"%s\" is another interface than \"%%%s\" of the address; a "
+				     "link-local address needs no device",
+				     in.device, in.zone);
 	if (psp && ipspd_setting_is_group(psp)) {
 		if (conf->psp.enabled) {
 			ipspd_confread_fault(
@@ -457,6 +321,7 @@ static void read_interface(struct ipspd_confread *rd, const struct ipspd_setting
 			return;
 		}
 		conf->psp.enabled = true;
+		memcpy(conf->psp.device, in.zone[0] ? in.zone : in.device, IPSP_DEVICE_MAX);
 		ipspd_confread_group(rd, psp, psp_keys, &conf->psp);
 		check_psp(rd, psp);
 	} else if (conf->psp.interface[0]) {
@@ -484,7 +349,7 @@ static void read_interfaces(struct ipspd_confread *rd, const struct ipspd_settin
 
 static const struct ipspd_key context_keys[] = {
 	IPSPD_TEXT("name", true, struct ipsp_context_conf, name, 1),
-	IPSPD_READ("pools", IPSPD_KEY_LIST, true, read_pools),
+	IPSPD_READ("pools", IPSPD_KEY_LIST, true, ipspd_confread_pools),
 	IPSPD_READ("interfaces", IPSPD_KEY_LIST, false, read_interfaces),
 	IPSPD_KEYS_END,
 };

@@ -1,6 +1,6 @@
 /*
  * confread - how the parts of the reader see the file: settings, and tables of the keys that a
- * group may have. Inside of config.c, confcontext.c, confsnmp.c and confrules.c.
+ * group may have. Inside of config.c, confcontext.c, confpools.c, confsnmp.c and confrules.c.
  */
 #ifndef IPSPD_CONFREAD_H
 #define IPSPD_CONFREAD_H
@@ -101,9 +101,11 @@ const char *ipspd_setting_text(const struct ipspd_setting *setting); /* NULL: no
 bool ipspd_setting_bool(const struct ipspd_setting *setting, bool *value);
 bool ipspd_setting_int(const struct ipspd_setting *setting, long long *value);
 
-/* The readers of the two large stanzas, for the table of the file itself: @object is the config. */
+/* The readers of the large stanzas, for the table of the file itself: @object is the config. */
 void ipspd_confread_contexts(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			     void *object); /* confcontext.c */
+void ipspd_confread_pools(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			  void *object); /* of a struct ipsp_context_conf; confpools.c */
 void ipspd_confread_snmp(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			 void *object); /* confsnmp.c */
 

@@ -158,23 +158,98 @@ static const struct ipspd_setting *psp_setting(const struct ipspd_setting *conte
 	return psp ? first_of(psp, (const char *const[]){key, NULL}) : context;
 }
 
-static void two_contexts(struct ipspd_confread *rd, size_t a, size_t b)
-{
-	const struct ipsp_context_conf *x = &rd->config->contexts[a], *y = &rd->config->contexts[b];
-	char text[IPSP_ADDR_TEXT_MAX];
+/* Every context by its name, or by what its socket is bound to: equal ones stand side by side. */
+typedef int by_fn(const void *a, const void *b);
 
-	if (x->name[0] && strcmp(x->name, y->name) == 0)
-		ipspd_confread_fault(rd, ipspd_setting_member(rd->context_settings[b], "name"),
+static int by_place(const struct ipsp_context_conf *x, const struct ipsp_context_conf *y)
+{
+	return (x > y) - (x < y); /* in one array, in the order of the file */
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct ipsp_context_conf *const *x = a, *const *y = b;
+	int order = strcmp((*x)->name, (*y)->name);
+
+	return order != 0 ? order : by_place(*x, *y);
+}
+
+/* Those without a socket last; of one address and port those that take every device first. */
+static int by_socket(const void *a, const void *b)
+{
+	const struct ipsp_context_conf *const *x = a, *const *y = b;
+	const struct ipsp_psp_conf *p = &(*x)->psp, *q = &(*y)->psp;
+	int order = q->enabled - p->enabled;
+
+	if (order == 0)
+		order = ipsp_addr_cmp(p->address, q->address);
+	if (order == 0)
+		order = (p->port > q->port) - (p->port < q->port);
+	if (order == 0)
+		order = strcmp(p->device, q->device);
+	return order != 0 ? order : by_place(*x, *y);
+}
+
+static void same_name(struct ipspd_confread *rd, const struct ipsp_context_conf *x,
+		      const struct ipsp_context_conf *y)
+{
+	const size_t place = (size_t)(y - rd->config->contexts);
+
+	if (y->name[0] && strcmp(x->name, y->name) == 0)
+		ipspd_confread_fault(rd, ipspd_setting_member(rd->context_settings[place], "name"),
 				     "two contexts are called \"%s\"; each needs a name of its own",
 				     y->name);
-	if (x->psp.enabled && y->psp.enabled && x->psp.port == y->psp.port &&
-	    !ipsp_addr_is_none(x->psp.address) && ipsp_addr_eq(x->psp.address, y->psp.address))
-		ipspd_faults_add(
-			&rd->faults, false,
-			ipspd_setting_line(psp_setting(rd->context_settings[b], "port")), "port",
-			"context \"%s\" has address %s and port %u already; each context needs "
-			"an address or a port of its own",
-			x->name, ipsp_addr_text(y->psp.address, text, sizeof(text)), y->psp.port);
+}
+
+static void same_socket(struct ipspd_confread *rd, const struct ipsp_context_conf *x,
+			const struct ipsp_context_conf *y)
+{
+	const struct ipsp_context_conf *first = x < y ? x : y, *later = x < y ? y : x;
+	const struct ipspd_setting *context = rd->context_settings[later - rd->config->contexts];
+	const char *device = first->psp.device;
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	ipspd_faults_add(&rd->faults, false, ipspd_setting_line(psp_setting(context, "port")),
+			 "port",
+			 "context \"%s\" has address %s and port %u%s%s%s already; each context "
+			 "needs an address, a port or a device of its own%s",
+			 first->name, ipsp_addr_text(first->psp.address, text, sizeof(text)),
+			 first->psp.port, device[0] ? " on \"" : "", device, device[0] ? "\"" : "",
+			 strcmp(device, later->psp.device) != 0
+				 ? " (one without a device takes the port on every device)"
+				 : "");
+}
+
+static bool one_socket(const struct ipsp_psp_conf *p, const struct ipsp_psp_conf *q)
+{
+	return p->enabled && q->enabled && p->port == q->port && !ipsp_addr_is_none(p->address) &&
+	       ipsp_addr_eq(p->address, q->address) &&
+	       (!p->device[0] || strcmp(p->device, q->device) == 0);
+}
+
+static void check_contexts(struct ipspd_confread *rd)
+{
+	const size_t n = rd->config->n_contexts;
+	const struct ipsp_context_conf **list = n > 0 ? calloc(n, sizeof(*list)) : NULL, *every;
+
+	if (!list) {
+		rd->faults.failed |= n > 0;
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		list[i] = &rd->config->contexts[i];
+	qsort(list, n, sizeof(*list), by_name);
+	for (size_t i = 1; i < n; i++)
+		same_name(rd, list[i - 1], list[i]);
+	qsort(list, n, sizeof(*list), by_socket);
+	every = list[0]; /* the last one that another may collide with */
+	for (size_t i = 1; i < n; i++) {
+		if (one_socket(&every->psp, &list[i]->psp))
+			same_socket(rd, every, list[i]);
+		else
+			every = list[i];
+	}
+	free(list);
 }
 
 /*
@@ -264,9 +339,8 @@ void ipspd_confrules(struct ipspd_confread *rd)
 		struct mapping map = {rd, rd->context_settings[i]};
 
 		ipsp_conf_check(&config->contexts[i], core_fault, &map);
-		for (size_t k = 0; k < i; k++)
-			two_contexts(rd, k, i);
 	}
+	check_contexts(rd);
 	check_indexes(rd);
 	for (size_t i = 0; i < config->n_contexts; i++)
 		ipsp_conf_sort(&config->contexts[i]);

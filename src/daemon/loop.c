@@ -95,7 +95,7 @@ IPSP_APART static bool wants_socket(const struct ipspd_ctx *ctx, struct ipspd_ud
 
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	const struct ipsp_psp_conf *psp = &status.conf->psp;
-	*conf = (struct ipspd_udp_conf){ctx->name, psp->address, psp->peer, psp->port};
+	*conf = (struct ipspd_udp_conf){ctx->name, psp->address, psp->peer, psp->port, psp->device};
 	return status.link;
 }
 

@@ -5,12 +5,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +23,8 @@
 #define SOCKET_BUFFER (4 << 20)
 #define TTL	      255
 #define SAY_EVERY_S   10
+#define CUT_AGAIN_S   1 /* after a refusal; doubled with each one more, up to the next */
+#define CUT_AGAIN_MAX 64
 
 union sockaddr_any {
 	struct sockaddr any;
@@ -40,8 +44,10 @@ struct ipspd_udp {
 	void *arg;
 	union sockaddr_any local, peer;
 	socklen_t addr_len;
-	int fd;		/* -1: not bound */
-	int said_errno; /* the last trouble that was logged; 0: all is well */
+	char device[IPSP_DEVICE_MAX];
+	unsigned device_index; /* that the socket is bound to; 0: none */
+	int fd;		       /* -1: not bound */
+	int said_errno;	       /* the last trouble that was logged; 0: all is well */
 	time_t said_drop_s;
 	struct ipspd_udp_stats stats;
 
@@ -49,7 +55,9 @@ struct ipspd_udp {
 	unsigned n_out;
 	struct mmsghdr out[BATCH]; /* a row each, see row_at */
 	struct control out_control[BATCH];
-	bool cuts; /* the system cuts rows up */
+	bool cuts;	 /* the system cuts rows up */
+	time_t cut_at_s; /* while it refuses: when it is asked again; 0: it never will be */
+	time_t cut_wait_s;
 
 	struct mmsghdr in[BATCH_IN];
 	struct iovec in_iov[BATCH_IN];
@@ -78,6 +86,12 @@ static socklen_t to_sockaddr(struct ipsp_addr addr, uint16_t port, union sockadd
 	return sizeof(sa->v6);
 }
 
+/* An address that means something on one interface only. */
+static bool scoped(const union sockaddr_any *sa)
+{
+	return sa->any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&sa->v6.sin6_addr);
+}
+
 static bool same_sockaddr(const union sockaddr_any *a, const union sockaddr_any *b)
 {
 	if (a->any.sa_family != b->any.sa_family)
@@ -87,6 +101,14 @@ static bool same_sockaddr(const union sockaddr_any *a, const union sockaddr_any 
 		       a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
 	return a->v6.sin6_port == b->v6.sin6_port &&
 	       memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
+}
+
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
 }
 
 static const char *sockaddr_text(const union sockaddr_any *sa, char *text, size_t cap)
@@ -102,6 +124,23 @@ static const char *sockaddr_text(const union sockaddr_any *sa, char *text, size_
 
 /* ---------------------------------------------------------------- what is said, once */
 
+static const char *hint(const struct ipspd_udp *udp, int error)
+{
+	switch (error) {
+	case EADDRNOTAVAIL:
+		return udp->device[0] ? ": that interface does not have the address"
+				      : ": no interface of this host has the address";
+	case ENODEV:
+		return udp->device[0] ? ": this host has no interface of that name" : "";
+	case EPERM:
+		return udp->device[0] && udp->fd < 0
+			       ? ": a kernel before 5.7 lets only CAP_NET_RAW choose a device"
+			       : "";
+	default:
+		return "";
+	}
+}
+
 static void trouble(struct ipspd_udp *udp, const char *what, int error)
 {
 	char text[80];
@@ -109,10 +148,9 @@ static void trouble(struct ipspd_udp *udp, const char *what, int error)
 	if (udp->said_errno == error)
 		return;
 	udp->said_errno = error;
-	ipspd_log(IPSP_LOG_WARNING, "%s: %s %s: %s%s; trying again", udp->name, what,
+	ipspd_log(IPSP_LOG_WARNING, "%s: %s %s%s%s: %s%s; trying again", udp->name, what,
 		  sockaddr_text(udp->fd < 0 ? &udp->local : &udp->peer, text, sizeof(text)),
-		  strerror(error),
-		  error == EADDRNOTAVAIL ? ": no interface of this host has the address" : "");
+		  udp->device[0] ? " on " : "", udp->device, strerror(error), hint(udp, error));
 }
 
 static void all_well(struct ipspd_udp *udp, const char *what)
@@ -130,14 +168,13 @@ static void all_well(struct ipspd_udp *udp, const char *what)
 static void drop(struct ipspd_udp *udp, uint64_t *counter, const union sockaddr_any *from,
 		 const char *reason, int value)
 {
-	struct timespec now;
+	const time_t now = now_s();
 	char text[80];
 
 	++*counter;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (udp->said_drop_s != 0 && now.tv_sec - udp->said_drop_s < SAY_EVERY_S)
+	if (udp->said_drop_s != 0 && now - udp->said_drop_s < SAY_EVERY_S)
 		return;
-	udp->said_drop_s = now.tv_sec;
+	udp->said_drop_s = now;
 	ipspd_log(IPSP_LOG_INFO, "%s: datagram of %s dropped: %s (%d)", udp->name,
 		  sockaddr_text(from, text, sizeof(text)), reason, value);
 }
@@ -260,13 +297,32 @@ static unsigned prepare_rows(struct ipspd_udp *udp, unsigned first)
 	return n;
 }
 
+/*
+ * Not on this interface, or not now: an MTU that was too small for a moment, a way that changed. So
+ * it is asked again, less and less often: each refusal costs one call more, and no datagram.
+ */
+static void cuts_refused(struct ipspd_udp *udp)
+{
+	udp->stats.cut_errors++;
+	udp->cuts = false;
+	udp->cut_at_s = now_s() + udp->cut_wait_s;
+	if (udp->cut_wait_s < CUT_AGAIN_MAX)
+		udp->cut_wait_s *= 2;
+}
+
+static void cut_again(struct ipspd_udp *udp)
+{
+	if (udp->cut_at_s != 0 && now_s() >= udp->cut_at_s)
+		udp->cuts = true;
+}
+
 /* The first row can't be sent: it is lost, as on a wire, unless its datagrams may do one by one. */
 static unsigned row_failed(struct ipspd_udp *udp, int error)
 {
 	const unsigned length = (unsigned)udp->out[0].msg_hdr.msg_iovlen;
 
 	if (length > 1 && (error == EIO || error == EINVAL || error == EMSGSIZE)) {
-		udp->cuts = false; /* not on this interface */
+		cuts_refused(udp);
 		return 0;
 	}
 	udp->stats.send_errors += length;
@@ -279,6 +335,8 @@ void ipspd_udp_flush(struct ipspd_udp *udp)
 {
 	unsigned done = 0;
 
+	if (!udp->cuts && udp->n_out > 1)
+		cut_again(udp);
 	while (done < udp->n_out && udp->fd >= 0) {
 		const unsigned rows = prepare_rows(udp, done);
 		const int n = sendmmsg(udp->fd, udp->out, rows, 0);
@@ -290,6 +348,8 @@ void ipspd_udp_flush(struct ipspd_udp *udp)
 		}
 		all_well(udp, "sending again from");
 		for (int i = 0; i < n; i++) {
+			if (udp->out[i].msg_hdr.msg_iovlen > 1)
+				udp->cut_wait_s = CUT_AGAIN_S;
 			udp->stats.sent += udp->out[i].msg_hdr.msg_iovlen;
 			done += (unsigned)udp->out[i].msg_hdr.msg_iovlen;
 		}
@@ -324,6 +384,22 @@ static void set_options(int fd, int family)
 	}
 }
 
+/* Binds @fd to the device, where there is one, and to the address. */
+static bool bind_to(struct ipspd_udp *udp, int fd)
+{
+	udp->device_index = udp->device[0] ? if_nametoindex(udp->device) : 0;
+	if (udp->device[0] && udp->device_index == 0) {
+		errno = ENODEV; /* whatever the system calls it */
+		return false;
+	}
+	if (scoped(&udp->local)) /* this binds to the interface too, on every kernel */
+		udp->local.v6.sin6_scope_id = udp->peer.v6.sin6_scope_id = udp->device_index;
+	else if (udp->device[0] && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, udp->device,
+					      (socklen_t)strlen(udp->device) + 1) != 0)
+		return false;
+	return bind(fd, &udp->local.any, udp->addr_len) == 0;
+}
+
 static bool try_open(struct ipspd_udp *udp)
 {
 	const int family = udp->local.any.sa_family;
@@ -333,7 +409,9 @@ static bool try_open(struct ipspd_udp *udp)
 		set_options(fd, family);
 		/* a system that doesn't know of it would send a row as one datagram */
 		udp->cuts = setsockopt(fd, SOL_UDP, UDP_SEGMENT, &(int){0}, sizeof(int)) == 0;
-		if (bind(fd, &udp->local.any, udp->addr_len) == 0)
+		udp->cut_at_s = 0;
+		udp->cut_wait_s = CUT_AGAIN_S;
+		if (bind_to(udp, fd))
 			udp->readable =
 				event_new(udp->base, fd, EV_READ | EV_PERSIST, on_readable, udp);
 		if (udp->readable && event_add(udp->readable, NULL) == 0) {
@@ -353,6 +431,30 @@ static bool try_open(struct ipspd_udp *udp)
 	return false;
 }
 
+static void close_it(struct ipspd_udp *udp)
+{
+	if (udp->readable)
+		event_free(udp->readable);
+	udp->readable = NULL;
+	if (udp->fd >= 0)
+		close(udp->fd);
+	udp->fd = -1;
+}
+
+/* Is the device gone that the socket is bound to, or is it another one of its name? */
+static bool device_gone(const struct ipspd_udp *udp)
+{
+	struct ifreq ifr = {0};
+
+	if (udp->fd < 0 || udp->device_index == 0)
+		return false;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", udp->device);
+	if (ioctl(udp->fd, SIOCGIFINDEX, &ifr) != 0)
+		return errno == ENODEV;
+	return (unsigned)ifr.ifr_ifindex != udp->device_index;
+}
+
+/* Every second while the socket is not open; and while it is bound to a device, which may go. */
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct ipspd_udp *udp = arg;
@@ -360,7 +462,9 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!try_open(udp))
+	if (device_gone(udp))
+		close_it(udp);
+	if ((udp->fd < 0 && !try_open(udp)) || udp->device_index != 0)
 		event_add(udp->retry, &second);
 }
 
@@ -376,6 +480,7 @@ struct ipspd_udp *ipspd_udp_new(struct event_base *base, const struct ipspd_udp_
 	udp->receive = receive;
 	udp->arg = arg;
 	snprintf(udp->name, sizeof(udp->name), "%s", conf->name);
+	snprintf(udp->device, sizeof(udp->device), "%s", conf->device ? conf->device : "");
 	udp->addr_len = to_sockaddr(conf->local, conf->port, &udp->local);
 	to_sockaddr(conf->peer, conf->port, &udp->peer);
 	udp->retry = evtimer_new(base, on_retry, udp);
@@ -391,11 +496,8 @@ void ipspd_udp_free(struct ipspd_udp *udp)
 {
 	if (!udp)
 		return;
-	if (udp->readable)
-		event_free(udp->readable);
+	close_it(udp);
 	event_free(udp->retry);
-	if (udp->fd >= 0)
-		close(udp->fd);
 	free(udp);
 }
 
@@ -405,7 +507,8 @@ bool ipspd_udp_is(const struct ipspd_udp *udp, const struct ipspd_udp_conf *conf
 
 	to_sockaddr(conf->local, conf->port, &local);
 	to_sockaddr(conf->peer, conf->port, &peer);
-	return same_sockaddr(&udp->local, &local) && same_sockaddr(&udp->peer, &peer);
+	return same_sockaddr(&udp->local, &local) && same_sockaddr(&udp->peer, &peer) &&
+	       strcmp(udp->device, conf->device ? conf->device : "") == 0;
 }
 
 bool ipspd_udp_is_open(const struct ipspd_udp *udp)

@@ -5,6 +5,10 @@
  * same port with TTL (hop limit) 255, and only such as come from there with 255 are passed on
  * (GTSM, RFC 5082): a sender behind a router is not the peer. A missing interface or address is no
  * error: the socket is tried again every second, and that is said once.
+ *
+ * With a device the socket hears and says everything on that interface (or in that VRF) alone. An
+ * interface that goes and comes back has another number, which the socket would never learn of: it
+ * is opened anew.
  */
 #ifndef IPSPD_UDP_H
 #define IPSPD_UDP_H
@@ -25,7 +29,9 @@ struct ipspd_udp;
 	X(drop_long, "drop-long", "datagrams dropped: longer than any of ours")                    \
 	X(send_errors, "send-errors", "datagrams that the system refused to send")                 \
 	X(receive_errors, "receive-errors", "errors on reception")                                 \
-	X(bind_errors, "bind-errors", "times that the socket could not be opened or bound")
+	X(bind_errors, "bind-errors", "times that the socket could not be opened or bound")        \
+	X(cut_errors, "segmentation-refused",                                                      \
+	  "times that the system refused to cut datagrams out of one piece (UDP segmentation)")
 
 struct ipspd_udp_stats {
 #define IPSPD_UDP_FIELD(field, name, text) uint64_t field;
@@ -37,6 +43,8 @@ struct ipspd_udp_conf {
 	const char *name; /* of the context, for the log; copied */
 	struct ipsp_addr local, peer;
 	uint16_t port;
+	const char *device; /* interface or VRF that it is bound to, "" or NULL: any; copied.
+			       Link-local addresses need the interface that they are on. */
 };
 
 /* @bytes live until it returns. Called from the loop, many times for one wake-up. */
@@ -52,7 +60,7 @@ void ipspd_udp_free(struct ipspd_udp *udp); /* NULL is fine */
 void ipspd_udp_send(struct ipspd_udp *udp, const uint8_t *bytes, size_t n);
 void ipspd_udp_flush(struct ipspd_udp *udp);
 
-/* Is it a socket of this address, peer and port? */
+/* Is it a socket of this address, peer, port and device? */
 bool ipspd_udp_is(const struct ipspd_udp *udp, const struct ipspd_udp_conf *conf);
 bool ipspd_udp_is_open(const struct ipspd_udp *udp); /* false: waiting for the address to come */
 const struct ipspd_udp_stats *ipspd_udp_stats(const struct ipspd_udp *udp);

@@ -638,6 +638,100 @@ static void contexts_are_told_apart(void **state)
 	       "6: port: \"c\"\n");
 }
 
+/* Three contexts that have one address and port, each on a device of its own, or not. */
+static void expect_devices(const char *one, const char *two, const char *three, const char *want)
+{
+	static const char text[] =
+		"contexts = (\n"
+		"{ name = \"c\"; pools = (); interfaces = ( { name = \"a\"; address = "
+		"\"192.0.2.1/24\"; %s pool-share-protocol = {" PSP "} } ); },\n"
+		"{ name = \"d\"; pools = (); interfaces = ( { name = \"a\"; address = "
+		"\"192.0.2.1/24\"; %s pool-share-protocol = {" PSP "} } ); },\n"
+		"{ name = \"e\"; pools = (); interfaces = ( { name = \"a\"; address = "
+		"\"192.0.2.1/24\"; %s pool-share-protocol = {" PSP "} } ); } );";
+	char out[2048], *p = out;
+	const char *const devices[] = {one, two, three};
+	unsigned n = 0;
+
+	for (const char *t = text; *t; t++) /* (%D is not for printf) */
+		if (t[0] == '%' && t[1] == 's' && t++)
+			p += snprintf(p, (size_t)(out + sizeof(out) - p), "%s", devices[n++]);
+		else
+			*p++ = *t;
+	*p = '\0';
+	if (want) {
+		expect(out, want);
+	} else {
+		struct ipspd_config config;
+		put_conf(out);
+		assert_int_equal(read_conf(&config), 0);
+		assert_string_equal(config.contexts[0].psp.device, "eth0");
+		ipspd_config_fini(&config);
+	}
+}
+
+static void contexts_may_differ_by_device(void **state)
+{
+	(void)state;
+	expect_devices("device = \"eth0\";", "device = \"eth1\";", "device = \"vrf-red\";", NULL);
+	expect_devices("device = \"eth0\";", "device = \"eth1\";", "device = \"eth0\";",
+		       "4: port: context \"c\" has address 192.0.2.1 and port 4187 on \"eth0\"\n");
+	expect_devices("device = \"eth0\";", "device = \"eth1\";", "",
+		       "4: port: without a device\n4: port: without a device\n");
+	expect_devices("", "device = \"eth1\";", "device = \"eth0\";",
+		       "3: port: without a device\n4: port: without a device\n");
+	expect_devices("device = \"a/b\";", "device = \"interface-name-2\";", "device = \"a b\";",
+		       "2: device: \"a/b\" is no name\n3: device: 1 to 15\n4: device: 1 to 15\n");
+}
+
+/* An interface with this address (and device), whose peer is on the same network. */
+static void expect_zone(const char *address, const char *more, const char *peer, const char *want)
+{
+	char text[1024];
+	struct ipspd_config config;
+
+	snprintf(text, sizeof(text),
+		 "contexts = ( { name = \"c\"; pools = (); interfaces = ( { name = \"a\";\n"
+		 "address = \"%s\"; %s\npool-share-protocol = { auth = \"none\";\n"
+		 "secondary = \"%s\"; } } ); } );",
+		 address, more, peer);
+	if (*want) {
+		expect(text, want);
+		return;
+	}
+	put_conf(text);
+	assert_int_equal(read_conf(&config), 0);
+	assert_string_equal(config.contexts[0].psp.device, "eth0");
+	assert_true(ipsp_addr_is_link_local(config.contexts[0].psp.address));
+	assert_true(ipsp_addr_is_link_local(config.contexts[0].psp.peer));
+	ipspd_config_fini(&config);
+}
+
+#define NO_AUTH "3: auth: warning\n"
+static void link_local_addresses_need_their_interface(void **state)
+{
+	(void)state;
+	expect_zone("fe80::1%eth0/64", "", "fe80::2%eth0", "");
+	expect_zone("fe80::1%eth0/64", "device = \"eth0\";", "fe80::2%eth0", "");
+	expect_zone("fe80::1/64", "", "fe80::2",
+		    "2: address: \"fe80::1%eth0/64\"\n" NO_AUTH "4: secondary: \"fe80::2%eth0\"\n");
+	expect_zone("fe80::1/64", "device = \"eth0\";", "fe80::2%eth0",
+		    "2: address: link-local\n" NO_AUTH);
+	expect_zone("fe80::1%eth0/64", "", "fe80::2", NO_AUTH "4: secondary: link-local\n");
+	expect_zone("fe80::1%eth0/64", "", "fe80::2%eth1", NO_AUTH "4: secondary: \"eth1\"\n");
+	expect_zone("fe80::1%eth0/64", "device = \"vrf1\";", "fe80::2%eth0",
+		    "2: device: another interface\n" NO_AUTH);
+	expect_zone("fe80::1%/64", "", "fe80::2%eth0", "2: address: behind the %\n" NO_AUTH);
+	expect_zone("fe80::1%interface-name-2/64", "", "fe80::2%eth0",
+		    "2: address: 1 to 15\n" NO_AUTH);
+	expect_zone("febf:ffff::1/64", "", "febf:ffff::2%eth0", "2: address: link-local\n" NO_AUTH);
+	expect_zone("192.0.2.1%eth0/24", "", "192.0.2.2%eth0",
+		    "2: address: device = \"eth0\"\n" NO_AUTH "4: secondary: device = \"eth0\"\n");
+	expect_zone("2001:db8::1%eth0/64", "", "2001:db8::2",
+		    "2: address: device = \"eth0\"\n" NO_AUTH);
+	expect_zone("fe80::1%eth0", "", "fe80::2%eth0", "2: address: ADDRESS/LENGTH\n" NO_AUTH);
+}
+
 /* ---------------------------------------------------------------- save configuration */
 
 static const char before_save[] =
@@ -846,6 +940,8 @@ int main(void)
 		cmocka_unit_test(a_hook_that_others_can_change_is_refused),
 		cmocka_unit_test(sinks_are_checked),
 		cmocka_unit_test(contexts_are_told_apart),
+		cmocka_unit_test(contexts_may_differ_by_device),
+		cmocka_unit_test(link_local_addresses_need_their_interface),
 		cmocka_unit_test(save_changes_the_mode_and_nothing_else),
 		cmocka_unit_test(save_takes_pool_share_protocol_out),
 		cmocka_unit_test(save_without_a_change_writes_nothing),

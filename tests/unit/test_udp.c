@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* struct mmsghdr */
 /* udp: only the peer is heard, with TTL 255; a missing address is waited for. Over the loopback. */
 #include "core/wire.h"
 #include "daemon/udp.h"
@@ -7,6 +8,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -22,6 +24,28 @@ static uint16_t port;
 static unsigned n_received;
 static uint8_t last[IPSP_DGRAM_MAX];
 static size_t n_last;
+
+static unsigned n_rows; /* pieces that the system was to cut up */
+static int refuse_rows; /* with this errno; 0: it takes them */
+
+/* In place of libc's: an interface whose MTU is too small for a moment can't be had on the
+ * loopback.
+ */
+int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (msgs[i].msg_hdr.msg_controllen == 0)
+			continue;
+		if (refuse_rows && i == 0) {
+			errno = refuse_rows;
+			return -1;
+		}
+		if (refuse_rows)
+			return (int)syscall(SYS_sendmmsg, fd, msgs, i, flags);
+		n_rows++;
+	}
+	return (int)syscall(SYS_sendmmsg, fd, msgs, n, flags);
+}
 
 static void on_receive(void *arg, const uint8_t *bytes, size_t n)
 {
@@ -79,6 +103,7 @@ static int setup(void **state)
 	base = event_base_new();
 	port = (uint16_t)(20000 + getpid() % 20000);
 	n_received = 0;
+	refuse_rows = 0;
 	return base ? 0 : -1;
 }
 
@@ -165,6 +190,100 @@ static void rows_arrive_as_datagrams(void **state)
 	}
 	assert_int_equal(ipspd_udp_stats(a)->sent, 128 + n);
 	assert_int_equal(ipspd_udp_stats(a)->send_errors, 0);
+	ipspd_udp_free(a);
+	ipspd_udp_free(b);
+}
+
+static void say_ten(struct ipspd_udp *udp)
+{
+	static const uint8_t bytes[100];
+
+	for (unsigned i = 0; i < 10; i++)
+		ipspd_udp_send(udp, bytes, sizeof(bytes));
+	ipspd_udp_flush(udp);
+}
+
+/* What the system refuses now it may take again: the datagrams go one by one for a while only. */
+static void rows_come_back(void **state)
+{
+	static const int errors[] = {EMSGSIZE, EINVAL, EIO};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct ipspd_udp *a = udp_at(HERE, PEER);
+
+		n_rows = 0;
+		refuse_rows = errors[i];
+		say_ten(a);
+		assert_int_equal(ipspd_udp_stats(a)->sent, 10); /* none is lost by it */
+		assert_int_equal(ipspd_udp_stats(a)->send_errors, 0);
+		assert_int_equal(ipspd_udp_stats(a)->cut_errors, 1);
+		say_ten(a);
+		assert_int_equal(ipspd_udp_stats(a)->cut_errors, 1); /* not asked at each flush */
+		refuse_rows = 0;
+		run(999);
+		run(10);
+		say_ten(a);
+		assert_int_equal(n_rows, 1);
+		assert_int_equal(ipspd_udp_stats(a)->sent, 30);
+		assert_int_equal(ipspd_udp_stats(a)->cut_errors, 1);
+		ipspd_udp_free(a);
+	}
+}
+
+static void rows_that_never_go_cost_little(void **state)
+{
+	(void)state;
+	struct ipspd_udp *a = udp_at(HERE, PEER);
+	refuse_rows = EIO;
+	for (unsigned i = 0; i < 36; i++) {
+		say_ten(a);
+		run(100);
+	}
+	refuse_rows = 0;
+	assert_int_equal(ipspd_udp_stats(a)->sent, 360);
+	assert_in_range(ipspd_udp_stats(a)->cut_errors, 2, 3); /* after 0, 1 and 3 seconds */
+	ipspd_udp_free(a);
+}
+
+static struct ipspd_udp *udp_on(const char *device, uint32_t local, uint32_t peer)
+{
+	const struct ipspd_udp_conf conf = {.name = "isp1",
+					    .local = ipsp_addr_v4(local),
+					    .peer = ipsp_addr_v4(peer),
+					    .port = port,
+					    .device = device};
+	struct ipspd_udp *udp = ipspd_udp_new(base, &conf, on_receive, NULL);
+
+	assert_non_null(udp);
+	assert_true(ipspd_udp_is(udp, &conf));
+	return udp;
+}
+
+/* (Two interfaces of one network are for tests/e2e/test_device.py: they need a namespace.) */
+static void bound_to_a_device(void **state)
+{
+	const struct ipspd_udp_conf anywhere = {.name = "isp1",
+						.local = ipsp_addr_v4(HERE),
+						.peer = ipsp_addr_v4(PEER),
+						.port = port};
+
+	(void)state;
+	struct ipspd_udp *a = udp_on("lo", HERE, PEER), *b = udp_on("", PEER, HERE);
+	assert_true(ipspd_udp_is_open(a));
+	assert_false(ipspd_udp_is(a, &anywhere));
+	say_ten(a);
+	say_ten(b);
+	run(50);
+	assert_int_equal(n_received, 20);
+	ipspd_udp_free(a);
+
+	a = udp_on("ipsp-none", HERE, PEER); /* an interface that is not there is waited for */
+	assert_false(ipspd_udp_is_open(a));
+	run(999);
+	run(100);
+	assert_false(ipspd_udp_is_open(a));
+	assert_true(ipspd_udp_stats(a)->bind_errors >= 2);
 	ipspd_udp_free(a);
 	ipspd_udp_free(b);
 }
@@ -277,8 +396,15 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(two_talk),	   T(rows_arrive_as_datagrams), T(only_the_peer_is_heard),
-		T(sends_with_255), T(waits_for_its_address),	T(ipv6),
+		T(two_talk),
+		T(rows_arrive_as_datagrams),
+		T(rows_come_back),
+		T(rows_that_never_go_cost_little),
+		T(bound_to_a_device),
+		T(only_the_peer_is_heard),
+		T(sends_with_255),
+		T(waits_for_its_address),
+		T(ipv6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

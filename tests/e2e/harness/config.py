@@ -16,6 +16,7 @@ class Ipsp:
     port: int
     interface: str = "ipsp-lan"
     key_file: str | None = None
+    device: str | None = None
     options: dict = field(default_factory=dict)  # further keys, by their names in the file
 
 
@@ -47,6 +48,8 @@ class Context:
             protocol["key-file"] = side.key_file
         protocol.update(side.options)
         interface = f'name = "{side.interface}"; address = "{side.address}/{side.prefix_length}";'
+        if side.device:
+            interface += f' device = "{side.device}";'
         return (
             f"    interfaces = (\n      {{ {interface}\n"
             f"        pool-share-protocol = {group(protocol)}; }} );\n"
