@@ -11,15 +11,20 @@
 #define ASK_AGAIN_MS 200
 #define CONF_PART    1024
 #define CONF_MAX     (256u * 1024u)
-#define LINES_MAX    200
+#define LINES_MAX    200 /* of the differences are shown */
+#define LOGGED_MAX   20
 
 void ipsp_compare_init(struct ipsp_node *n)
 {
 	struct ipsp_compare *c = &n->compare;
+	uint8_t before[sizeof c->digest];
 
+	memcpy(before, c->digest, sizeof before);
 	ipsp_buf_clear(&c->encoded);
 	ipsp_conf_encode_pools(n->pools_from_log ? &n->file : &n->conf, &c->encoded);
 	ipsp_conf_digest(c->encoded.data, c->encoded.len, c->digest);
+	if (memcmp(before, c->digest, sizeof before) == 0)
+		return; /* a reload that leaves the pools as they are: so is what was found */
 	c->known = c->same = c->asking = c->no_version = false;
 	c->part_due = false; /* it was asked for of what stood here before */
 	memset(c->peer_digest, 0, sizeof c->peer_digest);
@@ -27,6 +32,7 @@ void ipsp_compare_init(struct ipsp_node *n)
 
 static void lines_clear(struct ipsp_compare *c)
 {
+	c->n_found = 0;
 	for (size_t i = 0; i < c->n_lines; i++)
 		free(c->lines[i]);
 	free(c->lines);
@@ -41,20 +47,38 @@ void ipsp_compare_fini(struct ipsp_node *n)
 	ipsp_buf_fini(&n->compare.theirs);
 }
 
-static void add_line(void *arg, const char *item, const char *here, const char *peer)
+static void keep_line(struct ipsp_compare *c, const char *text)
 {
-	struct ipsp_compare *c = arg;
-	char text[512];
-
-	if (c->n_lines >= LINES_MAX)
-		return;
-	snprintf(text, sizeof text, "%s: here %s, peer %s", item, here, peer);
 	char **lines = realloc(c->lines, (c->n_lines + 1) * sizeof *lines);
 	char *copy = lines ? strdup(text) : NULL;
 	if (lines)
 		c->lines = lines;
 	if (copy)
 		c->lines[c->n_lines++] = copy;
+}
+
+/* All are counted; the first LINES_MAX are kept. */
+static void add_line(void *arg, const char *item, const char *here, const char *peer)
+{
+	struct ipsp_compare *c = arg;
+	char text[512];
+
+	if (++c->n_found > LINES_MAX)
+		return;
+	snprintf(text, sizeof text, "%s: here %s, peer %s", item, here, peer);
+	keep_line(c, text);
+}
+
+/* Behind them: how many there are. */
+static void say_more(struct ipsp_compare *c)
+{
+	char text[80];
+
+	if (c->n_found <= LINES_MAX)
+		return;
+	snprintf(text, sizeof text, "%zu differences in all: the first %d are shown", c->n_found,
+		 LINES_MAX);
+	keep_line(c, text);
 }
 
 static void compared(struct ipsp_node *n, bool same)
@@ -71,9 +95,12 @@ static void compared(struct ipsp_node *n, bool same)
 	ipsp_say(n, IPSP_LOG_ERROR,
 		 "the pools of the two sides are not identical (%zu difference%s, see ipspctl "
 		 "check-config): nothing is shared until both files say the same",
-		 c->n_lines, c->n_lines == 1 ? "" : "s");
-	for (size_t i = 0; i < c->n_lines && i < 20; i++)
+		 c->n_found, c->n_found == 1 ? "" : "s");
+	for (size_t i = 0; i < c->n_lines && i < LOGGED_MAX; i++)
 		ipsp_say(n, IPSP_LOG_ERROR, "difference: %.180s", c->lines[i]);
+	if (c->n_found > LOGGED_MAX)
+		ipsp_say(n, IPSP_LOG_ERROR, "%zu differences in all: the first %d are logged",
+			 c->n_found, LOGGED_MAX);
 }
 
 static void compare_encoded(struct ipsp_node *n)
@@ -90,6 +117,7 @@ static void compare_encoded(struct ipsp_node *n)
 	else
 		add_line(c, "pools", "readable", "definitions that this version cannot read");
 	ipsp_conf_fini(&theirs);
+	say_more(c);
 	compared(n, differs == 0);
 }
 

@@ -368,7 +368,10 @@ bool ipsp_node_session(const struct ipsp_node *node, uint32_t *cursor,
 
 const struct ipsp_stats *ipsp_node_stats(const struct ipsp_node *node);
 const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *node);
-/* The differences that the last comparison found, as lines; 0 lines and *known when identical. */
+/* How many differences the last comparison found; 0 and *known: none. */
+size_t ipsp_node_n_differences(const struct ipsp_node *node);
+/* The first 200 of them, as lines, and one more that says how many there are where there are more;
+ * 0 lines and *known when nothing stands against sharing. */
 size_t ipsp_node_differences(const struct ipsp_node *node, const char *const **lines, bool *known);
 
 /* A digest of everything that replay must give back: two nodes with the same one have the same

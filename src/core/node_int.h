@@ -236,7 +236,7 @@ struct ipsp_compare { /* P1 */
 	uint32_t part_offset; /* asked for by the peer */
 	ipsp_ms asked_at;
 	char **lines;
-	size_t n_lines;
+	size_t n_lines, n_found; /* n_found: all differences, of which some are in .lines */
 };
 
 struct ipsp_waiter { /* a command that is answered later */

@@ -92,12 +92,6 @@ static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 	}
 }
 
-static void stay(struct ipsp_node *n, const struct ipsp_msg *msg)
-{
-	(void)n;
-	(void)msg;
-}
-
 /* The link is closed: by mode, by command, or there is none configured. */
 static void closed(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
@@ -105,11 +99,23 @@ static void closed(struct ipsp_node *n, const struct ipsp_msg *msg)
 	set_peer(n, IPSP_PEER_UNKNOWN);
 }
 
-/* No contact, and nothing is known of the peer. */
+/*
+ * A session of keys that ends here, or is made anew, is no loss: a peer is lost when it was not
+ * heard for the loss time.
+ */
+static bool silent(const struct ipsp_node *n)
+{
+	return n->peer.heard_at != IPSP_NEVER && n->now - n->peer.heard_at >= ipsp_loss_ms(n);
+}
+
+/* Nothing is known of the peer's pools, or of the peer; or they are only compared. */
 static void searching(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
-	set_peer(n, n->peer_state == IPSP_PEER_UNKNOWN ? IPSP_PEER_UNKNOWN : IPSP_PEER_LOST);
+	if (ipsp_contact(n))
+		set_peer(n, IPSP_PEER_UP);
+	else if (n->peer_state != IPSP_PEER_UNKNOWN && silent(n))
+		set_peer(n, IPSP_PEER_LOST);
 }
 
 static void met(struct ipsp_node *n, const struct ipsp_msg *msg)
@@ -153,7 +159,7 @@ static void mismatch(struct ipsp_node *n, const struct ipsp_msg *msg)
 static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
-	if (n->peer_state == IPSP_PEER_UP && !ipsp_heard(n))
+	if (n->peer_state == IPSP_PEER_UP && silent(n))
 		set_peer(n, IPSP_PEER_LOST);
 	else if (ipsp_contact(n))
 		set_peer(n, IPSP_PEER_UP);
@@ -181,9 +187,9 @@ static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 #define TO(s, h) [IPSP_PE_SITUATION + (s)] = {h, s}
 #define SITUATIONS                                                                                 \
-	TO(DIS, closed), TO(INA, closed), TO(CHK, stay), TO(CON, searching), TO(MIS, mismatch),    \
-		TO(LCK, met), TO(ACT, met), TO(LST, lost), TO(DWN, down), TO(REC, healing),        \
-		TO(TRM, out_of_service)
+	TO(DIS, closed), TO(INA, closed), TO(CHK, searching), TO(CON, searching),                  \
+		TO(MIS, mismatch), TO(LCK, met), TO(ACT, met), TO(LST, lost), TO(DWN, down),       \
+		TO(REC, healing), TO(TRM, out_of_service)
 
 /* An empty cell is ignored on purpose, and counted. */
 static const struct ipsp_rule rules[IPSP_STATES][IPSP_PEER_EVENTS] = {
@@ -323,6 +329,8 @@ void ipsp_peer_situation(struct ipsp_node *n)
 		n->visits[now][IPSP_PE_SITUATION + now]++;
 		if (now == TRM) /* the peer comes and goes all the same */
 			out_of_service(n, NULL);
+		else if (now == CON || now == CHK)
+			searching(n, NULL);
 		return;
 	}
 	happens(n, (enum ipsp_peer_event)(IPSP_PE_SITUATION + (int)now), NULL);

@@ -194,6 +194,11 @@ const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *n)
 	return &n->notes;
 }
 
+size_t ipsp_node_n_differences(const struct ipsp_node *n)
+{
+	return n->compare.n_found;
+}
+
 size_t ipsp_node_differences(const struct ipsp_node *n, const char *const **lines, bool *known)
 {
 	*lines = (const char *const *)n->compare.lines;

@@ -386,6 +386,7 @@ char *ipspd_show_differences(const struct ipspd_ctx *ctx)
 	put(&m, root, "context", json_string(ctx->name));
 	put(&m, root, "compared", json_boolean(known));
 	put(&m, root, "identical", json_boolean(known && n == 0));
+	put(&m, root, "count", json_integer((json_int_t)ipsp_node_n_differences(ctx->node)));
 	put(&m, root, "differences", differences);
 	return finish(&m, root);
 }

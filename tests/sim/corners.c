@@ -258,7 +258,7 @@ static void terminated_alone(void)
 	story_command(w, S, IPSP_CMD_TERMINATE, false, 0);
 	expect_state(w, S, IPSP_ST_TERMINATED);
 	story_run(w, 3000);
-	story_cut(w, true, false); /* S is not heard, and its echoes grow old */
+	story_cut(w, true, true);
 	story_run(w, 12000);
 	expect_state(w, S, IPSP_ST_TERMINATED);
 	set_mode(w, S, IPSP_MODE_ACTIVE);

@@ -12,5 +12,6 @@ int main(void)
 	failed += stories_scenarios();
 	failed += stories_transfers();
 	failed += stories_apart();
+	failed += stories_roles();
 	return failed;
 }

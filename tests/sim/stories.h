@@ -13,5 +13,6 @@ int stories_rules(void);
 int stories_scenarios(void);
 int stories_transfers(void);
 int stories_apart(void);
+int stories_roles(void);
 
 #endif

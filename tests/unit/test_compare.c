@@ -133,11 +133,37 @@ static void the_peer_gets_other_pools_in_the_middle(void **state)
 	other_pools_in_the_middle(false);
 }
 
+/* However many there are: all are counted, the first 200 shown, and that is said. */
+static void many_differences_are_counted(void **state)
+{
+	struct liar *l = liar_new(true, IPSP_MODE_CHECK);
+	const char *const *lines;
+	struct ipsp_buf theirs = {0};
+	bool known;
+
+	(void)state;
+	liar_pass(l, 3000);
+	encode(l, &theirs, 300);
+	say_digest(l, &theirs);
+	while (!l->node->compare.known)
+		say_part(l, &theirs);
+	const size_t found = ipsp_node_n_differences(l->node);
+	assert_in_range(found, 300, 301); /* theirs, and ours where no name fits */
+	assert_int_equal(ipsp_node_differences(l->node, &lines, &known), 201);
+	assert_true(known);
+	assert_non_null(strstr(lines[0], "pool-000"));
+	assert_non_null(strstr(lines[200], "differences in all: the first 200 are shown"));
+	assert_int_equal(strtoul(lines[200], NULL, 10), found);
+	ipsp_buf_fini(&theirs);
+	liar_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fewer_pools_before_the_part_is_sent),
 		cmocka_unit_test(the_peer_gets_other_pools_in_the_middle),
+		cmocka_unit_test(many_differences_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
