@@ -13,7 +13,10 @@
  *   2. list: release what the HA doesn't have, request (by address) what is missing in the list. A
  *      session that is missing and not granted again yet is none here: when it ends, it is not
  *      released, for its address may be another's by now;
- *   3. request an address for each session that begins, release it when the session has ended;
+ *   3. request an address for each session that begins, release it when the session has ended, and
+ *      say whose it was (_release_session). The name of a session is never used again for another
+ *      one of its subscriber, not even after the HA was restarted: a number that begins anew then
+ *      is no such name, one with the time of the start in it is;
  *   4. at IPSP_CONN_RELEASE: end that session, then say released, also where it has ended already;
  *      the event may be said again where an answer without its number left open whose it was;
  *   5. when the connection ends: connect and begin at 1. An HA that was without its ipspd for a
@@ -120,7 +123,8 @@ enum ipsp_conn_type {
 };
 
 enum ipsp_release_reason {
-	IPSP_RELEASE_HANDOFF = 0,   /* the subscriber goes on at the peer, which asked for it */
+	IPSP_RELEASE_HANDOFF = 0,   /* the subscriber goes on at the peer, which asked for it, or at
+				       another HA here, which has it already */
 	IPSP_RELEASE_DUPLICATE = 1, /* the peer has another session there, and the better right */
 	IPSP_RELEASE_TERMINATE = 2  /* an operator ended the session */
 };
@@ -206,7 +210,15 @@ struct ipsp_conn_request {
  */
 int ipsp_conn_request(struct ipsp_conn *conn, uint64_t id, const struct ipsp_conn_request *request);
 
-/* The session on @address has ended. DONE: 0, no-such-session, not-permitted (another HA's). */
+/*
+ * The session on @address has ended: that of this subscriber, and of this name. Say both: a release
+ * that comes late would end the session that has the address by then. DONE: 0, no-such-session
+ * (none has the address, or another one), not-permitted (another HA's). A NULL is not compared;
+ * _release says neither. A daemon older than this takes it for a _release.
+ */
+int ipsp_conn_release_session(struct ipsp_conn *conn, uint64_t id,
+			      const struct ipsp_address *address, const char *subscriber,
+			      const char *session);
 int ipsp_conn_release(struct ipsp_conn *conn, uint64_t id, const struct ipsp_address *address);
 
 /*
@@ -217,6 +229,11 @@ int ipsp_conn_release(struct ipsp_conn *conn, uint64_t id, const struct ipsp_add
 int ipsp_conn_released(struct ipsp_conn *conn, const struct ipsp_address *address);
 int ipsp_conn_released_event(struct ipsp_conn *conn, uint64_t event,
 			     const struct ipsp_address *address);
+/* The same (@event 0: the oldest), unless another session has the address by now: NULLs as in
+ * _release_session. */
+int ipsp_conn_released_session(struct ipsp_conn *conn, uint64_t event,
+			       const struct ipsp_address *address, const char *subscriber,
+			       const char *session);
 
 /* The sessions that belong to the name attached. SESSION for each, then DONE. */
 int ipsp_conn_list(struct ipsp_conn *conn, uint64_t id);
@@ -285,6 +302,9 @@ int ipsp_call_attach(struct ipsp_call *call, const char *context, const char *na
 		     struct ipsp_conn_msg *msg, int timeout_ms);
 int ipsp_call_request(struct ipsp_call *call, const struct ipsp_conn_request *request,
 		      struct ipsp_conn_msg *msg, int timeout_ms);
+int ipsp_call_release_session(struct ipsp_call *call, const struct ipsp_address *address,
+			      const char *subscriber, const char *session,
+			      struct ipsp_conn_msg *msg, int timeout_ms);
 int ipsp_call_release(struct ipsp_call *call, const struct ipsp_address *address,
 		      struct ipsp_conn_msg *msg, int timeout_ms);
 /* @fn gets each SESSION */

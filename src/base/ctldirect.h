@@ -20,6 +20,7 @@ struct ipsp_ctl_request { /* the texts are borrowed; nothing was looked for in t
 struct ipsp_ctl_release {
 	uint64_t id;
 	struct ipsp_addr addr;
+	struct ipsp_ctl_str subscriber, session; /* .p NULL: not there */
 };
 
 /*
@@ -47,9 +48,17 @@ static inline size_t ipsp_ctl_direct(const uint8_t *bytes, size_t n, enum ipsp_c
 		return 0;                                                                          \
 	left -= r->member.n;                                                                       \
 	p += 1 + r->member.n;
-#define IPSP_CTL_SKIP_8(member)	    p += 8;
-#define IPSP_CTL_SKIP_16(member)    p += 16;
-#define IPSP_CTL_SKIP_STR8(member)  p += 1 + r->member.n;
+#define IPSP_CTL_SKIP_8(member)	   p += 8;
+#define IPSP_CTL_SKIP_16(member)   p += 16;
+#define IPSP_CTL_SKIP_STR8(member) p += 1 + r->member.n;
+/* Behind what every version has: not there, where the body ends before it. */
+#define IPSP_CTL_GET_LATER8(member)                                                                \
+	r->member = (struct ipsp_ctl_str){NULL, 0};                                                \
+	if (left > 0) {                                                                            \
+		left--;                                                                            \
+		IPSP_CTL_GET_STR8(member)                                                          \
+	}
+#define IPSP_CTL_SIZE_0(member)
 #define IPSP_CTL_SIZE_1(member)	    size += 1;
 #define IPSP_CTL_SIZE_4(member)	    size += 4;
 #define IPSP_CTL_SIZE_8(member)	    size += 8;
@@ -77,19 +86,19 @@ static inline size_t ipsp_ctl_get_request(const uint8_t *bytes, size_t n,
 	return length;
 }
 
-/* A whole RELEASE. */
+/* A whole RELEASE. The general reader also wants no NUL in the texts. */
 static inline size_t ipsp_ctl_get_release(const uint8_t *bytes, size_t n,
 					  struct ipsp_ctl_release *r)
 {
 	const uint8_t *p = bytes + IPSP_CTL_HEAD + 1;
 	size_t size = 0, left;
 
-	IPSP_CTL_RELEASE_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_16)
+	IPSP_CTL_RELEASE_FIELDS(IPSP_CTL_SIZE_8, IPSP_CTL_SIZE_16, IPSP_CTL_SIZE_0)
 	const size_t length = ipsp_ctl_direct(bytes, n, IPSP_CTL_RELEASE, size, &left);
 
 	if (length == 0)
 		return 0;
-	IPSP_CTL_RELEASE_FIELDS(IPSP_CTL_GET_U64, IPSP_CTL_GET_ADDR)
+	IPSP_CTL_RELEASE_FIELDS(IPSP_CTL_GET_U64, IPSP_CTL_GET_ADDR, IPSP_CTL_GET_LATER8)
 	return length;
 }
 
@@ -158,9 +167,11 @@ static inline void ipsp_ctl_put_done(uint8_t *p, size_t size, const struct ipsp_
 #undef IPSP_CTL_GET_U64
 #undef IPSP_CTL_GET_ADDR
 #undef IPSP_CTL_GET_STR8
+#undef IPSP_CTL_GET_LATER8
 #undef IPSP_CTL_SKIP_8
 #undef IPSP_CTL_SKIP_16
 #undef IPSP_CTL_SKIP_STR8
+#undef IPSP_CTL_SIZE_0
 #undef IPSP_CTL_SIZE_1
 #undef IPSP_CTL_SIZE_4
 #undef IPSP_CTL_SIZE_8

@@ -9,8 +9,8 @@
 	FRAME(HELLO, U32(magic) U16(min) U16(max) STR8(program))                                   \
 	FRAME(ATTACH, U64(id) STR8(context) STR8(name))                                            \
 	FRAME(REQUEST, IPSP_CTL_REQUEST_FIELDS(U64, ADDR, STR8))                                   \
-	FRAME(RELEASE, IPSP_CTL_RELEASE_FIELDS(U64, ADDR))                                         \
-	FRAME(RELEASED, ADDR(addr) LATER64(event))                                                 \
+	FRAME(RELEASE, IPSP_CTL_RELEASE_FIELDS(U64, ADDR, LATER8))                                 \
+	FRAME(RELEASED, ADDR(addr) LATER64(event) LATER8(subscriber) LATER8(session))              \
 	FRAME(LIST, U64(id))                                                                       \
 	FRAME(COMMAND, U64(id) U8(flags) STR8(context) STR8(name) STR8(argument))                  \
 	FRAME(SHOW, U64(id) U32(n) STR8(context) STR8(name) STR8(pool) STR8(subscriber))           \
@@ -70,6 +70,7 @@ static inline size_t str16_size(const struct ipsp_ctl_str *s)
 #define U64(member)	size += 8;
 #define LATER64(member) size += 8;
 #define ADDR(member)	size += 16;
+#define LATER8(member)	size += msg->member.p ? str8_size(&msg->member) : 0;
 #define STR8(member)	size += str8_size(&msg->member);
 #define STR16(member)	size += str16_size(&msg->member);
 #define FRAME(name, fields)                                                                        \
@@ -95,6 +96,7 @@ static inline size_t body_size(const struct ipsp_ctl_msg *msg)
 #undef I32
 #undef U64
 #undef LATER64
+#undef LATER8
 #undef ADDR
 #undef STR8
 #undef STR16
@@ -110,6 +112,10 @@ static inline size_t body_size(const struct ipsp_ctl_msg *msg)
 #define STR8(member)                                                                               \
 	*p++ = (uint8_t)msg->member.n;                                                             \
 	ipsp_copy_text(p, msg->member.p, msg->member.n), p += msg->member.n;
+#define LATER8(member)                                                                             \
+	if (msg->member.p) {                                                                       \
+		STR8(member)                                                                       \
+	}
 #define STR16(member)                                                                              \
 	ipsp_store_u16(p, (uint16_t)msg->member.n), p += 2;                                        \
 	ipsp_copy_text(p, msg->member.p, msg->member.n), p += msg->member.n;
@@ -131,6 +137,7 @@ static inline uint8_t *put_body(uint8_t *p, const struct ipsp_ctl_msg *msg)
 #undef I32
 #undef U64
 #undef LATER64
+#undef LATER8
 #undef ADDR
 #undef STR8
 #undef STR16
@@ -189,6 +196,12 @@ static inline const uint8_t *get_text(const uint8_t *p, const uint8_t *end, size
 	p = get_text(p + 1, end, *p, &msg->member);                                                \
 	if (!p || has_nul(&msg->member))                                                           \
 		return NULL;
+/* The same: not there, where the body ends before it. */
+#define LATER8(member)                                                                             \
+	msg->member = (struct ipsp_ctl_str){NULL, 0};                                              \
+	if (p < end) {                                                                             \
+		STR8(member)                                                                       \
+	}
 #define STR16(member)                                                                              \
 	NEED(2)                                                                                    \
 	p = get_text(p + 2, end, ipsp_load_u16(p), &msg->member);                                  \

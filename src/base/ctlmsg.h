@@ -17,6 +17,9 @@
  *     flags plen reason     u8 each
  *     text     u16 length, bytes
  *     event    u64, the daemon's number of a release event; the first version ends before it: 0
+ *     subscriber session    of RELEASE and RELEASED: whose session it was. The first version ends
+ *              before them, and so does who doesn't say: then .p is NULL. A session goes behind a
+ *              subscriber, which is "" where only the session is said
  *     the rest u8 length, bytes
  *
  * No text has a NUL inside, but .text may. A type that is not known is skipped; what stands in a
@@ -48,8 +51,9 @@ enum ipsp_ctl_type {
 	IPSP_CTL_HELLO = 1,    /* magic min max program */
 	IPSP_CTL_ATTACH = 2,   /* id context name: "" the only context; "" an operator. -> DONE */
 	IPSP_CTL_REQUEST = 3,  /* id addr subscriber session pool group -> ANSWER */
-	IPSP_CTL_RELEASE = 4,  /* id addr -> DONE */
-	IPSP_CTL_RELEASED = 5, /* addr event: 0: the oldest that is open for the address */
+	IPSP_CTL_RELEASE = 4,  /* id addr subscriber session -> DONE */
+	IPSP_CTL_RELEASED = 5, /* addr event subscriber session; event 0: the oldest that is open
+				  for the address */
 	IPSP_CTL_LIST = 6,     /* id -> SESSION .. SESSION DONE */
 	IPSP_CTL_COMMAND = 7,  /* id flags context name argument -> TEXT .. TEXT DONE */
 	IPSP_CTL_SHOW = 8,     /* id n context name pool subscriber -> TEXT .. TEXT DONE */
@@ -71,7 +75,8 @@ enum ipsp_ctl_type {
  */
 #define IPSP_CTL_REQUEST_FIELDS(U64, ADDR, STR8)                                                   \
 	U64(id) ADDR(addr) STR8(subscriber) STR8(session) STR8(pool) STR8(group)
-#define IPSP_CTL_RELEASE_FIELDS(U64, ADDR)    U64(id) ADDR(addr)
+#define IPSP_CTL_RELEASE_FIELDS(U64, ADDR, LATER8)                                                 \
+	U64(id) ADDR(addr) LATER8(subscriber) LATER8(session)
 #define IPSP_CTL_DONE_FIELDS(U64, I32, STR16) U64(id) I32(err) STR16(text)
 #define IPSP_CTL_ANSWER_FIELDS(U64, I32, ADDR, U8, STR8)                                           \
 	U64(id) I32(err) ADDR(addr) U8(plen) STR8(pool)

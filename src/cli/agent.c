@@ -220,15 +220,23 @@ static void take_request(struct agent *agent, const json_t *line, uint64_t numbe
 		       "none of them control characters");
 }
 
+/* Whose session a release is for, as far as the line says it. */
+static bool get_named(const json_t *line, const char **subscriber, const char **session)
+{
+	return get_text(line, "subscriber", subscriber) && get_text(line, "session", session);
+}
+
 static void take_release(struct agent *agent, const json_t *line, uint64_t number)
 {
+	const char *subscriber, *session;
 	struct ipsp_address address;
 	bool given = false;
 	int err = IPSP_ERR_INVALID;
 
-	if (get_address(line, &address, &given) && given)
-		err = ipsp_conn_release(agent->conn, number, &address);
-	queued(agent, number, err, "a release has the address of a session");
+	if (get_address(line, &address, &given) && given && get_named(line, &subscriber, &session))
+		err = ipsp_conn_release_session(agent->conn, number, &address, subscriber, session);
+	queued(agent, number, err,
+	       "a release has the address of a session, and may name its subscriber and session");
 }
 
 static void take_list(struct agent *agent, uint64_t number)
@@ -237,10 +245,19 @@ static void take_list(struct agent *agent, uint64_t number)
 	queued(agent, number, ipsp_conn_list(agent->conn, number), NULL);
 }
 
+static void said(const json_t *id, int err)
+{
+	if (err)
+		say(id, cli_json_failed(err, NULL));
+	else if (id)
+		say(id, json_pack("{s:b}", "ok", 1));
+}
+
 /* Nothing answers it but where the script asks for that by an id. */
 static void take_released(struct agent *agent, const json_t *line, const json_t *id)
 {
 	const json_t *number = json_object_get(line, "number"); /* of the event, or none */
+	const char *subscriber, *session;
 	struct ipsp_address address;
 	bool given = false;
 
@@ -250,11 +267,12 @@ static void take_released(struct agent *agent, const json_t *line, const json_t 
 		say_invalid(id, "released has the address of a release event");
 	else if (number && (!json_is_integer(number) || json_integer_value(number) <= 0))
 		say_invalid(id, "number is that of a release event, or left out");
-	else if (ipsp_conn_released_event(agent->conn, (uint64_t)json_integer_value(number),
-					  &address) != 0)
-		say(id, cli_json_failed(IPSP_ERR_NOMEM, NULL));
-	else if (id)
-		say(id, json_pack("{s:b}", "ok", 1));
+	else if (!get_named(line, &subscriber, &session))
+		say_invalid(id, "subscriber and session are text, or left out");
+	else
+		said(id,
+		     ipsp_conn_released_session(agent->conn, (uint64_t)json_integer_value(number),
+						&address, subscriber, session));
 }
 
 static void take_op(struct agent *agent, const json_t *line)

@@ -211,7 +211,8 @@ int cli_release(struct cli *cli)
 	result = attach(cli, NULL);
 	if (result != CLI_DONE)
 		return result;
-	err = ipsp_call_release(cli->call, &address, &msg, CLI_PATIENCE_MS);
+	err = ipsp_call_release_session(cli->call, &address, cli->subscriber, cli->session, &msg,
+					CLI_PATIENCE_MS);
 	if (cli->json)
 		cli_json_print(err ? cli_json_failed(err, msg.text) : json_pack("{s:b}", "ok", 1));
 	return err ? cli_failed(cli, err, &msg) : CLI_DONE;

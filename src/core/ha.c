@@ -101,6 +101,31 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 	return 0;
 }
 
+/*
+ * Another HA of this side has asked for the session at @at, and gets it. The one that had it is
+ * told; whatever it answers changes nothing, as its session has gone already.
+ */
+void ipsp_ha_moved(struct ipsp_node *n, struct ipsp_place at, uint16_t from)
+{
+	const uint64_t token = n->has.has[from].token;
+
+	n->stats.sessions_moved++;
+	if (token == 0)
+		return; /* it looks at the list when it comes */
+	if (ipsp_out_revoke_for(n, at, token))
+		return; /* it has not even heard that it got the address */
+	struct ipsp_asked *a = ipsp_asked_add(n, at);
+	if (!a)
+		return;
+	a->ha = from;
+	a->token = token;
+	a->reason = IPSP_REASON_HANDOFF;
+	a->deadline = IPSP_NEVER;
+	a->gone = true;
+	send_event(n, a);
+	ipsp_asked_settle(n, a);
+}
+
 void ipsp_ha_send_held(struct ipsp_node *n)
 {
 	for (struct ipsp_asked *a = n->has.n_held ? ipsp_asked_first(n) : NULL; a; a = a->next) {
@@ -328,6 +353,25 @@ static bool find_place(const struct ipsp_node *n, struct ipsp_addr addr, struct 
 	return pool >= 0;
 }
 
+static bool same_text(const char *a, uint8_t n_a, const char *b, uint8_t n_b)
+{
+	return n_a == n_b && memcmp(a, b, n_a) == 0;
+}
+
+/*
+ * Is @b the session that @ev means? What ends later than another begins at the same address must
+ * not end that: so an HA says whose session it was.
+ */
+static bool is_meant(const struct ipsp_event *ev, const struct ipsp_bind *b)
+{
+	const struct ipsp_ident *named = &ev->ident, *has = &b->ident;
+
+	return (!named->subscriber || same_text(named->subscriber, named->n_subscriber,
+						has->subscriber, has->n_subscriber)) &&
+	       (!named->session ||
+		same_text(named->session, named->n_session, has->session, has->n_session));
+}
+
 void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	uint16_t ha = ipsp_ha_who_asks(n, ev->token);
@@ -336,6 +380,12 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 
 	if (!find_place(n, ev->addr, &at) || !ipsp_place_used(n, at, &b)) {
 		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NO_SUCH_SESSION, NULL);
+		return;
+	}
+	if (!is_meant(ev, &b)) {
+		n->stats.releases_late++;
+		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NO_SUCH_SESSION,
+			      "the address has another session by now");
 		return;
 	}
 	if (ha != 0 && b.ha != ha) {
@@ -379,6 +429,10 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev)
 	struct ipsp_asked *a = ipsp_asked_answered(n, at, ev);
 	if (!a)
 		return;
+	if (!a->gone && ipsp_place_used(n, at, &b) && !is_meant(ev, &b)) {
+		n->stats.releases_late++;
+		return; /* it was for a session of before; this event is still to be answered */
+	}
 	bool gone = a->gone, cancelled = a->cancelled;
 	uint64_t for_peer = a->peer_id;
 	ipsp_asked_done(n, a);

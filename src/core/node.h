@@ -45,9 +45,10 @@ enum ipsp_event_type {
 			     gone */
 	IPSP_EV_DETACH,	  /* .token */
 	IPSP_EV_REQUEST,  /* .token (0: an operator's one-shot), .id, .ask... */
-	IPSP_EV_RELEASE,  /* .token, .id, .addr: the session that has it ends */
+	IPSP_EV_RELEASE,  /* .token, .id, .addr: the session that has it ends, if it is the one that
+			     .ident names (see below) */
 	IPSP_EV_RELEASED, /* .token, .addr: answers a release event: the one with the number .id, or
-			     (0) the oldest open one for the address */
+			     (0) the oldest open one for the address; .ident as in RELEASE */
 	IPSP_EV_COMMAND,  /* .command, .force, .mode; .token, .id: who is told (IPSP_OUT_DONE) */
 	IPSP_EV_HOOK,	  /* the takeover-check hook has ended: .yes */
 	IPSP_EV_CONF,	  /* .conf: a new configuration, already checked on its own; .token, .id are
@@ -78,9 +79,10 @@ struct ipsp_event {
 	uint64_t token, id;
 	struct ipsp_addr addr; /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
 	union {		       /* of one type each; what it points to is borrowed for the step */
-		struct {       /* REQUEST */
+		struct {       /* REQUEST; RELEASE and RELEASED, of which a text that is NULL is
+				  not named, and so not compared */
 			struct ipsp_ident ident;
-			const char *pool, *group; /* NULL when not given */
+			const char *pool, *group; /* NULL when not given; of a REQUEST only */
 		};
 		struct { /* DATAGRAM */
 			const uint8_t *bytes;

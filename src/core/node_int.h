@@ -371,6 +371,8 @@ void ipsp_out_copy(struct ipsp_node *n, const struct ipsp_out *out);
 /* one that waits for the flush of what was recorded so far; NULL: no memory */
 struct ipsp_out *ipsp_out_defer(struct ipsp_node *n, enum ipsp_out_type type);
 void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at);
+/* Of one client's answers; true when there was one that gave it. */
+bool ipsp_out_revoke_for(struct ipsp_node *n, struct ipsp_place at, uint64_t token);
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at);
 void ipsp_out_repooled(struct ipsp_node *n);  /* answers that have not gone, after ipsp_repool */
 bool ipsp_out_grow(struct ipsp_actions *act); /* room for more outs; false: no memory */
@@ -587,6 +589,8 @@ void ipsp_ha_released(struct ipsp_node *n, const struct ipsp_event *ev);
 int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reason,
 		uint64_t peer_id, ipsp_ms deadline);
 void ipsp_ha_cancel(struct ipsp_node *n, uint64_t peer_id, int err);
+/* To be called before the session's record says its new HA; @from has it still, and is one. */
+void ipsp_ha_moved(struct ipsp_node *n, struct ipsp_place at, uint16_t from);
 void ipsp_ha_tick(struct ipsp_node *n);
 void ipsp_ha_end(struct ipsp_node *n, struct ipsp_place at,
 		 bool timers); /* the session there ends, its address kept back by the pool's timers

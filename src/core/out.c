@@ -136,6 +136,20 @@ void ipsp_out_revoke(struct ipsp_node *n, struct ipsp_place at)
 			n->deferred[i].err = IPSP_ERR_TIMEOUT;
 }
 
+bool ipsp_out_revoke_for(struct ipsp_node *n, struct ipsp_place at, uint64_t token)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < n->n_deferred; i++) {
+		struct ipsp_out *o = &n->deferred[i];
+		if (o->pool != at.pool || o->index != at.index || o->token != token || o->err)
+			continue;
+		o->err = IPSP_ERR_TIMEOUT;
+		found = true;
+	}
+	return found;
+}
+
 bool ipsp_out_deferred(const struct ipsp_node *n, struct ipsp_place at)
 {
 	for (uint32_t i = 0; i < n->n_deferred; i++)

@@ -133,9 +133,12 @@ IPSP_APART static struct ipsp_served confirm(struct ipsp_node *n, uint32_t bind,
 	int err = fits(n, &b, ask);
 	if (err)
 		return not_served(err);
-	if (ha != 0 && b.ha != ha)
-		ipsp_rec_ha(n, bind, ha);
 	struct ipsp_place at = {b.pool, b.index};
+	if (ha != 0 && b.ha != ha) {
+		if (b.ha != 0)
+			ipsp_ha_moved(n, at, b.ha);
+		ipsp_rec_ha(n, bind, ha);
+	}
 	if (n->has.n_asked > 0)
 		ipsp_asked_confirmed(n, at);
 	return (struct ipsp_served){0, false, at};

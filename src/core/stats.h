@@ -15,6 +15,9 @@
 	X(requests_asked, "requests-asked", "for which the peer was asked")                        \
 	X(requests_refused, "requests-refused", "answered with an error")                          \
 	X(releases, "releases", "sessions ended by their HA or an operator")                       \
+	X(releases_late, "releases-late",                                                          \
+	  "releases of a session whose address has another by now")                                \
+	X(sessions_moved, "sessions-moved", "sessions that went to another HA of this side")       \
 	X(grants_sent, "grants-sent", "items that gave addresses to the peer")                     \
 	X(grants_received, "grants-received", "items that brought addresses from the peer")        \
 	X(addresses_sent, "addresses-sent", "addresses given to the peer")                         \

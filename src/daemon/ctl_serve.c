@@ -237,9 +237,16 @@ static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg
 		ipspd_post(client->ctx, &ev);
 }
 
+/* Whose session it was, as far as it is said: 255 bytes at most, which a frame can hold. */
+static struct ipsp_ident named(const struct ipsp_ctl_msg *msg)
+{
+	return (struct ipsp_ident){msg->subscriber.n > 0 ? msg->subscriber.p : NULL, msg->session.p,
+				   (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n, 0};
+}
+
 static void serve_release(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
-	struct ipsp_event ev = {.type = IPSP_EV_RELEASE, .addr = msg->addr};
+	struct ipsp_event ev = {.type = IPSP_EV_RELEASE, .addr = msg->addr, .ident = named(msg)};
 
 	if (!client->ctx)
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");
@@ -255,7 +262,8 @@ static void serve_released(struct ipspd_client *client, const struct ipsp_ctl_ms
 		ipspd_post(client->ctx, &(struct ipsp_event){.type = IPSP_EV_RELEASED,
 							     .token = client->token,
 							     .id = msg->event,
-							     .addr = msg->addr});
+							     .addr = msg->addr,
+							     .ident = named(msg)});
 }
 
 /* ---------------------------------------------------------------- commands */

@@ -94,10 +94,27 @@ static bool keep_ident(struct ipspd_inbox *inbox, struct ipsp_ident *ident)
 	return true;
 }
 
+/* The same where a text that is NULL stays so. */
+static bool keep_named(struct ipspd_inbox *inbox, struct ipsp_ident *ident)
+{
+	const bool subscriber = ident->subscriber, session = ident->session;
+
+	if (!subscriber && !session)
+		return true;
+	if (!keep_ident(inbox, ident))
+		return false;
+	ident->subscriber = subscriber ? ident->subscriber : NULL;
+	ident->session = session ? ident->session : NULL;
+	return true;
+}
+
 /* What @ev borrows is copied. */
 static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 {
 	switch (ev->type) {
+	case IPSP_EV_RELEASE:
+	case IPSP_EV_RELEASED:
+		return keep_named(inbox, &ev->ident);
 	case IPSP_EV_REQUEST:
 		return keep_ident(inbox, &ev->ident) &&
 		       (!ev->pool || keep_text(inbox, &ev->pool)) &&
@@ -112,8 +129,6 @@ static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 	case IPSP_EV_END:
 	case IPSP_EV_FLUSHED:
 	case IPSP_EV_DETACH:
-	case IPSP_EV_RELEASE:
-	case IPSP_EV_RELEASED:
 	case IPSP_EV_COMMAND:
 	case IPSP_EV_HOOK:
 	case IPSP_EV_DISK:
@@ -211,12 +226,44 @@ static inline size_t get_request(struct ipsp_event *ev, uint8_t *text, size_t *u
 	return ipsp_text_special(marks) ? 0 : length;
 }
 
+/* The same for a release, which may name the session. */
+static inline size_t get_release(struct ipsp_event *ev, uint8_t *text, size_t *used, uint64_t token,
+				 const uint8_t *bytes, size_t n)
+{
+	struct ipsp_ctl_release r;
+	const size_t length = ipsp_ctl_get_release(bytes, n, &r);
+	uint64_t marks = 0;
+
+	if (length == 0)
+		return 0;
+	ev->type = IPSP_EV_RELEASE;
+	ev->force = ev->yes = ev->full = false;
+	ev->token = token;
+	ev->id = r.id;
+	ev->addr = r.addr;
+	ev->ident =
+		(struct ipsp_ident){NULL, NULL, (uint8_t)r.subscriber.n, (uint8_t)r.session.n, 0};
+	if (r.subscriber.n > 0) {
+		ev->ident.subscriber = (const char *)text;
+		marks |= ipsp_text_copy_marks(text, r.subscriber.p, r.subscriber.n);
+	}
+	if (r.session.p) {
+		ev->ident.session = (const char *)text + r.subscriber.n;
+		marks |= ipsp_text_copy_marks(text + r.subscriber.n, r.session.p, r.session.n);
+	}
+	*used = r.subscriber.n + r.session.n;
+	return ipsp_text_special(marks) ? 0 : length;
+}
+
+typedef size_t get_fn(struct ipsp_event *ev, uint8_t *text, size_t *used, uint64_t token,
+		      const uint8_t *bytes, size_t n);
+
 /*
- * As many frames of these as stand at the beginning of @bytes and as there is room for, at least
- * for one: their length. 0: there is none, or no memory.
+ * As many frames that @get reads as stand at the beginning of @bytes and as there is room for, at
+ * least for one: their length. 0: there is none, or no memory.
  */
-IPSP_APART static size_t read_requests(struct ipspd_inbox *inbox, uint64_t token,
-				       const uint8_t *bytes, size_t n)
+IPSP_INLINE size_t read_row(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes,
+			    size_t n, get_fn *get)
 {
 	struct ipsp_event *ev = next_event(inbox);
 	uint8_t *text = peek_room(inbox, TEXTS_MAX);
@@ -227,7 +274,7 @@ IPSP_APART static size_t read_requests(struct ipspd_inbox *inbox, uint64_t token
 	const uint8_t *const full = inbox->chunk->bytes + inbox->chunk->cap - TEXTS_MAX;
 	size_t left = n, length, used;
 	for (; ev < end && text <= full; ev++, text += used, left -= length) {
-		length = get_request(ev, text, &used, token, bytes + (n - left), left);
+		length = get(ev, text, &used, token, bytes + (n - left), left);
 		if (length == 0)
 			break;
 	}
@@ -236,27 +283,16 @@ IPSP_APART static size_t read_requests(struct ipspd_inbox *inbox, uint64_t token
 	return n - left;
 }
 
+IPSP_APART static size_t read_requests(struct ipspd_inbox *inbox, uint64_t token,
+				       const uint8_t *bytes, size_t n)
+{
+	return read_row(inbox, token, bytes, n, get_request);
+}
+
 IPSP_APART static size_t read_releases(struct ipspd_inbox *inbox, uint64_t token,
 				       const uint8_t *bytes, size_t n)
 {
-	struct ipsp_event *ev = next_event(inbox);
-	struct ipsp_ctl_release r;
-	size_t done = 0, length;
-
-	if (!ev)
-		return 0;
-	for (; ev < inbox->events + inbox->cap_events; ev++, done += length) {
-		length = ipsp_ctl_get_release(bytes + done, n - done, &r);
-		if (length == 0)
-			break;
-		ev->type = IPSP_EV_RELEASE;
-		ev->force = ev->yes = ev->full = false;
-		ev->token = token;
-		ev->id = r.id;
-		ev->addr = r.addr;
-	}
-	inbox->n_events = (size_t)(ev - inbox->events);
-	return done;
+	return read_row(inbox, token, bytes, n, get_release);
 }
 
 size_t ipspd_inbox_read(struct ipspd_inbox *inbox, uint64_t token, const uint8_t *bytes, size_t n)

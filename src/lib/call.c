@@ -290,8 +290,15 @@ int ipsp_call_request(struct ipsp_call *call, const struct ipsp_conn_request *re
 int ipsp_call_release(struct ipsp_call *call, const struct ipsp_address *address,
 		      struct ipsp_conn_msg *msg, int timeout_ms)
 {
+	return ipsp_call_release_session(call, address, NULL, NULL, msg, timeout_ms);
+}
+
+int ipsp_call_release_session(struct ipsp_call *call, const struct ipsp_address *address,
+			      const char *subscriber, const char *session,
+			      struct ipsp_conn_msg *msg, int timeout_ms)
+{
 	uint64_t id = new_id(call);
-	int err = ipsp_conn_release(call->conn, id, address);
+	int err = ipsp_conn_release_session(call->conn, id, address, subscriber, session);
 
 	return err ? err : finish(call, id, NULL, NULL, msg, timeout_ms);
 }

@@ -294,11 +294,33 @@ int ipsp_conn_request(struct ipsp_conn *conn, uint64_t id, const struct ipsp_con
 	return ipsp_ctl_put(&conn->out, &msg);
 }
 
+/* Whose session it was goes into @msg, as far as it is said; the session goes behind the
+ * subscriber. */
+static int put_named(struct ipsp_conn *conn, struct ipsp_ctl_msg *msg, const char *subscriber,
+		     const char *session)
+{
+	if (subscriber || session)
+		msg->subscriber = ipsp_ctl_str(subscriber);
+	if (session)
+		msg->session = ipsp_ctl_str(session);
+	if ((subscriber && !name_ok(&msg->subscriber, 1)) ||
+	    (session && !name_ok(&msg->session, 0)))
+		return IPSP_ERR_INVALID;
+	return ipsp_ctl_put(&conn->out, msg);
+}
+
 int ipsp_conn_release(struct ipsp_conn *conn, uint64_t id, const struct ipsp_address *address)
 {
-	return ipsp_ctl_put(&conn->out, &(struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASE,
-							       .id = id,
-							       .addr = addr_of(address)});
+	return ipsp_conn_release_session(conn, id, address, NULL, NULL);
+}
+
+int ipsp_conn_release_session(struct ipsp_conn *conn, uint64_t id,
+			      const struct ipsp_address *address, const char *subscriber,
+			      const char *session)
+{
+	struct ipsp_ctl_msg msg = {.type = IPSP_CTL_RELEASE, .id = id, .addr = addr_of(address)};
+
+	return put_named(conn, &msg, subscriber, session);
 }
 
 int ipsp_conn_released(struct ipsp_conn *conn, const struct ipsp_address *address)
@@ -313,6 +335,16 @@ int ipsp_conn_released_event(struct ipsp_conn *conn, uint64_t event,
 	return ipsp_ctl_put(&conn->out, &(struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASED,
 							       .addr = addr_of(address),
 							       .event = event});
+}
+
+int ipsp_conn_released_session(struct ipsp_conn *conn, uint64_t event,
+			       const struct ipsp_address *address, const char *subscriber,
+			       const char *session)
+{
+	struct ipsp_ctl_msg msg = {
+		.type = IPSP_CTL_RELEASED, .event = event, .addr = addr_of(address)};
+
+	return put_named(conn, &msg, subscriber, session);
 }
 
 int ipsp_conn_list(struct ipsp_conn *conn, uint64_t id)

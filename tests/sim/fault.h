@@ -54,6 +54,7 @@
 	X(HA_BEHIND_RELEASE, "ha: a request sent behind a release event on its way")               \
 	X(HA_VOID, "ha: released and cancelled crossed with a request open")                       \
 	X(HA_BOGUS, "ha: released an address that is not its own")                                 \
+	X(HA_LATE, "ha: released late what another session has by now")                            \
 	X(HA_RECOVERED, "ha: a session that the daemon lost was asked for again")                  \
 	X(HA_LISTED_GONE, "ha: a session that it doesn't have was listed and released")            \
 	X(MN_HANDOFF, "load: session moved to the other side")                                     \

@@ -11,6 +11,7 @@ void ha_init(struct ha *ha, struct world *w, unsigned number, unsigned side)
 	snprintf(ha->name, sizeof(ha->name), "HA%u", (number + 1) % 10);
 	ha->rand = rand_fork(&w->rand);
 	ha->by_number = number % 2;
+	ha->names = number % 3;
 	ha->timer_at = SIM_NEVER;
 	ha->last_gaddr = NO_ADDR;
 }
@@ -111,6 +112,16 @@ void ha_push(struct ha *ha, enum ipc_kind kind, struct ipc m)
 		(struct sim_event){.at = at, .what = SIM_TO_NODE, .side = ha->side, .data = copy});
 }
 
+void ha_push_release(struct ha *ha, uint32_t sub, uint32_t sess, uint32_t gaddr)
+{
+	ha_push(ha, IPC_RELEASE,
+		(struct ipc){.id = ++ha->next_id,
+			     .gaddr = gaddr,
+			     .named = ha->names,
+			     .sub = sub,
+			     .sess = sess});
+}
+
 size_t ha_n_open(const struct ha *ha)
 {
 	size_t n = 0;
@@ -196,7 +207,7 @@ bool ha_end(struct ha *ha, uint32_t sub, uint32_t sess)
 	/* one that the daemon had forgotten, and hasn't confirmed yet, is no session there: its
 	 * address may be another's by now */
 	if (s->lost_at == SIM_NEVER)
-		ha_push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = s->gaddr});
+		ha_push_release(ha, s->sub, s->sess, s->gaddr);
 	ha_session_del(ha, s);
 	return true;
 }
@@ -207,6 +218,23 @@ void ha_bogus_release(struct ha *ha, uint32_t gaddr)
 		return;
 	world_hit(ha->w, FAULT_HA_BOGUS);
 	ha_push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = gaddr});
+}
+
+#define NO_SESSION 0 /* none has this number */
+
+void ha_late_release(struct ha *ha, uint32_t gaddr)
+{
+	const struct ha_session *s = ha_find_addr(ha, gaddr);
+
+	if (ha->token == 0 || !s)
+		return;
+	world_hit(ha->w, FAULT_HA_LATE);
+	ha_push(ha, IPC_RELEASE,
+		(struct ipc){.id = ++ha->next_id,
+			     .gaddr = gaddr,
+			     .named = true,
+			     .sub = s->sub,
+			     .sess = NO_SESSION});
 }
 
 /* ---------------------------------------------------------------- connecting */
@@ -279,8 +307,7 @@ static void read_list(struct ha *ha, const struct ipc *m)
 		if (m->list[i].gaddr == NO_ADDR || (s && s->gaddr == m->list[i].gaddr))
 			continue;
 		world_hit(ha->w, FAULT_HA_LISTED_GONE);
-		ha_push(ha, IPC_RELEASE,
-			(struct ipc){.id = ++ha->next_id, .gaddr = m->list[i].gaddr});
+		ha_push_release(ha, m->list[i].sub, m->list[i].sess, m->list[i].gaddr);
 	}
 	for (size_t i = 0; i < ha->n_sessions; i++) {
 		struct ha_session *s = &ha->sessions[i];

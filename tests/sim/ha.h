@@ -43,6 +43,7 @@ struct ipc {
 	uint32_t life; /* of the process that the connection leads to */
 	uint64_t token, id;
 	uint32_t sub, sess, gaddr;
+	bool named;	 /* RELEASE, RELEASED: it says whose session it was */
 	int pool, group; /* -1: not named */
 	int err;
 	enum ipsp_reason reason;
@@ -97,8 +98,9 @@ struct ha {
 	struct ipc **unread; /* came while it hung */
 	size_t n_unread, cap_unread;
 	sim_us latency, think_max;
-	bool by_number;
-	unsigned mute; /* per mille of the release events are never answered */
+	bool by_number; /* it says the numbers of release events */
+	bool names;	/* it says whose session a release is for */
+	unsigned mute;	/* per mille of the release events are never answered */
 	/* the last answer to a request, for stories */
 	int last_err;
 	uint32_t last_gaddr;
@@ -113,6 +115,8 @@ bool ha_request(struct ha *ha, enum ha_purpose purpose, uint32_t sub, uint32_t s
 		int pool, int group);
 bool ha_end(struct ha *ha, uint32_t sub, uint32_t sess);
 void ha_bogus_release(struct ha *ha, uint32_t gaddr);
+/* Of a session that had the address before another, which is this HA's, too. */
+void ha_late_release(struct ha *ha, uint32_t gaddr);
 
 void ha_crash(struct ha *ha);  /* its sessions are gone; attaches again by itself */
 void ha_detach(struct ha *ha); /* only the connection is lost */

@@ -14,6 +14,7 @@ struct ha_session *ha_session_add(struct ha *ha, uint32_t sub, uint32_t sess, ui
 void ha_session_del(struct ha *ha, struct ha_session *s);
 struct mn *ha_mn_of(struct ha *ha, uint32_t sub);
 void ha_push(struct ha *ha, enum ipc_kind kind, struct ipc m);
+void ha_push_release(struct ha *ha, uint32_t sub, uint32_t sess, uint32_t gaddr);
 
 /* ha_reads.c */
 void ha_answer_event(struct ha *ha, struct ha_thought *t);

@@ -19,10 +19,14 @@ void ha_answer_event(struct ha *ha, struct ha_thought *t)
 		    ((r->sub == t->sub && r->sess == t->sess) || r->gaddr == t->gaddr))
 			r->released = true;
 	}
-	/* an HA answers by the event's number or, as those of the first version, by address alone
-	 */
+	/* an HA answers by the event's number, and says whose session it was, or does neither, as
+	 * those of the first version, or one of the two */
 	ha_push(ha, IPC_RELEASED,
-		(struct ipc){.gaddr = t->gaddr, .id = ha->by_number ? t->number : 0});
+		(struct ipc){.gaddr = t->gaddr,
+			     .id = ha->by_number ? t->number : 0,
+			     .named = ha->names,
+			     .sub = t->sub,
+			     .sess = t->sess});
 	if (s && s->gaddr == t->gaddr)
 		ha_session_del(ha, s);
 	t->used = false;
@@ -110,7 +114,7 @@ static void take(struct ha *ha, const struct ha_request *r, const struct ipc *m)
 
 	if (r->doubtful) {
 		world_hit(ha->w, FAULT_HA_VOID);
-		ha_push(ha, IPC_RELEASE, (struct ipc){.id = ++ha->next_id, .gaddr = m->gaddr});
+		ha_push_release(ha, r->sub, r->sess, m->gaddr);
 		if (s)
 			ha_session_del(ha, s);
 		return;

@@ -96,7 +96,10 @@ void plan_load(struct plan *plan)
 	const struct mn *mn = &w->mns[sub];
 	uint64_t what = rand_below(r, 1000);
 
-	if (what < 20)
+	if (what < 5)
+		ha_late_release(&w->has[rand_below(r, w->n_has)],
+				(uint32_t)rand_below(r, w->n_addrs));
+	else if (what < 20)
 		ha_bogus_release(&w->has[rand_below(r, w->n_has)],
 				 (uint32_t)rand_below(r, w->n_addrs));
 	else if (what < 60)

@@ -50,17 +50,27 @@ static void step_dgram(struct host *h, struct dgram *d)
 		net_not_taken(h->w, h->side, d);
 }
 
+struct names { /* what those in struct ipc are on the wire */
+	char sub[24], sess[24];
+};
+
+static struct ipsp_ident ident_of(struct names *to, const struct ipc *m)
+{
+	int n_sub = snprintf(to->sub, sizeof(to->sub), "mn-%u", m->sub);
+	int n_sess = snprintf(to->sess, sizeof(to->sess), "s%u", m->sess);
+
+	return (struct ipsp_ident){to->sub, to->sess, (uint8_t)n_sub, (uint8_t)n_sess, 0};
+}
+
 static void step_request(struct host *h, struct ha *ha, const struct ipc *m, struct ipsp_event *ev)
 {
-	char sub[24], sess[24];
-	int n_sub = snprintf(sub, sizeof(sub), "mn-%u", m->sub);
-	int n_sess = snprintf(sess, sizeof(sess), "s%u", m->sess);
+	struct names names;
 
 	for (size_t i = 0; i < HA_OPEN_MAX; i++) {
 		if (ha->requests[i].id == m->id)
 			ha->requests[i].known = check_knows(h, m->sub, m->sess);
 	}
-	ev->ident = (struct ipsp_ident){sub, sess, (uint8_t)n_sub, (uint8_t)n_sess, 0};
+	ev->ident = ident_of(&names, m);
 	if (m->pool >= 0)
 		ev->pool = h->conf.pools[h->w->pool_of[m->pool]].name;
 	if (m->group >= 0)
@@ -74,22 +84,28 @@ static void step_request(struct host *h, struct ha *ha, const struct ipc *m, str
 static void step_ipc(struct host *h, const struct ipc *m)
 {
 	struct ha *ha = &h->w->has[m->ha];
-	struct ipsp_event ev = {.token = m->token, .id = m->id, .ha_name = ha->name};
+	struct ipsp_event ev = {.token = m->token, .id = m->id};
+	struct names names;
 
 	if (m->gaddr != NO_ADDR)
 		ev.addr = world_addr(h->w, m->gaddr);
 	switch (m->kind) {
 	case IPC_ATTACH:
 		ev.type = IPSP_EV_ATTACH;
+		ev.ha_name = ha->name;
 		break;
 	case IPC_DETACH:
 		ev.type = IPSP_EV_DETACH;
 		break;
 	case IPC_RELEASE:
 		ev.type = IPSP_EV_RELEASE;
+		if (m->named)
+			ev.ident = ident_of(&names, m);
 		break;
 	case IPC_RELEASED:
 		ev.type = IPSP_EV_RELEASED;
+		if (m->named)
+			ev.ident = ident_of(&names, m);
 		break;
 	case IPC_REQUEST:
 		ev.type = IPSP_EV_REQUEST;

@@ -99,6 +99,9 @@ void liar_turn(struct liar *l, const struct ipsp_event *ev)
 			l->answered = o->err;
 		} else if (o->type == IPSP_OUT_RELEASE) {
 			l->event = o->id;
+			l->event_to = o->token;
+			l->reason = o->reason;
+			l->n_events++;
 		} else if (o->type == IPSP_OUT_CANCELLED) {
 			l->cancelled = o->id;
 		}

@@ -42,6 +42,9 @@ struct liar {
 	int done, answered;	   /* 1: not yet */
 	const char *done_text;	   /* static, or NULL */
 	uint64_t event, cancelled; /* the last release event to an HA, and the last that is void */
+	uint64_t event_to;	   /* ... the token of that HA */
+	enum ipsp_reason reason;   /* ... */
+	size_t n_events;
 	struct ipsp_item last_item;
 	ipsp_ms hello_at;	      /* for tests that say hellos by themselves */
 	uint64_t turn_us, longest_us; /* processor time of the last turn, and of the longest */

@@ -20,8 +20,10 @@
 static void says(struct liar *l, uint64_t token, enum ipsp_event_type type, uint64_t id,
 		 uint32_t index)
 {
-	struct ipsp_event ev = {.type = type, .token = token, .id = id, .ha_name = "ha"};
+	struct ipsp_event ev = {.type = type, .token = token, .id = id};
 
+	if (type == IPSP_EV_ATTACH)
+		ev.ha_name = "ha";
 	if (index != IPSP_NO_INDEX)
 		ev.addr = ipsp_addr_v4(0x0a010001 + index);
 	liar_turn(l, &ev);

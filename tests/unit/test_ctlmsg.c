@@ -34,8 +34,16 @@ static const struct ipsp_ctl_msg *samples(size_t *n)
 				       .session = str("s1"),
 				       .pool = str("pool-a"),
 				       .group = str("dyn")};
-	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASE, .id = 3, .addr = ADDR};
-	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASED, .addr = ADDR, .event = 77};
+	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASE,
+				       .id = 3,
+				       .addr = ADDR,
+				       .subscriber = str("u1@isp"),
+				       .session = str("s1")};
+	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_RELEASED,
+				       .addr = ADDR,
+				       .event = 77,
+				       .subscriber = str(""),
+				       .session = str("s1")};
 	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_LIST, .id = 5};
 	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_COMMAND,
 				       .id = 6,
@@ -199,6 +207,20 @@ static void a_part_of_a_frame_waits(void **state)
 	}
 }
 
+/* Do its last @n bytes stand behind what every version has? */
+static bool may_end_there(const struct ipsp_ctl_msg *m, size_t n)
+{
+	size_t later = 0;
+
+	if (m->type == IPSP_CTL_RELEASE || m->type == IPSP_CTL_RELEASED) {
+		later += 1 + m->session.n;
+		if (n == later || n == later + 1 + m->subscriber.n)
+			return true;
+		later += 1 + m->subscriber.n;
+	}
+	return m->event != 0 && n == later + 8;
+}
+
 /* A body that lacks its end is malformed wherever it was cut: no field is made up. */
 static void a_short_body_is_malformed(void **state)
 {
@@ -212,8 +234,8 @@ static void a_short_body_is_malformed(void **state)
 
 		ipsp_ctl_put(&buf, &m[i]);
 		for (size_t length = 1; length < buf.len - IPSP_CTL_HEAD; length++) {
-			if (m[i].event != 0 && length + 8 == buf.len - IPSP_CTL_HEAD)
-				continue; /* so it ends in the first version */
+			if (may_end_there(&m[i], buf.len - IPSP_CTL_HEAD - length))
+				continue; /* so it ends in a version of before */
 			buf.data[2] = (uint8_t)(length >> 8);
 			buf.data[3] = (uint8_t)length;
 			assert_int_equal(next_of(buf.data, IPSP_CTL_HEAD + length, &used, &type),
@@ -228,6 +250,7 @@ static void a_later_field_may_be_missing(void **state)
 {
 	size_t n, used, found = 0;
 	const struct ipsp_ctl_msg *m = samples(&n);
+	struct ipsp_ctl_msg m_first;
 
 	(void)state;
 	for (size_t i = 0; i < n; i++) {
@@ -237,7 +260,9 @@ static void a_later_field_may_be_missing(void **state)
 		if (m[i].event == 0)
 			continue;
 		found++;
-		ipsp_ctl_put(&buf, &m[i]);
+		m_first = m[i];
+		m_first.subscriber.p = m_first.session.p = NULL;
+		ipsp_ctl_put(&buf, m[i].type == IPSP_CTL_RELEASED ? &m_first : &m[i]);
 		buf.data[3] = (uint8_t)(buf.data[3] - 8);
 		assert_int_equal(ipsp_ctl_next(buf.data, buf.len - 8, &used, &got), 1);
 		assert_int_equal(used, buf.len - 8);
@@ -246,6 +271,41 @@ static void a_later_field_may_be_missing(void **state)
 		ipsp_buf_fini(&buf);
 	}
 	assert_int_equal(found, 3);
+}
+
+/* Whose session a release is for: nothing, the subscriber, both, or the session alone. */
+static void a_release_names_as_much_as_it_likes(void **state)
+{
+	const char *const texts[][2] = {{NULL, NULL}, {"u", NULL}, {"u", ""},
+					{"u", "s"},   {"", ""},	   {"", "s"}};
+	struct ipsp_ctl_release direct;
+	struct ipsp_ctl_msg got;
+	size_t used;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(texts) / sizeof(texts[0]); i++) {
+		const char *const *t = texts[i / 2];
+		struct ipsp_ctl_msg msg = {.type = i % 2 ? IPSP_CTL_RELEASED : IPSP_CTL_RELEASE};
+		struct ipsp_buf buf = {0};
+
+		if (t[0])
+			msg.subscriber = str(t[0]);
+		if (t[1])
+			msg.session = str(t[1]);
+		assert_int_equal(ipsp_ctl_put(&buf, &msg), 0);
+		assert_int_equal(ipsp_ctl_next(buf.data, buf.len, &used, &got), 1);
+		assert_int_equal(used, buf.len);
+		assert_true((got.subscriber.p != NULL) == (t[0] != NULL));
+		assert_true((got.session.p != NULL) == (t[1] != NULL));
+		assert_int_equal(got.subscriber.n, t[0] ? strlen(t[0]) : 0);
+		assert_int_equal(got.session.n, t[1] ? strlen(t[1]) : 0);
+		if (i % 2 == 0) {
+			assert_int_equal(ipsp_ctl_get_release(buf.data, buf.len, &direct), used);
+			assert_true(direct.subscriber.p == got.subscriber.p);
+			assert_true(direct.session.p == got.session.p);
+		}
+		ipsp_buf_fini(&buf);
+	}
 }
 
 static void a_longer_body_is_read_as_far_as_known(void **state)
@@ -455,6 +515,7 @@ int main(void)
 		cmocka_unit_test(a_part_of_a_frame_waits),
 		cmocka_unit_test(a_short_body_is_malformed),
 		cmocka_unit_test(a_later_field_may_be_missing),
+		cmocka_unit_test(a_release_names_as_much_as_it_likes),
 		cmocka_unit_test(a_longer_body_is_read_as_far_as_known),
 		cmocka_unit_test(an_unknown_type_is_skipped),
 		cmocka_unit_test(a_length_out_of_bounds_is_said_at_once),

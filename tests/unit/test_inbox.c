@@ -120,7 +120,8 @@ static bool same_as_general(const uint8_t *bytes, size_t n)
 	const int got = ipsp_ctl_next(bytes, n, &used, &msg);
 	const bool first = n >= IPSP_CTL_HEAD && got == 1 &&
 			   used == IPSP_CTL_HEAD + (size_t)ipsp_load_u32(bytes);
-	const bool release = first && msg.type == IPSP_CTL_RELEASE;
+	const bool release = first && msg.type == IPSP_CTL_RELEASE && is_plain(&msg.subscriber) &&
+			     is_plain(&msg.session);
 	const bool request = first && msg.type == IPSP_CTL_REQUEST && msg.subscriber.n > 0 &&
 			     ipsp_text_ok(msg.subscriber.p, msg.subscriber.n) &&
 			     ipsp_text_ok(msg.session.p, msg.session.n) &&
@@ -142,14 +143,19 @@ static bool same_as_general(const uint8_t *bytes, size_t n)
 	assert_false(ev->force || ev->yes || ev->full);
 	if (inbox.n_events == before + 1)
 		assert_int_equal(done, used);
-	if (release)
-		return true;
 	assert_int_equal(ev->ident.hash, 0);
+	if (release) {
+		assert_true((ev->ident.subscriber != NULL) == (msg.subscriber.n > 0));
+		assert_true((ev->ident.session != NULL) == (msg.session.p != NULL));
+	}
 	assert_int_equal(ev->ident.n_subscriber, msg.subscriber.n);
-	assert_memory_equal(ev->ident.subscriber, msg.subscriber.p, msg.subscriber.n);
+	if (msg.subscriber.n > 0)
+		assert_memory_equal(ev->ident.subscriber, msg.subscriber.p, msg.subscriber.n);
 	assert_int_equal(ev->ident.n_session, msg.session.n);
 	if (msg.session.n > 0)
 		assert_memory_equal(ev->ident.session, msg.session.p, msg.session.n);
+	if (release)
+		return true;
 	same_text(&msg.pool, ev->pool);
 	same_text(&msg.group, ev->group);
 	return true;
@@ -167,16 +173,20 @@ static struct ipsp_ctl_str any_text(char text[256], uint32_t most)
 static void put_any(struct ipsp_buf *buf)
 {
 	char texts[4][256];
-	const struct ipsp_ctl_msg msg = {.type = dice(16)  ? IPSP_CTL_REQUEST
-						 : dice(4) ? IPSP_CTL_RELEASE
-							   : IPSP_CTL_COMMAND,
-					 .id = dice_at,
-					 .addr = {dice(9), dice_at},
-					 .subscriber = any_text(texts[0], 255),
-					 .session = any_text(texts[1], 255),
-					 .pool = any_text(texts[2], dice(2) ? 0 : 255),
-					 .group = any_text(texts[3], dice(2) ? 0 : 255)};
+	struct ipsp_ctl_msg msg = {.type = dice(16)  ? IPSP_CTL_REQUEST
+					   : dice(2) ? IPSP_CTL_RELEASE
+						     : IPSP_CTL_COMMAND,
+				   .id = dice_at,
+				   .addr = {dice(9), dice_at},
+				   .subscriber = any_text(texts[0], 255),
+				   .session = any_text(texts[1], 255),
+				   .pool = any_text(texts[2], dice(2) ? 0 : 255),
+				   .group = any_text(texts[3], dice(2) ? 0 : 255)};
 
+	if (msg.type == IPSP_CTL_RELEASE && dice(3) == 0)
+		msg.session.p = NULL;
+	if (msg.type == IPSP_CTL_RELEASE && !msg.session.p && dice(3) == 0)
+		msg.subscriber.p = NULL;
 	assert_int_equal(ipsp_ctl_put(buf, &msg), 0);
 }
 
