@@ -29,6 +29,8 @@ int cli_failed(const struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 		return CLI_TIMEOUT;
 	}
 	fprintf(stderr, "ipspctl: %s: %s\n", ipsp_err_word(err), text);
+	if (err == IPSP_ERR_TIMEOUT)
+		return CLI_TIMEOUT; /* the daemon has waited, and says so */
 	return err == IPSP_ERR_FORMAT || err == IPSP_ERR_VERSION ? CLI_UNREACHABLE : CLI_REFUSED;
 }
 

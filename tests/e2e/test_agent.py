@@ -2,6 +2,7 @@
 """What the JSON lines of an agent promise, sentence by sentence, to a gateway made of a pipe."""
 
 import itertools
+import json
 import sys
 
 from harness.agent import Agent
@@ -113,6 +114,15 @@ class Agents(Case):
         self.assertEqual((first.list(), len(second.list())), ([], 1))
         self.assertEqual(second.events, [])
         self.assertEqual(self.ha1.counters()["sessions-moved"], 1)
+
+    def test_the_daemon_has_waited(self):
+        """A timeout that it answers ends ipspctl as one of its own does."""
+        gateway = self.agent(self.ha1)
+        address = gateway.request("u@isp", session="s1")
+        done = self.ha2.ctl("request", "u@isp", "--address", address)  # the event is not answered
+        self.assertEqual((done.returncode, done.stderr.split(":")[1].strip()), (4, "timeout"))
+        done = self.ha2.ctl("--json", "request", "u@isp", "--address", address)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["error"]), (4, "timeout"))
 
 
 if __name__ == "__main__":
