@@ -304,6 +304,12 @@ enum ipsp_peer_state {
 	IPSP_PEER_STOPPED, /* it said goodbye in order */
 	IPSP_PEER_STATES
 };
+enum ipsp_mismatch { /* why nothing is shared with a peer that is heard */
+		     IPSP_MISMATCH_NONE,
+		     IPSP_MISMATCH_POOLS,
+		     IPSP_MISMATCH_ROLES,
+		     IPSP_MISMATCH_VERSIONS,
+};
 enum ipsp_waiting {
 	IPSP_WAIT_NONE,
 	IPSP_WAIT_PEER,
@@ -332,7 +338,10 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	uint64_t epoch, books;
 	bool draining, all_free, all_free_due, serving, may_take_over, role_on_loan, pools_from_log;
 	bool given_anew; /* after a loss of its state: addresses are given by number only yet */
-	bool link;	 /* datagrams are said and heard: the shell keeps a socket */
+	bool shared;	 /* the first assignment was made; addresses may be on both sides */
+	bool disk_full;	 /* no new assignment can be recorded */
+	enum ipsp_mismatch mismatch;
+	bool link; /* datagrams are said and heard: the shell keeps a socket */
 	enum ipsp_waiting waiting;
 	ipsp_ms waiting_ms, last_heard_ms, dead_in_ms;
 	char peer_version[16];

@@ -85,6 +85,17 @@ static ipsp_ms dead_in(const struct ipsp_node *n, ipsp_ms now)
 	return at > now ? at - now : 0;
 }
 
+static enum ipsp_mismatch mismatch_of(const struct ipsp_node *n)
+{
+	if (!n->peer.known || !ipsp_psp(n)->enabled)
+		return IPSP_MISMATCH_NONE;
+	if (n->peer.speaks == 0)
+		return IPSP_MISMATCH_VERSIONS;
+	if (n->conf_role_conflict)
+		return IPSP_MISMATCH_ROLES;
+	return n->compare.known && !n->compare.same ? IPSP_MISMATCH_POOLS : IPSP_MISMATCH_NONE;
+}
+
 const struct ipsp_context_conf *ipsp_node_conf(const struct ipsp_node *n)
 {
 	return &n->conf;
@@ -103,6 +114,9 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->epoch = n->side.epoch;
 	s->books = n->side.books;
 	s->link = ipsp_link_open(n);
+	s->shared = n->side.shared;
+	s->disk_full = n->disk_full;
+	s->mismatch = mismatch_of(n);
 	s->draining = n->side.draining;
 	s->all_free = n->side.p6 == IPSP_P6_SENT && n->used == 0;
 	s->all_free_due = n->side.p6 == IPSP_P6_DUE && n->used == 0 && !n->side.primary;

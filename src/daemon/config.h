@@ -55,7 +55,8 @@ struct ipspd_config {
 	bool agentx;
 	char agentx_socket[IPSPD_SOCKET_MAX]; /* "": net-snmp's default */
 	enum ipspd_trap_style trap_style;
-	struct ipspd_sink *sinks; /* owned, n_sinks */
+	struct ipsp_addr snmp_source; /* where notifications come from; IPSP_ADDR_NONE: any */
+	struct ipspd_sink *sinks;     /* owned, n_sinks */
 	size_t n_sinks;
 	struct ipsp_context_conf
 		*contexts; /* owned, n_contexts, pools sorted, in the order of the file */

@@ -38,6 +38,37 @@ static void read_trap_style(struct ipspd_confread *rd, const struct ipspd_settin
 		config->trap_style = (enum ipspd_trap_style)value;
 }
 
+static void read_source(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			void *object)
+{
+	const char *text = ipspd_setting_text(setting);
+	struct ipspd_config *config = object;
+
+	if (!text || ipsp_addr_parse(text, &config->snmp_source) != 0 ||
+	    ipsp_addr_is_none(config->snmp_source))
+		ipspd_confread_fault(rd, setting,
+				     "\"%s\" is no address; allowed is an IPv4 or IPv6 address of "
+				     "this host",
+				     text ? text : "");
+}
+
+/* A sink that is given by its address must be one that the source can reach. */
+static void check_source(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			 const struct ipspd_config *config)
+{
+	struct ipsp_addr addr;
+
+	if (!setting || ipsp_addr_is_none(config->snmp_source))
+		return;
+	for (size_t i = 0; i < config->n_sinks; i++)
+		if (ipsp_addr_parse(config->sinks[i].host, &addr) == 0 &&
+		    ipsp_addr_is_v4(addr) != ipsp_addr_is_v4(config->snmp_source))
+			ipspd_confread_fault(
+				rd, setting,
+				"is of another family than the sink %s; allowed is an %s address",
+				config->sinks[i].host, ipsp_addr_is_v4(addr) ? "IPv4" : "IPv6");
+}
+
 /* An address, or a name of letters, digits, "-", "_" and "."; net-snmp's own forms (udp:...) are
  * not taken. */
 static void read_host(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
@@ -244,10 +275,12 @@ void ipspd_confread_snmp(struct ipspd_confread *rd, const struct ipspd_setting *
 {
 	static const struct ipspd_key keys[] = {
 		IPSPD_READ("agentx", IPSPD_KEY_OTHER, false, read_agentx),
+		IPSPD_READ("source", IPSPD_KEY_TEXT, false, read_source),
 		IPSPD_READ("trap-style", IPSPD_KEY_TEXT, false, read_trap_style),
 		IPSPD_READ("sinks", IPSPD_KEY_LIST, false, read_sinks),
 		IPSPD_KEYS_END,
 	};
 
 	ipspd_confread_group(rd, setting, keys, object);
+	check_source(rd, ipspd_setting_member(setting, "source"), object);
 }

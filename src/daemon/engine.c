@@ -1,5 +1,4 @@
 #include "daemon/engine.h"
-#include "base/err.h"
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BOOTS_MAX 2147483647u
@@ -92,6 +93,55 @@ static bool store(const char *directory, const char *path, const struct ipspd_en
 	return write_file(aside, text) && rename(aside, path) == 0 && flush_folder(directory);
 }
 
+/* "" where the host has none. */
+static void machine_id(char id[33])
+{
+	ssize_t n = -1;
+	int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		n = read(fd, id, 32);
+		close(fd);
+	}
+	id[n == 32 ? 32 : 0] = '\0';
+}
+
+/* Two hosts that were made from one image differ in their name; two daemons of a host in their
+ * directory. */
+static void make_id(const char *directory, struct ipspd_engine *engine)
+{
+	uint8_t *id = engine->id + sizeof(id_head);
+	const size_t n = IPSPD_ENGINE_ID - sizeof(id_head);
+	char machine[33];
+	struct utsname host;
+	uint8_t hash[crypto_generichash_BYTES_MIN];
+	crypto_generichash_state state;
+
+	memcpy(engine->id, id_head, sizeof(id_head));
+	machine_id(machine);
+	if (!machine[0] || uname(&host) != 0) {
+		randombytes_buf(id, n);
+		return;
+	}
+	crypto_generichash_init(&state, NULL, 0, sizeof(hash));
+	crypto_generichash_update(&state, (const uint8_t *)machine, sizeof(machine));
+	crypto_generichash_update(&state, (const uint8_t *)host.nodename,
+				  strlen(host.nodename) + 1);
+	crypto_generichash_update(&state, (const uint8_t *)directory, strlen(directory));
+	crypto_generichash_final(&state, hash, sizeof(hash));
+	memcpy(id, hash, n);
+}
+
+/* Seconds since 2020; 0 for a clock that is not set. */
+static uint32_t boots_by_clock(void)
+{
+	const time_t begin = 1577836800, now = time(NULL);
+
+	if (now <= begin || now - begin >= BOOTS_MAX)
+		return 0;
+	return (uint32_t)(now - begin);
+}
+
 int ipspd_engine_load(const char *directory, struct ipspd_engine *engine, char *why, size_t n_why)
 {
 	char path[PATH_CAP];
@@ -100,15 +150,15 @@ int ipspd_engine_load(const char *directory, struct ipspd_engine *engine, char *
 	snprintf(path, sizeof(path), "%s/snmp-engine", directory);
 	known = load(path, engine);
 	if (!known) {
-		memcpy(engine->id, id_head, sizeof(id_head));
-		randombytes_buf(engine->id + sizeof(id_head), IPSPD_ENGINE_ID - sizeof(id_head));
+		make_id(directory, engine);
 		engine->boots = 0;
 	}
 	if (engine->boots < BOOTS_MAX)
 		engine->boots++;
-	if (!store(directory, path, engine)) {
+	if (engine->boots < boots_by_clock())
+		engine->boots = boots_by_clock();
+	why[0] = '\0';
+	if (!store(directory, path, engine))
 		snprintf(why, n_why, "%s: %s", path, strerror(errno));
-		return IPSP_ERR_IO;
-	}
 	return known ? 0 : 1;
 }

@@ -13,14 +13,19 @@
 
 struct ipspd_engine {
 	uint8_t id[IPSPD_ENGINE_ID];
-	uint32_t boots; /* counted up by every load; 2147483647 is the last one and stays */
+	uint32_t boots; /* grows with every load, from 1; 2147483647 is the last one and stays */
 };
 
 /*
- * Loads @directory/snmp-engine, counts a boot, and writes it back durably. Without a file a new id
- * is made; so it is where the file can't be understood: keeping an id with boots that went back
- * would make managers refuse every message. Returns 0, 1 for a new id, or IPSP_ERR_IO with the
- * reason in @why.
+ * Loads @directory/snmp-engine, counts a boot, and writes it back durably.
+ *
+ * Managers drop the traps of an engine whose boots went back, in silence. So both id and boots
+ * survive the loss of the file: the id is made from the host's machine id and name and from
+ * @directory, and boots is at least the number of seconds since 2020 by the host's clock. An id
+ * that stands in the file is kept.
+ *
+ * Returns 0, or 1 where no file was understood. @why gets the reason where the file can't be
+ * written, else "": the engine may be used all the same.
  */
 int ipspd_engine_load(const char *directory, struct ipspd_engine *engine, char *why, size_t n_why);
 

@@ -21,8 +21,6 @@
 #define IPSPD_MIB 1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 4187
 
 #define STARENT 1, 3, 6, 1, 4, 1, 8164
-#define FORGET_ENGINE_AT                                                                           \
-	3 /* after so many unanswered informs the address and the engine are looked up anew */
 
 /* ---------------------------------------------------------------- the library without its files */
 
@@ -159,6 +157,58 @@ _Static_assert(IPSP_ROLE_NONE == 0 && IPSP_ROLE_PRIMARY == 1 && IPSP_ROLE_SECOND
 _Static_assert(IPSP_PEER_UNKNOWN == 0 && IPSP_PEER_UP == 1 && IPSP_PEER_LOST == 2 &&
 		       IPSP_PEER_DOWN == 3 && IPSP_PEER_STOPPED == 4,
 	       "ipspdPeerState");
+_Static_assert(IPSP_MISMATCH_NONE == 0 && IPSP_MISMATCH_POOLS == 1 && IPSP_MISMATCH_ROLES == 2 &&
+		       IPSP_MISMATCH_VERSIONS == 3,
+	       "ipspdMismatch");
+
+static void put_truth(struct variables *vars, oid column, bool value)
+{
+	long truth = value ? 1 : 2; /* TruthValue */
+
+	put_own(vars, column, ASN_INTEGER, &truth, sizeof(truth));
+}
+
+static void put_word(struct variables *vars, oid column, const char *word)
+{
+	put_own(vars, column, ASN_OCTET_STR, word, strlen(word));
+}
+
+/* What only some of them say, behind what all do. */
+static void put_more(struct variables *vars, const struct ipspd_snmp_trap *trap)
+{
+	const char *waiting = ipsp_waiting_word(trap->waiting);
+	long mismatch = trap->mismatch;
+
+	switch (trap->trap) {
+	case IPSP_TRAP_DUPLICATE:
+	case IPSP_TRAP_DUPLICATE_FOUND:
+		put_addr(vars, 7, trap->address);
+		return;
+	case IPSP_TRAP_SERVING_CHANGE:
+		put_truth(vars, 8, trap->serving);
+		put_word(vars, 9, waiting ? waiting : "");
+		return;
+	case IPSP_TRAP_LINK_CHANGE:
+		put_word(vars, 10, trap->link ? trap->link : "");
+		return;
+	case IPSP_TRAP_PEER_LOST:
+	case IPSP_TRAP_PEER_STOPPED:
+		put_truth(vars, 11, trap->shared);
+		return;
+	case IPSP_TRAP_CONFIG_MISMATCH:
+		put_own(vars, 12, ASN_INTEGER, &mismatch, sizeof(mismatch));
+		return;
+	case IPSP_TRAP_DISK_FULL:
+		put_truth(vars, 13, trap->disk_full);
+		return;
+	case IPSP_TRAP_ALL_ADDRS_FREE:
+	case IPSP_TRAP_PEER_UP:
+	case IPSP_TRAP_PEER_DOWN:
+	case IPSP_TRAP_ROLE_CHANGE:
+	case IPSP_TRAPS:
+		return;
+	}
+}
 
 static void put_ipspd(struct variables *vars, const struct ipspd_snmp_trap *trap)
 {
@@ -172,8 +222,7 @@ static void put_ipspd(struct variables *vars, const struct ipspd_snmp_trap *trap
 	put_own(vars, 4, ASN_INTEGER, &peer_state, sizeof(peer_state));
 	put_addr(vars, 5, trap->peer);
 	put_own(vars, 6, ASN_COUNTER64, &epoch, sizeof(epoch));
-	if (trap->trap == IPSP_TRAP_DUPLICATE)
-		put_addr(vars, 7, trap->address);
+	put_more(vars, trap);
 }
 
 /* The notifications of IPSPD-MIB: ipspdNotifications.N. */
@@ -196,7 +245,7 @@ static netsnmp_pdu *make_pdu(const struct sink *sink, const struct notification 
 	struct variables vars = {.scalar_zero = true};
 	u_long uptime = note->uptime;
 
-	vars.pdu = snmp_pdu_create(sink->conf->inform ? SNMP_MSG_INFORM : SNMP_MSG_TRAP2);
+	vars.pdu = snmp_pdu_create(sink->conf.inform ? SNMP_MSG_INFORM : SNMP_MSG_TRAP2);
 	if (!vars.pdu)
 		return NULL;
 	vars.pdu->reqid = note->reqid;
@@ -282,19 +331,17 @@ static bool set_user(netsnmp_session *session, const struct ipspd_sink *conf)
 
 /* ---------------------------------------------------------------- answers */
 
-static void discovered(struct sink *sink, netsnmp_session *session)
+static enum sink_answer discovered(netsnmp_session *session)
 {
-	if (session->securityEngineIDLen > 0 &&
-	    usm_create_user_from_session(session) == SNMPERR_SUCCESS)
-		sink->state = SINK_READY;
-	else
-		sink->reset = true;
+	return session->securityEngineIDLen > 0 &&
+			       usm_create_user_from_session(session) == SNMPERR_SUCCESS
+		       ? SINK_DISCOVERED
+		       : SINK_STRANGE;
 }
 
 /*
- * Called by net-snmp while it walks its own lists, so nothing is closed or sent here: work()
- * follows. A report instead of a response means that the receiver's engine is another one than it
- * was.
+ * Called by net-snmp while it walks its own lists. A report instead of a response means that the
+ * receiver's engine is another one than it was.
  */
 static int on_answer(int op, netsnmp_session *session, int reqid, netsnmp_pdu *pdu, void *arg)
 {
@@ -304,21 +351,14 @@ static int on_answer(int op, netsnmp_session *session, int reqid, netsnmp_pdu *p
 	if (!sink->session ||
 	    (op != NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE && op != NETSNMP_CALLBACK_OP_TIMED_OUT))
 		return 1;
-	sink->in_flight = false;
-	event_del(sink->timer);
-	if (op == NETSNMP_CALLBACK_OP_TIMED_OUT) {
-		sink->unanswered++;
-		sink->reset = sink->unanswered % FORGET_ENGINE_AT == 0;
-	} else if (sink->state == SINK_PROBING) {
-		discovered(sink, session);
-	} else if (pdu->command == SNMP_MSG_RESPONSE && sink->n > 0) {
-		sink->snmp->counts.acknowledged++;
-		sink->unanswered = 0;
-		ipspd_sink_drop_first(sink);
-	} else {
-		sink->unanswered++;
-		sink->reset = true;
-	}
+	if (op == NETSNMP_CALLBACK_OP_TIMED_OUT)
+		ipspd_sink_answered(sink, SINK_SILENT);
+	else if (sink->state == SINK_PROBING)
+		ipspd_sink_answered(sink, discovered(session));
+	else if (pdu->command == SNMP_MSG_RESPONSE && sink->n > 0)
+		ipspd_sink_answered(sink, SINK_ACKNOWLEDGED);
+	else
+		ipspd_sink_answered(sink, SINK_STRANGE);
 	return 1;
 }
 
@@ -326,16 +366,21 @@ static int on_answer(int op, netsnmp_session *session, int reqid, netsnmp_pdu *p
 
 void *ipspd_netsnmp_open(struct sink *sink)
 {
-	const struct ipspd_sink *conf = sink->conf;
+	const struct ipspd_sink *conf = &sink->conf;
 	struct ipspd_engine *engine = &sink->snmp->engine;
+	const char *address = ipspd_sink_address(sink);
 	netsnmp_session session;
-	char peer[IPSP_ADDR_TEXT_MAX + 32];
+	char peer[IPSP_ADDR_TEXT_MAX + 32], source[IPSP_ADDR_TEXT_MAX];
 	void *opened = NULL;
-	bool v6 = strchr(sink->address, ':') != NULL;
+	bool v6 = strchr(address, ':') != NULL;
 
-	snprintf(peer, sizeof(peer), v6 ? "udp6:[%s]:%u" : "udp:%s:%u", sink->address, conf->port);
+	snprintf(peer, sizeof(peer), v6 ? "udp6:[%s]:%u" : "udp:%s:%u", address, conf->port);
 	snmp_sess_init(&session);
 	session.peername = peer;
+	if (!ipsp_addr_is_none(sink->snmp->source)) {
+		ipsp_addr_text(sink->snmp->source, source, sizeof(source));
+		session.localname = source;
+	}
 	session.retries = 0; /* repeating is done here */
 	session.callback = on_answer;
 	session.callback_magic = sink;

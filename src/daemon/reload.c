@@ -26,6 +26,8 @@ struct reload {
 	struct ipspd_config next;
 	struct ipspd_ctx **fresh; /* contexts that are new, n_fresh; not yet in the daemon's list */
 	size_t n_fresh;
+	struct ipspd_snmp *snmp; /* prepared; NULL: the present one stays, or none is wanted */
+	bool new_snmp;		 /* .snmp takes the place of the present one */
 	int err;
 	char *why; /* a line for each reason */
 	size_t n_why, used;
@@ -151,19 +153,35 @@ static void make_fresh(struct reload *r)
 	}
 }
 
-/* Opened anew with the new configuration in place. Where that fails the daemon goes on without, and
- * says so. */
-static void reopen_snmp(struct ipspd *daemon)
+/* What can fail is done now, while the reload can be refused. */
+static void make_snmp(struct reload *r)
 {
-	const bool wanted = daemon->config->n_sinks > 0 || daemon->config->agentx;
+	const bool wanted = r->next.n_sinks > 0 || r->next.agentx;
+	struct ipspd *daemon = r->daemon;
 	char why[400] = "";
 
-	if (daemon->snmp && ipspd_snmp_serves(daemon->snmp, daemon->config))
+	if (daemon->snmp ? wanted && ipspd_snmp_serves(daemon->snmp, &r->next) : !wanted)
 		return; /* what waits to be sent, or for its acknowledgement, must not be lost */
-	ipspd_snmp_free(daemon->snmp); /* one process has one agent */
-	daemon->snmp = wanted ? ipspd_snmp_new(daemon, why, sizeof(why)) : NULL;
-	if (wanted && !daemon->snmp)
-		ipspd_log(IPSP_LOG_ERROR, "snmp: %s", why);
+	r->new_snmp = true;
+	if (!wanted)
+		return;
+	r->snmp = ipspd_snmp_prepare(daemon, &r->next, daemon->snmp, why, sizeof(why));
+	if (!r->snmp)
+		refuse(r, IPSP_ERR_INVALID, "%s", why);
+}
+
+static void take_snmp(struct reload *r)
+{
+	struct ipspd *daemon = r->daemon;
+
+	if (!r->new_snmp)
+		return;
+	if (r->snmp)
+		ipspd_snmp_start(r->snmp, daemon->snmp);
+	else
+		ipspd_snmp_free(daemon->snmp);
+	daemon->snmp = r->snmp;
+	r->snmp = NULL;
 }
 
 #if IPSPD_HAS_HTTP
@@ -236,7 +254,7 @@ static void take(struct reload *r)
 	for (size_t i = 0; i < r->n_fresh; i++)
 		add_ctx(daemon, r->fresh[i]);
 	r->n_fresh = 0;
-	reopen_snmp(daemon);
+	take_snmp(r);
 #if IPSPD_HAS_HTTP
 	reopen_http(daemon, &old);
 #endif
@@ -263,9 +281,12 @@ int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why)
 	if (!r.err)
 		make_fresh(&r);
 	if (!r.err)
+		make_snmp(&r);
+	if (!r.err)
 		take(&r);
 	else
 		ipspd_config_fini(&r.next);
+	ipspd_snmp_free(r.snmp); /* that was refused */
 	for (size_t i = 0; i < r.n_fresh; i++)
 		ipspd_ctx_free(r.fresh[i]);
 	free(r.fresh);

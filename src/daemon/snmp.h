@@ -3,10 +3,11 @@
  *
  * net-snmp, which only netsnmp.c knows, reads and writes no file of its own here. Nothing in it
  * waits: names are resolved, engines discovered and informs repeated beside the loop's other work.
- * Every sink has a queue of its own, so that a dead one delays nobody; IPSPD_SNMP_QUEUE
- * notifications wait in it at most, then the oldest is dropped, counted and logged. A trap leaves
- * the queue when it was sent, an inform when it was acknowledged: until then it is repeated, after
- * 1 s, 2 s, ... 60 s.
+ * A name may have several addresses: they are tried in turn, at once where the system refuses to
+ * send to one, and where an inform to one is not acknowledged. Every sink has a queue of its own,
+ * so that a dead one delays nobody; IPSPD_SNMP_QUEUE notifications wait in it at most, then the
+ * oldest is dropped, counted and logged. A trap leaves the queue when it was sent, an inform when
+ * it was acknowledged: until then it is repeated, after 1 s, 2 s, ... 60 s.
  */
 #ifndef IPSPD_SNMP_H
 #define IPSPD_SNMP_H
@@ -23,15 +24,28 @@ struct ipspd_snmp;
 
 #define IPSPD_SNMP_QUEUE 64
 
-/* Sends to the sinks of d->config. NULL with the reason in @why. A process has one at a time. */
-struct ipspd_snmp *ipspd_snmp_new(struct ipspd *d, char *why, size_t n_why);
-void ipspd_snmp_free(struct ipspd_snmp *snmp); /* what waits is dropped; NULL is fine */
+/*
+ * A change of the sinks comes in two steps, so that a reload is taken whole or not at all.
+ *
+ * _prepare makes ready for the sinks of @config and changes nothing of @old (NULL: there is none).
+ * NULL with the reason in @why where this host's net-snmp lacks a protocol, or memory.
+ * _start then takes over from @old, and frees it: a sink that is the same in both keeps its queue,
+ * and the engine goes on. It can't fail. A process has one at a time that was started.
+ */
+struct ipspd_snmp *ipspd_snmp_prepare(struct ipspd *d, const struct ipspd_config *config,
+				      const struct ipspd_snmp *old, char *why, size_t n_why);
+void ipspd_snmp_start(struct ipspd_snmp *snmp, struct ipspd_snmp *old);
 
-/* Is it what @config asks for? Then a reload lets it be, with all that waits in it. */
+/* What waits is dropped; NULL is fine. Also for one that was prepared and not started. */
+void ipspd_snmp_free(struct ipspd_snmp *snmp);
+
+/* Is it what @config asks for? Then a reload has nothing to do. */
 bool ipspd_snmp_serves(const struct ipspd_snmp *snmp, const struct ipspd_config *config);
 
 /* For IPSP_OUT_TRAP: out->trap, and for a duplicate out->addr. */
 void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struct ipsp_out *out);
+
+#define IPSPD_SNMP_LINK_MAX 128
 
 struct ipspd_snmp_trap { /* what a notification says; texts are copied */
 	enum ipsp_trap trap;
@@ -40,6 +54,10 @@ struct ipspd_snmp_trap { /* what a notification says; texts are copied */
 	enum ipsp_peer_state peer_state;
 	struct ipsp_addr peer, address; /* @address of a duplicate, else IPSP_ADDR_NONE */
 	uint64_t epoch;
+	bool serving, shared, disk_full;
+	enum ipsp_waiting waiting;
+	enum ipsp_mismatch mismatch;
+	const char *link; /* "bound", or what is wrong; NULL: "" */
 };
 void ipspd_snmp_send(struct ipspd_snmp *snmp, const struct ipspd_snmp_trap *trap);
 

@@ -113,9 +113,10 @@ static int open_doors(struct ipspd *daemon, char *why, size_t n_why)
 	const char *path = daemon->socket_path ? daemon->socket_path : config->control_socket;
 
 	if (config->n_sinks > 0 || config->agentx) {
-		daemon->snmp = ipspd_snmp_new(daemon, why, n_why);
+		daemon->snmp = ipspd_snmp_prepare(daemon, config, NULL, why, n_why);
 		if (!daemon->snmp)
 			return IPSP_ERR_IO;
+		ipspd_snmp_start(daemon->snmp, NULL);
 	}
 #if IPSPD_HAS_HTTP
 	if (config->http_listen[0]) {

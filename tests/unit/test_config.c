@@ -145,7 +145,7 @@ static void the_page_of_the_manual_is_read(void **state)
 		 "state-directory = \"%D\";\n"
 		 "hook = \"%D/hook\";\n"
 		 "snmp = {\n"
-		 "  agentx = false; trap-style = \"starent\";\n"
+		 "  agentx = false; trap-style = \"starent\"; source = \"192.0.2.1\";\n"
 		 "  sinks = (\n"
 		 "    { host = \"192.0.2.50\"; port = 1162; version = \"2c\"; community = "
 		 "\"public\"; inform = true; },\n"
@@ -185,6 +185,7 @@ static void the_page_of_the_manual_is_read(void **state)
 
 	assert_int_equal(config.n_sinks, 2);
 	assert_int_equal(config.trap_style, IPSPD_TRAP_STARENT);
+	assert_int_equal(config.snmp_source.lo & 0xffffffff, 0xc0000201);
 	assert_int_equal(config.sinks[0].port, 1162);
 	assert_true(config.sinks[0].inform);
 	assert_string_equal(config.sinks[0].community, "public");
@@ -610,6 +611,11 @@ static void sinks_are_checked(void **state)
 	       "11: auth-passphrase-file: allowed are 8 to 255\n"
 	       "12: port: 1 to 65535\n"
 	       "14: user: must be the same\n");
+	expect("contexts = ( { name = \"c\"; pools = (); } );\nsnmp = { source = \"eth0\"; };",
+	       "2: source: IPv4 or IPv6 address\n");
+	expect("contexts = ( { name = \"c\"; pools = (); } );\nsnmp = { source = \"192.0.2.1\"; "
+	       "sinks = (\n{ host = \"2001:db8::1\"; version = \"2c\"; community = \"c\"; } ); };",
+	       "2: source: allowed is an IPv6 address\n");
 }
 
 static void contexts_are_told_apart(void **state)

@@ -11,7 +11,7 @@ MIBS = ":".join(os.path.join(process.TOP, *where) for where in (("mibs",), ("tes
 class Trapd:
     """Listens inside of @prefix (a namespace, or nothing) on @address."""
 
-    def __init__(self, folder, address, prefix=()):
+    def __init__(self, folder, address, prefix=(), family="udp"):
         self.address = address
         self.port = net.free_udp_port(["127.0.0.1"])
         self._log = os.path.join(folder, "traps.log")
@@ -25,7 +25,7 @@ class Trapd:
         self._process = process.spawn(
             [*prefix, "snmptrapd", "-f", "-C", "-c", conf, "-n",
              "-M", MIBS, "-m", "SNMPv2-MIB:IPSPD-MIB:IPSPD-STARENT-MIB",
-             "-F", "TRAP %b|%v\\n", "-Lf", self._log, f"udp:{address}:{self.port}"],
+             "-F", "TRAP %b|%v\\n", "-Lf", self._log, f"{family}:{address}:{self.port}"],
             stdout=self._errors, stderr=self._errors, env=environment,
         )
         process.until(self._listening, 10, "snmptrapd")
