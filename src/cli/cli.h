@@ -1,6 +1,7 @@
 /*
  * cli - ipspctl: what its files share. main.c reads the words and finds the command, cmd.c has one
- * function for each, agent.c the one that stays; out_text.c and out_json.c print.
+ * function for each, stop.c those that wait, agent.c the one that stays; out_text.c and out_json.c
+ * print.
  */
 #ifndef IPSPCTL_CLI_H
 #define IPSPCTL_CLI_H
@@ -11,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLI_PATIENCE_MS 30000 /* the longest wait for any one answer of the daemon */
+#define CLI_PATIENCE_MS 30000 /* for one answer, where a command says nothing else */
 
 enum cli_exit { /* a contract, see the manual page */
 		CLI_DONE = 0,
@@ -27,6 +28,7 @@ struct cli {
 	const char *pool, *group, *session, *subscriber, *address, *name; /* NULL: not given */
 	uint32_t n;							  /* -n, 0: not given */
 	int64_t timeout_ms; /* --timeout, -1: not given */
+	int patience_ms;    /* the longest wait for any one answer of the daemon */
 	char **words;	    /* what follows the words of the command */
 	int n_words;
 	struct ipsp_call *call; /* NULL until cli_connect */
@@ -52,7 +54,13 @@ int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filte
 int cli_show(struct cli *cli, const char *what, const struct ipsp_conn_filter *filter,
 	     json_t **root);
 
-/* cmd.c, agent.c */
+/*
+ * A command of the daemon's, as ipsp_call_command: CLI_DONE, or what to exit with. --json says a
+ * failure on standard output too. free() *json in any case.
+ */
+int cli_command(struct cli *cli, const char *name, const char *argument, char **json);
+
+/* cmd.c, stop.c, agent.c */
 int cli_show_ipsp(struct cli *cli);
 int cli_show_pool(struct cli *cli);
 int cli_show_sessions(struct cli *cli);
@@ -63,6 +71,7 @@ int cli_release(struct cli *cli);
 int cli_agent(struct cli *cli);
 int cli_check_config(struct cli *cli);
 int cli_drain(struct cli *cli);
+int cli_ok_to_stop(struct cli *cli);
 int cli_undrain(struct cli *cli);
 int cli_terminate(struct cli *cli);
 int cli_takeover(struct cli *cli);
@@ -82,6 +91,7 @@ void cli_text_pools(const json_t *root);
 void cli_text_sessions(const json_t *root);
 void cli_text_counters(const json_t *root);
 void cli_text_log(const json_t *root);
+void cli_text_ok_to_stop(const json_t *root);
 void cli_text_differences(const json_t *root);
 /* "1 h 02 min", "3.4 s", "never" for < 0; returns @text */
 const char *cli_duration(json_int_t ms, char *text, size_t size);

@@ -43,8 +43,11 @@ static const struct command {
 	 cli_release},
 	{"agent", "[--name NAME]", "an HA that speaks JSON lines", 0, 0, OPT_NAME, cli_agent},
 	{"check-config", "", "compares the pools with the peer's", 0, 0, 0, cli_check_config},
-	{"drain", "[--wait] [--timeout S]", "no new addresses to local sessions", 0, 0,
-	 OPT_WAIT | OPT_TIMEOUT, cli_drain},
+	{"drain", "[--wait] [--timeout S] [--force]", "no new addresses to local sessions", 0, 0,
+	 OPT_WAIT | OPT_TIMEOUT | OPT_FORCE, cli_drain},
+	{"ok-to-stop", "[--wait] [--timeout S]",
+	 "may this host be stopped now? each reason against it", 0, 0, OPT_WAIT | OPT_TIMEOUT,
+	 cli_ok_to_stop},
 	{"undrain", "", "takes that back", 0, 0, 0, cli_undrain},
 	{"terminate", "", "graceful termination: the peer takes over", 0, 0, 0, cli_terminate},
 	{"takeover", "[--force]", "becomes primary, agreed or by force", 0, 0, OPT_FORCE,
@@ -250,7 +253,7 @@ static int run(struct cli *cli, unsigned given)
 
 int main(int argc, char **argv)
 {
-	struct cli cli = {.socket = IPSP_SOCKET, .timeout_ms = -1};
+	struct cli cli = {.socket = IPSP_SOCKET, .timeout_ms = -1, .patience_ms = CLI_PATIENCE_MS};
 	unsigned given = 0;
 	int option, result;
 

@@ -135,6 +135,8 @@ static const char *waiting_sentence(const char *word)
 		{"silence", "until the peer has been silent for long enough"},
 		{"first-grant", "for the primary's first assignment"},
 		{"veto", "because the hook vetoed the takeover"},
+		{"unheard", "until the peer hears this side: it is heard here"},
+		{"link", "for its own socket, address or link"},
 	};
 
 	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
@@ -157,79 +159,25 @@ static void print_serving(const json_t *context)
 	putchar('\n');
 }
 
-/* The peer has been heard, and the two ranges have nothing in common. */
-static bool no_common_version(const json_t *context)
+/* The daemon's sentences (advice.h), as they are in the JSON. */
+static void print_notes(const json_t *context)
 {
-	const json_t *peer = json_object_get(context, "peer");
+	const json_t *note;
+	size_t i;
 
-	return cli_number(peer, "protocol-max") > 0 &&
-	       (cli_number(peer, "protocol-min") > cli_number(context, "protocol-max") ||
-		cli_number(peer, "protocol-max") < cli_number(context, "protocol-min"));
+	json_array_foreach(json_object_get(context, "notes"), i, note)
+		printf("  note         %s\n", json_string_value(note));
 }
 
-static void print_versions(const json_t *context)
+static void print_dead_interval(const json_t *context)
 {
-	const json_t *peer = json_object_get(context, "peer");
-	json_int_t max = cli_number(context, "protocol-max"),
-		   peer_min = cli_number(peer, "protocol-min");
+	json_int_t ms = cli_number(context, "dead-interval-ms");
+	char text[40];
 
-	printf("  note         nothing is shared: no version of the protocol is common, this side "
-	       "speaks %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
-	       ", the peer %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
-	       ": upgrade ipspd on %s host\n",
-	       cli_number(context, "protocol-min"), max, peer_min, cli_number(peer, "protocol-max"),
-	       peer_min > max ? "this" : "the peer's");
-	if (!cli_true(context, "serving") && cli_true(context, "may-take-over"))
-		puts("  note         does not serve until then; where that takes too long: stop "
-		     "ipspd on the peer's host, and this side takes over after the dead interval, "
-		     "or by \"takeover --force\" once the peer is lost");
-}
-
-/* What an operator would otherwise have to find out: why the roles are as they are, and the way
- * out. */
-static void print_hints(const json_t *context)
-{
-	const json_t *peer = json_object_get(context, "peer");
-	const char *role = cli_text(context, "role"),
-		   *wanted = cli_text(context, "configured-role");
-	const char *peer_state = cli_text(peer, "state"), *state = cli_text(context, "state");
-	bool peer_gone = strcmp(peer_state, "lost") == 0 || strcmp(peer_state, "down") == 0;
-
-	if (no_common_version(context))
-		print_versions(context);
-	else if (strcmp(state, "config-mismatch") == 0)
-		puts("  note         nothing is shared: the pools or the roles of the two sides do "
-		     "not "
-		     "fit; see \"check-config\" and \"show log\"");
-	if (strcmp(state, "terminated") == 0)
-		puts("  note         terminated: the peer serves; the way back is a restart, or "
-		     "\"pool-share-protocol mode active\"");
-	if (strcmp(state, "connecting") == 0 && strcmp(peer_state, "unknown") == 0)
-		puts("  note         the peer is not heard: does ipspd run there, on the same "
-		     "port, and "
-		     "with the same key? See \"show log\"");
-	if (cli_true(context, "role-on-loan"))
-		puts("  note         the role is on loan: it goes back when the peer returns");
-	else if (strcmp(role, "none") != 0 && strcmp(wanted, "none") != 0 &&
-		 strcmp(role, wanted) != 0)
-		printf("  note         the configured role is %s, the actual one %s: \"takeover\" "
-		       "on "
-		       "the side that is to be primary exchanges them\n",
-		       wanted, role);
-	if (strcmp(role, "secondary") == 0 && peer_gone && !cli_true(context, "may-take-over"))
-		puts("  note         does not take over by itself: no session was given an address "
-		     "here yet; the way out is \"takeover --force\"");
-	if (cli_number(json_object_get(context, "counters"), "stands-at-item") > 0)
-		puts("  note         what the peer says is of a later version: upgrade ipspd on "
-		     "this "
-		     "host; see \"show log\"");
-	if (cli_true(context, "drained"))
-		puts("  note         drained: it is safe to stop");
-	else if (cli_true(context, "draining"))
-		puts("  note         draining: no new addresses to local sessions");
-	if (cli_true(context, "all-free"))
-		puts("  note         no session is left here, and the peer has taken over every "
-		     "address: it is safe to stop");
+	if (ms == 0)
+		puts("  dead after   the peer is down as soon as it is lost");
+	else if (ms > 0)
+		printf("  dead after   %s of silence\n", cli_duration(ms, text, sizeof(text)));
 }
 
 static void print_context(const json_t *context)
@@ -252,12 +200,15 @@ static void print_context(const json_t *context)
 	printf("context %s: %s, %s, epoch %" JSON_INTEGER_FORMAT "\n", cli_text(context, "name"),
 	       cli_text(context, "role"), cli_text(context, "state"), cli_number(context, "epoch"));
 	if (*cli_text(context, "interface"))
-		printf("  interface    %s, mode %s, configured as %s\n",
-		       cli_text(context, "interface"), cli_text(context, "mode"),
+		printf("  interface    %s, %s port %" JSON_INTEGER_FORMAT
+		       ", mode %s, configured as %s\n",
+		       cli_text(context, "interface"), cli_text(context, "address"),
+		       cli_number(context, "port"), cli_text(context, "mode"),
 		       cli_text(context, "configured-role"));
+	print_dead_interval(context);
 	print_peer(json_object_get(context, "peer"));
 	print_serving(context);
-	print_hints(context);
+	print_notes(context);
 	PRINT_TABLE("  ", columns, json_object_get(context, "pools"));
 }
 
@@ -372,4 +323,20 @@ void cli_text_differences(const json_t *root)
 	if (cli_true(root, "identical"))
 		printf("context %s: the pools of both sides are identical\n",
 		       cli_text(root, "context"));
+}
+
+/* {"ok":true,"contexts":[{"name":"isp1","ok":true,"reasons":[]}]} of the daemon's contexts. */
+void cli_text_ok_to_stop(const json_t *root)
+{
+	const json_t *context, *why;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(root, "contexts"), i, context)
+	{
+		if (cli_true(context, "ok"))
+			printf("%s: it is safe to stop\n", cli_text(context, "name"));
+		json_array_foreach(json_object_get(context, "reasons"), k, why)
+			printf("%s: %s: %s\n", cli_text(context, "name"), cli_text(why, "reason"),
+			       cli_text(why, "remedy"));
+	}
 }

@@ -101,6 +101,23 @@ const struct ipsp_context_conf *ipsp_node_conf(const struct ipsp_node *n)
 	return &n->conf;
 }
 
+static void view_books(const struct ipsp_node *n, struct ipsp_status *s)
+{
+	struct ipsp_pool_status pool;
+
+	s->used = n->used;
+	for (uint32_t p = 0; p < n->conf.n_pools; p++) {
+		if (ipsp_is_static(n, (uint16_t)p))
+			continue;
+		ipsp_node_pool_status(n, (uint16_t)p, &pool);
+		s->unused += pool.free + pool.hold + pool.quarantine;
+		s->in_transit += pool.in_transit;
+	}
+	s->peer_takes = ipsp_flow_peer_takes(n);
+	s->peer_knows = n->stream.n == 0 && ipsp_contact(n) &&
+			n->peer.hello.epoch == n->side.epoch && n->side_seq <= n->flushed;
+}
+
 void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status *s)
 {
 	memset(s, 0, sizeof *s);
@@ -154,9 +171,8 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	for (uint32_t p = 0; p < n->conf.n_pools; p++)
 		s->duplicates_open += ipsp_pool_counts(n->pools[p])->dup;
 	s->duplicates_open += n->n_duplicate;
-	s->drained = n->side.draining && n->used == 0 && n->stream.n == 0 &&
-		     ipsp_flow_in_transit(n) == 0 && ipsp_contact(n) &&
-		     n->peer.hello.epoch == n->side.epoch && n->side_seq <= n->flushed;
+	view_books(n, s);
+	s->drained = s->draining && s->used == 0 && s->in_transit == 0 && s->peer_knows;
 }
 
 void ipsp_node_pool_status(const struct ipsp_node *n, uint16_t p, struct ipsp_pool_status *s)

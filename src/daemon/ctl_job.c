@@ -89,6 +89,8 @@ static char *show_text(struct ipspd *daemon, const struct ipspd_job *job)
 {
 	if (strcmp(job->name, "ipsp") == 0)
 		return ipspd_show_ipsp(daemon, job->ctx);
+	if (strcmp(job->name, "ok-to-stop") == 0)
+		return ipspd_show_ok_to_stop(daemon, job->ctx);
 	if (strcmp(job->name, "pool") == 0)
 		return ipspd_show_pools(daemon, job->ctx, job->sessions.pool);
 	if (strcmp(job->name, "counters") == 0)
@@ -98,8 +100,12 @@ static char *show_text(struct ipspd *daemon, const struct ipspd_job *job)
 
 static bool is_show(const char *name)
 {
-	return strcmp(name, "ipsp") == 0 || strcmp(name, "pool") == 0 ||
-	       strcmp(name, "counters") == 0 || strcmp(name, "log") == 0;
+	static const char *const names[] = {"ipsp", "ok-to-stop", "pool", "counters", "log"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 static bool any_has_pool(const struct ipspd *daemon, const struct ipspd_job *job)

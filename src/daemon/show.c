@@ -1,4 +1,5 @@
 #include "daemon/show.h"
+#include "daemon/advice.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,6 +239,12 @@ static json_t *version_or_null(unsigned version)
 	return version == 0 ? json_null() : json_integer(version);
 }
 
+/* null where the context has no pool-share-protocol */
+static json_t *psp_number(const struct ipsp_status *s, uint32_t n)
+{
+	return s->conf->psp.enabled ? json_integer(n) : json_null();
+}
+
 static void put_side(struct maker *m, json_t *object, const struct ipsp_status *s)
 {
 	put(m, object, "interface", text_or_null(s->conf->psp.interface));
@@ -258,6 +265,30 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	    s->waiting == IPSP_WAIT_NONE ? json_null() : ms_or_null(s->waiting_ms));
 	put(m, object, "may-take-over", json_boolean(s->may_take_over));
 	put(m, object, "role-on-loan", json_boolean(s->role_on_loan));
+	put(m, object, "address", addr_or_null(s->conf->psp.address));
+	put(m, object, "port", psp_number(s, s->conf->psp.port));
+	put(m, object, "dead-interval-ms", psp_number(s, s->dead_interval_ms));
+}
+
+struct array {
+	struct maker *m;
+	json_t *json;
+};
+
+static void append_note(void *arg, const char *text)
+{
+	struct array *array = arg;
+
+	append(array->m, array->json, sentence(text));
+}
+
+static void put_notes(struct maker *m, json_t *object, const char *name,
+		      const struct ipsp_status *s)
+{
+	struct array notes = {m, json_array()};
+
+	ipspd_notes(name, s, append_note, &notes);
+	put(m, object, "notes", notes.json);
 }
 
 static json_t *capabilities(struct maker *m, uint32_t bits)
@@ -295,6 +326,7 @@ static void put_ipsp(struct maker *m, json_t *object, const struct ipspd_ctx *ct
 	(void)arg;
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	put_side(m, object, &status);
+	put_notes(m, object, ctx->name, &status);
 	put_peer(m, object, &status);
 	put_pools(m, object, ctx, &counts_only);
 	put_counters(m, object, ctx, NULL);
@@ -303,6 +335,39 @@ static void put_ipsp(struct maker *m, json_t *object, const struct ipspd_ctx *ct
 char *ipspd_show_ipsp(struct ipspd *daemon, const struct ipspd_ctx *only)
 {
 	return each_context(daemon, only, put_ipsp, NULL);
+}
+
+/* ---------------------------------------------------------------- ok to stop */
+
+static void append_reason(void *arg, const char *reason, const char *remedy)
+{
+	struct array *array = arg;
+	json_t *object = json_object();
+
+	put(array->m, object, "reason", sentence(reason));
+	put(array->m, object, "remedy", sentence(remedy));
+	append(array->m, array->json, object);
+}
+
+static void put_ok(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, const void *arg)
+{
+	struct array reasons = {m, json_array()};
+	struct ipsp_status status;
+
+	(void)arg;
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	put(m, object, "ok",
+	    json_boolean(ipspd_stop_reasons(ctx->name, &status, append_reason, &reasons) == 0));
+	put(m, object, "draining", json_boolean(status.draining));
+	put(m, object, "sessions", json_integer(status.used));
+	put(m, object, "unused", json_integer(status.unused));
+	put(m, object, "in-transit", json_integer(status.in_transit));
+	put(m, object, "reasons", reasons.json);
+}
+
+char *ipspd_show_ok_to_stop(struct ipspd *daemon, const struct ipspd_ctx *only)
+{
+	return each_context(daemon, only, put_ok, NULL);
 }
 
 /* ---------------------------------------------------------------- log, differences */

@@ -12,6 +12,8 @@
 
 /* @only NULL: every context. */
 char *ipspd_show_ipsp(struct ipspd *daemon, const struct ipspd_ctx *only);
+/* Of each context: may this host be stopped now, and what stands against it (advice.h)? */
+char *ipspd_show_ok_to_stop(struct ipspd *daemon, const struct ipspd_ctx *only);
 /* Each pool's definition and counts; @name "": all of them. A name that no context has gives empty
  * lists. */
 char *ipspd_show_pools(struct ipspd *daemon, const struct ipspd_ctx *only, const char *name);
