@@ -97,7 +97,7 @@ static void compared(struct ipsp_node *n, bool same)
 		 "check-config): nothing is shared until both files say the same",
 		 c->n_found, c->n_found == 1 ? "" : "s");
 	for (size_t i = 0; i < c->n_lines && i < LOGGED_MAX; i++)
-		ipsp_say(n, IPSP_LOG_ERROR, "difference: %.180s", c->lines[i]);
+		ipsp_say(n, IPSP_LOG_ERROR, "difference: %s", c->lines[i]);
 	if (c->n_found > LOGGED_MAX)
 		ipsp_say(n, IPSP_LOG_ERROR, "%zu differences in all: the first %d are logged",
 			 c->n_found, LOGGED_MAX);

@@ -206,10 +206,11 @@ void ipsp_ha_end_void(struct ipsp_node *n)
 		if (!is_void(n, a))
 			continue;
 		if (a->reason == IPSP_REASON_DUPLICATE)
-			ipsp_say(n, IPSP_LOG_NOTICE,
-				 "%s is no duplicate any more: it has become this side's, and its "
-				 "session keeps it",
-				 ipsp_addr_text(a->addr, text, sizeof text));
+			ipsp_say_each(
+				n, IPSP_LOG_NOTICE,
+				"%s is no duplicate any more: it has become this side's, and its "
+				"session keeps it",
+				ipsp_addr_text(a->addr, text, sizeof text));
 		cancel(n, a);
 	}
 }
@@ -247,11 +248,11 @@ static void end_foreign(struct ipsp_node *n, struct ipsp_place at, const struct 
 	if (b->flags & IPSP_BIND_DUPLICATE) {
 		const struct ipsp_ident *who = &b->ident;
 		n->stats.duplicates_resolved++;
-		ipsp_say(n, IPSP_LOG_NOTICE, "duplicate resolved: %s was dropped here (%.*s)",
-			 ipsp_addr_text(ipsp_pool_addr(&n->conf.pools[at.pool], at.index), text,
-					sizeof text),
-			 who->n_subscriber ? who->n_subscriber : 100,
-			 who->n_subscriber ? who->subscriber : "before the peer was heard");
+		ipsp_say_each(n, IPSP_LOG_NOTICE, "duplicate resolved: %s was dropped here (%.*s)",
+			      ipsp_addr_text(ipsp_pool_addr(&n->conf.pools[at.pool], at.index),
+					     text, sizeof text),
+			      who->n_subscriber ? who->n_subscriber : 100,
+			      who->n_subscriber ? who->subscriber : "before the peer was heard");
 		ipsp_heal_dropped(n, at); /* before the session's record: see rec.c */
 	}
 	ipsp_rec_drop(n, at);

@@ -38,11 +38,12 @@ static void say_found(struct ipsp_node *n, struct ipsp_place at, const struct ip
 
 	n->stats.duplicates_found++;
 	if (ipsp_place_used(n, at, &b))
-		ipsp_say(n, IPSP_LOG_ERROR,
-			 "duplicate: %s is used here by %.*s and at the peer by %.*s; the peer "
-			 "drops it",
-			 ipsp_addr_text(addr, text, sizeof text), b.ident.n_subscriber,
-			 b.ident.subscriber, e->n_subscriber, e->subscriber);
+		ipsp_say_each(
+			n, IPSP_LOG_ERROR,
+			"duplicate: %s is used here by %.*s and at the peer by %.*s; the peer "
+			"drops it",
+			ipsp_addr_text(addr, text, sizeof text), b.ident.n_subscriber,
+			b.ident.subscriber, e->n_subscriber, e->subscriber);
 	ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, addr);
 	ipsp_out_hook(n, IPSP_HOOK_DUPLICATE, addr);
 }
@@ -167,8 +168,9 @@ static void say_resolved(struct ipsp_node *n, struct ipsp_place at)
 	char text[IPSP_ADDR_TEXT_MAX];
 
 	n->stats.duplicates_resolved++;
-	ipsp_say(n, IPSP_LOG_NOTICE, "duplicate resolved: %s was dropped here (before the restart)",
-		 ipsp_addr_text(addr, text, sizeof text));
+	ipsp_say_each(n, IPSP_LOG_NOTICE,
+		      "duplicate resolved: %s was dropped here (before the restart)",
+		      ipsp_addr_text(addr, text, sizeof text));
 }
 
 /* A report that was to be made with the first sharing, and of which the log has only a part, or

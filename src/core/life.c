@@ -114,6 +114,7 @@ void ipsp_node_free(struct ipsp_node *n)
 	ipsp_conf_fini(&n->file);
 	free(n->deferred);
 	free(n->late);
+	ipsp_notes_clear(&n->notes);
 	free(n);
 }
 

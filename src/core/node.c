@@ -274,6 +274,7 @@ IPSP_APART static void take_other(struct ipsp_node *n, const struct ipsp_event *
 		break;
 	case IPSP_EV_END:
 		end_turn(n);
+		ipsp_say_left_out(n);
 		break;
 	case IPSP_EV_FLUSHED:
 		if (ev->seq > n->flushed)

@@ -112,6 +112,8 @@ enum ipsp_out_type {
 			   one */
 	IPSP_OUT_TRAP,	/* .trap */
 	IPSP_OUT_HOOK,	/* .hook; for IPSP_HOOK_TAKEOVER_CHECK an IPSP_EV_HOOK must follow */
+	IPSP_OUT_NOTE,	/* a sentence for people: .level, .off and .len in act->bytes, a NUL behind
+			   it */
 	IPSP_OUT_STOPPED, /* after IPSP_CMD_STOP: all is said and acknowledged, or there is nobody
 			     to say it to */
 	IPSP_OUT_TYPES
@@ -169,6 +171,7 @@ struct ipsp_out {
 			uint32_t off, len;   /* DATAGRAM; RELEASE: the subscriber */
 			uint32_t off2, len2; /* RELEASE: the session */
 			enum ipsp_reason reason;
+			enum ipsp_level level; /* NOTE */
 		};
 	};
 };
@@ -193,8 +196,10 @@ struct ipsp_actions {
 	struct ipsp_out *outs; /* n_outs */
 	size_t n_outs, cap_outs;
 	struct ipsp_buf bytes;
-	ipsp_ms valid_until; /* see ipsp_node_late */
-	bool failed;	     /* memory ran out: the shell stops as for a failed write */
+	size_t note_bytes;	 /* of the sentences among them */
+	uint32_t notes_left_out; /* ... and how many were too much for one turn: said at its end */
+	ipsp_ms valid_until;	 /* see ipsp_node_late */
+	bool failed;		 /* memory ran out: the shell stops as for a failed write */
 };
 
 void ipsp_actions_init(struct ipsp_actions *act);
@@ -382,6 +387,7 @@ bool ipsp_node_session(const struct ipsp_node *node, uint32_t *cursor,
 		       struct ipsp_session_view *view);
 
 const struct ipsp_stats *ipsp_node_stats(const struct ipsp_node *node);
+/* The latest, to be shown; each was an IPSP_OUT_NOTE of its turn. */
 const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *node);
 /* How many differences the last comparison found; 0 and *known: none. */
 size_t ipsp_node_n_differences(const struct ipsp_node *node);

@@ -403,6 +403,10 @@ void ipsp_out_hook(struct ipsp_node *n, enum ipsp_hook hook, struct ipsp_addr ad
 void ipsp_out_state(struct ipsp_node *n, uint64_t token);
 void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The same of what is said of one address after the other. */
+void ipsp_say_each(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void ipsp_say_left_out(struct ipsp_node *n);
 void ipsp_out_flushed(struct ipsp_node *n); /* those that waited for it */
 void ipsp_out_undo_late(struct ipsp_node *n);
 

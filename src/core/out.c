@@ -31,6 +31,8 @@ void ipsp_actions_clear(struct ipsp_actions *act)
 	ipsp_buf_clear(&act->recs);
 	ipsp_buf_clear(&act->bytes);
 	act->n_outs = 0;
+	act->note_bytes = 0;
+	act->notes_left_out = 0;
 	act->want_flush = act->says_state = act->lease_set = act->failed = false;
 	act->valid_until = IPSP_NEVER;
 }
@@ -95,15 +97,72 @@ void ipsp_out_state(struct ipsp_node *n, uint64_t token)
 	n->act->says_state = true;
 }
 
+/* --------------------------------------------------------------- sentences for people */
+
+#define NOTES_OF_A_TURN (8u << 20) /* bytes; beyond, those of many are counted only */
+
+static void out_note(struct ipsp_node *n, const struct ipsp_note *note)
+{
+	struct ipsp_actions *act = n->act;
+
+	if (!act)
+		return;
+	if (note->of_many && act->note_bytes > NOTES_OF_A_TURN) {
+		act->notes_left_out++;
+		return;
+	}
+	struct ipsp_out *o = ipsp_out_add(n, IPSP_OUT_NOTE);
+	if (!o)
+		return;
+	o->level = note->level;
+	o->off = (uint32_t)act->bytes.len;
+	o->len = note->n_text;
+	ipsp_buf_put(&act->bytes, note->text, note->n_text + 1); /* with its NUL */
+	act->note_bytes += note->n_text + sizeof *o;
+}
+
+/* It is kept to be shown, and said at the end of the turn. */
+static void say(struct ipsp_node *n, enum ipsp_level level, bool of_many, const char *format,
+		va_list args)
+{
+	const struct ipsp_note *note =
+		ipsp_note_add(&n->notes, n->now, level, of_many, format, args);
+
+	if (note)
+		out_note(n, note);
+	else if (n->act)
+		n->act->failed = true;
+}
+
 void ipsp_say(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
 {
-	char text[IPSP_NOTE_TEXT];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	say(n, level, false, format, args);
 	va_end(args);
-	ipsp_note_add(&n->notes, n->now, level, "%s", text);
+}
+
+void ipsp_say_each(struct ipsp_node *n, enum ipsp_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(n, level, true, format, args);
+	va_end(args);
+}
+
+/* The end of a turn: what was too much of it is not passed over in silence. */
+void ipsp_say_left_out(struct ipsp_node *n)
+{
+	const uint32_t left_out = n->act->notes_left_out;
+
+	n->act->notes_left_out = 0;
+	if (left_out > 0)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "%u more lines about duplicates were left out here: ipspctl show "
+			 "duplicates has all of them",
+			 left_out);
 }
 
 /* --------------------------------------------------------------- answers that wait for a flush */

@@ -263,6 +263,7 @@ void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ip
 	case IPSP_OUT_DATAGRAM:
 	case IPSP_OUT_TRAP:
 	case IPSP_OUT_HOOK:
+	case IPSP_OUT_NOTE:
 	case IPSP_OUT_STOPPED:
 	case IPSP_OUT_TYPES:
 		break;

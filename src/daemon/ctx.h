@@ -70,7 +70,6 @@ struct ipspd_ctx {
 	struct ipspd_udp *udp; /* NULL while the mode opens no socket */
 	int lease_fd;	       /* -1: not open */
 	uint64_t told_seq;     /* the last IPSP_EV_FLUSHED */
-	uint64_t noted;	       /* the last note of the node that was logged */
 	bool was_stored;       /* the store had records of it */
 	bool started;	       /* ipsp_node_start was called */
 	bool look;	       /* its state may have changed: has it the socket that it needs? */

@@ -294,6 +294,8 @@ static void carry_out(struct ipspd_ctx *ctx, const struct ipsp_out *out)
 			return;
 		}
 		break;
+	case IPSP_OUT_NOTE: /* log_notes: people come last */
+		return;
 	case IPSP_OUT_ANSWER:
 	case IPSP_OUT_RELEASE:
 	case IPSP_OUT_CANCELLED:
@@ -336,13 +338,12 @@ static void tell_ctx(struct ipspd_ctx *ctx)
 
 static void log_notes(struct ipspd_ctx *ctx)
 {
-	const struct ipsp_notes *notes = ipsp_node_notes(ctx->node);
+	const struct ipsp_actions *act = &ctx->act;
 
-	while (ctx->noted < notes->last) {
-		const struct ipsp_note *note = ipsp_note_get(notes, ++ctx->noted);
-		if (note)
-			ipspd_log(note->level, "%s: %s", ctx->name, note->text);
-	}
+	for (size_t i = 0; i < act->n_outs && act->note_bytes > 0; i++)
+		if (act->outs[i].type == IPSP_OUT_NOTE)
+			ipspd_log(act->outs[i].level, "%s: %s", ctx->name,
+				  (const char *)act->bytes.data + act->outs[i].off);
 }
 
 IPSP_APART static void tell_systemd(struct ipspd *daemon)

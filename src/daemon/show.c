@@ -412,14 +412,14 @@ static void put_log(struct maker *m, json_t *object, const struct ipspd_ctx *ctx
 	ipsp_ms now = ipspd_now();
 	json_t *events = json_array();
 
-	if (n == 0 || n > IPSP_NOTES_KEPT)
-		n = IPSP_NOTES_KEPT;
-	for (uint64_t i = notes->last > n ? notes->last - n + 1 : 1; i <= notes->last; i++) {
-		const struct ipsp_note *note = ipsp_note_get(notes, i);
+	size_t kept = ipsp_notes_kept(notes), passed = 0;
+	const struct ipsp_note *note = ipsp_note_after(notes, 0);
+
+	for (; note; note = ipsp_note_after(notes, note->number)) {
 		ipsp_ms age_ms;
 		json_t *event;
 
-		if (!note)
+		if (n > 0 && passed++ + n < kept)
 			continue;
 		age_ms = now > note->at ? now - note->at : 0;
 		event = json_object();

@@ -285,6 +285,7 @@ static void carry_out(struct host *h, const struct ipsp_out *out)
 	case IPSP_OUT_STOPPED:
 		h->leaving = true;
 		break;
+	case IPSP_OUT_NOTE:
 	case IPSP_OUT_STATE:
 	case IPSP_OUT_TYPES:
 		break;

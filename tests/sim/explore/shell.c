@@ -204,6 +204,7 @@ static void carry_out(struct tiny *w, struct side *s, const struct ipsp_out *out
 	case IPSP_OUT_STATE:
 	case IPSP_OUT_TRAP:
 	case IPSP_OUT_HOOK:
+	case IPSP_OUT_NOTE:
 	case IPSP_OUT_STOPPED:
 	case IPSP_OUT_TYPES:
 		break;
@@ -224,8 +225,7 @@ static void notes(struct side *s)
 			printf("        %c: %s\n", s->letter, note->text);
 	}
 	if (notes->last > 0)
-		memset(notes->ring, 0, (notes->last + 1) * sizeof(notes->ring[0]));
-	notes->last = 0;
+		ipsp_notes_clear(notes);
 }
 
 static void step(struct tiny *w, struct side *s, const struct ipsp_event *ev)
