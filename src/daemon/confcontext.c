@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
+#include "daemon/trust.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,9 +94,14 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 	struct ipsp_psp_conf *psp = object;
 	char path[IPSPD_PATH_MAX], why[IPSPD_WHY_MAX];
 
-	if (!ipspd_confread_path(rd, setting, path, sizeof(path)) ||
-	    ipspd_keyfile_keys(path, psp->keys, &psp->n_keys, why) == 0)
+	if (!ipspd_confread_secret(rd, setting, path, sizeof(path)))
 		return;
+	if (ipspd_keyfile_keys(path, psp->keys, &psp->n_keys, why) == 0) {
+		if (ipspd_trust_hidden(path))
+			ipspd_confread_warn(rd, setting,
+					    "%s: the user ipsp can't read it (chown ipsp)", path);
+		return;
+	}
 	if (access(path, F_OK) != 0 && errno == ENOENT)
 		ipspd_confread_fault(rd, setting,
 				     "%s; make one by (umask 077; openssl rand -hex 32 > FILE), "

@@ -3,7 +3,7 @@
 #include "base/ident.h"
 #include "daemon/confread.h"
 #include "daemon/conftext.h"
-#include "daemon/keyfile.h"
+#include "daemon/trust.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -332,6 +332,52 @@ bool ipspd_confread_path(struct ipspd_confread *rd, const struct ipspd_setting *
 		memcpy(path, text, strlen(text) + 1);
 		return true;
 	}
+	return false;
+}
+
+/* Where systemd lays it for the unit, also to whoever looks from outside while the unit runs. */
+#define CREDENTIALS "/run/credentials/ipspd.service"
+
+static bool credential_path(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			    const char *name, char *path, size_t cap)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+
+	if (!*name || strchr(name, '/') ||
+	    snprintf(path, cap, "%s/%s", folder ? folder : CREDENTIALS, name) >= (int)cap) {
+		ipspd_confread_fault(
+			rd, setting,
+			"\"%s\" names no credential; allowed is credential:NAME, as in "
+			"LoadCredential=NAME:FILE of the unit",
+			ipspd_setting_text(setting));
+		return false;
+	}
+	return true;
+}
+
+bool ipspd_confread_secret(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			   char *path, size_t cap)
+{
+	static const char scheme[] = "credential:";
+	const char *text = ipspd_setting_text(setting);
+	const size_t n = sizeof(scheme) - 1;
+
+	if (strncmp(text, scheme, n) != 0)
+		return ipspd_confread_path(rd, setting, path, cap);
+	if (!credential_path(rd, setting, text + n, path, cap))
+		return false;
+	if (access(path, F_OK) == 0 || getenv("CREDENTIALS_DIRECTORY"))
+		return true;
+	if (ipspd_trust_testing())
+		ipspd_confread_warn(rd, setting,
+				    "\"%s\" can be read by the running unit only: not checked",
+				    text);
+	else
+		ipspd_confread_fault(
+			rd, setting,
+			"\"%s\": this process has no credentials; the unit gets this one by "
+			"LoadCredential=%s:FILE (systemctl edit ipspd)",
+			text, text + n);
 	return false;
 }
 

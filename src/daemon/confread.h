@@ -89,6 +89,10 @@ bool ipspd_confread_word(struct ipspd_confread *rd, const struct ipspd_setting *
 bool ipspd_confread_path(struct ipspd_confread *rd, const struct ipspd_setting *setting, char *path,
 			 size_t cap);
 
+/* The same of a file with a secret, which may be "credential:NAME" of the unit. */
+bool ipspd_confread_secret(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			   char *path, size_t cap);
+
 unsigned ipspd_setting_line(const struct ipspd_setting *setting);
 const char *
 ipspd_setting_name(const struct ipspd_setting *setting); /* an element: that of its list */

@@ -1,6 +1,7 @@
 #include "daemon/keyfile.h"
 #include "base/err.h"
 #include "base/ident.h"
+#include "daemon/trust.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -23,11 +24,6 @@ static int why_not(char why[IPSPD_WHY_MAX], const char *path, const char *text)
 	return IPSP_ERR_INVALID;
 }
 
-bool ipspd_trusts_owner(uid_t owner)
-{
-	return owner == 0 || owner == geteuid();
-}
-
 static int check_stat(int fd, const char *path, char why[IPSPD_WHY_MAX])
 {
 	struct stat st;
@@ -43,11 +39,10 @@ static int check_stat(int fd, const char *path, char why[IPSPD_WHY_MAX])
 			 path, (unsigned)st.st_uid, (unsigned)geteuid());
 		return IPSP_ERR_INVALID;
 	}
-	if (st.st_mode & S_IRWXO || st.st_mode & (S_IWGRP | S_IXGRP) ||
-	    (st.st_mode & S_IRGRP && st.st_gid != getegid())) {
+	if (ipspd_trust_others_can(fd, &st)) {
 		snprintf(why, IPSPD_WHY_MAX,
 			 "%.120s: others can read or change it (mode %04o); only its owner may "
-			 "(chmod 600), and read it the daemon's own group",
+			 "(chmod 600), and read it the daemon's user and group",
 			 path, (unsigned)(st.st_mode & 07777));
 		return IPSP_ERR_INVALID;
 	}

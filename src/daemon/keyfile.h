@@ -1,9 +1,10 @@
 /*
  * keyfile - secrets that live in files of their own.
  *
- * Such a file is a regular one of root or of the daemon's user, and nobody but its owner may read
- * it; the group may where it is the daemon's own. Each function returns 0, or IPSP_ERR_INVALID with
- * what is wrong and what is allowed in @why.
+ * Such a file is a regular one of root or of the daemon's user, and nobody else may read it: its
+ * group may where it is the daemon's own or root's, and so may those whom an access list names, as
+ * it does for a credential of systemd. Each function returns 0, or IPSP_ERR_INVALID with what is
+ * wrong and what is allowed in @why.
  */
 #ifndef IPSPD_KEYFILE_H
 #define IPSPD_KEYFILE_H
@@ -11,7 +12,6 @@
 #include "core/conf.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #define IPSPD_WHY_MAX	 256
 #define IPSPD_SECRET_MIN 16
@@ -28,8 +28,5 @@ int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BY
 /* One line of text, @min bytes at least and fewer than @cap. */
 int ipspd_keyfile_line(const char *path, size_t min, char *text, size_t cap,
 		       char why[IPSPD_WHY_MAX]);
-
-/* Root, or the effective user of this process: who else owns a file can change it at any time. */
-bool ipspd_trusts_owner(uid_t owner);
 
 #endif

@@ -10,6 +10,7 @@
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/start.h"
+#include "daemon/trust.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -25,6 +26,8 @@
 #include <unistd.h>
 
 #define EXIT_BAD     2
+#define CONFIG_FILE  "/etc/ipspd.conf"
+#define DAEMON_USER  "ipsp" /* of the unit */
 #define FILES_WANTED 65536
 
 struct options {
@@ -50,7 +53,7 @@ static int parse(int argc, char **argv, struct options *o)
 {
 	int c;
 
-	*o = (struct options){.config = "/etc/ipspd.conf"};
+	*o = (struct options){.config = CONFIG_FILE};
 	while ((c = getopt(argc, argv, "ftc:s:vVh")) != -1) {
 		switch (c) {
 		case 'f':
@@ -107,11 +110,6 @@ static char *absolute(const char *path)
 }
 
 /* ---------------------------------------------------------------- into the background */
-
-static bool under_systemd(void)
-{
-	return getenv("NOTIFY_SOCKET") || getenv("JOURNAL_STREAM") || getenv("INVOCATION_ID");
-}
 
 /*
  * The first process stays until the daemon is ready, and ends with its exit code if it never is:
@@ -221,6 +219,8 @@ int main(int argc, char **argv)
 	struct ipspd daemon = {.config = &config, .config_path = path, .socket_path = socket};
 	int code = EXIT_FAILURE, ready = -1;
 
+	if (o.test)
+		ipspd_trust_test(DAEMON_USER, strcmp(o.config, CONFIG_FILE) == 0);
 	reset_signals();
 	raise_files();
 	umask(027);
@@ -237,10 +237,11 @@ int main(int argc, char **argv)
 		printf("%s: no fault found, %zu context%s\n", o.config, config.n_contexts,
 		       config.n_contexts == 1 ? "" : "s");
 		code = EXIT_SUCCESS;
-	} else if (!o.foreground && !under_systemd() && (ready = into_background()) < 0) {
+	} else if (!o.foreground && !ipspd_notify_supervised() && (ready = into_background()) < 0) {
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));
 	} else {
-		ipspd_log_open(getenv("JOURNAL_STREAM") ? IPSPD_LOG_JOURNAL : IPSPD_LOG_STDERR,
+		ipspd_log_open(ipspd_notify_is_journal(STDERR_FILENO) ? IPSPD_LOG_JOURNAL
+								      : IPSPD_LOG_STDERR,
 			       level);
 		code = run(&daemon, ready, level);
 	}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,6 +66,24 @@ struct ipspd_notify *ipspd_notify_new(struct event_base *base)
 	notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	start_watchdog(notify, base);
 	return notify;
+}
+
+bool ipspd_notify_is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
+	       st.st_dev == device && st.st_ino == inode;
+}
+
+bool ipspd_notify_supervised(void)
+{
+	const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+	return getenv("NOTIFY_SOCKET") || (pid && strtol(pid, NULL, 10) == (long)getpid()) ||
+	       ipspd_notify_is_journal(STDERR_FILENO);
 }
 
 void ipspd_notify_free(struct ipspd_notify *notify)

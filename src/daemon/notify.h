@@ -6,6 +6,16 @@
 #ifndef IPSPD_NOTIFY_H
 #define IPSPD_NOTIFY_H
 
+#include <stdbool.h>
+
+/*
+ * What systemd put into the environment is inherited by whatever a service starts, a terminal's
+ * shell included. So each is believed only where it is about this process: JOURNAL_STREAM names the
+ * device and inode of the journal's stream.
+ */
+bool ipspd_notify_supervised(void); /* systemd, or its like, has started this process itself */
+bool ipspd_notify_is_journal(int fd);
+
 struct event_base;
 struct ipspd_notify;
 

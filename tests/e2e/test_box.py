@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """ipspd as it is shipped, under a real systemd: installed, with its unit and its example configuration."""
 
+import os
+import struct
 import sys
 
 from harness import box
-from harness.boxes import BoxCase, CONFIG, UNIT
+from harness.boxes import BoxCase, CONFIG, KEY, UNIT
 from harness.pair import main
 
 EXPOSURE = 1.5  # of systemd-analyze security, at most
@@ -99,6 +101,60 @@ class Restart(BoxCase):
         self.assertEqual((host.property("ActiveState"), host.property("ExecMainStatus")),
                          ("failed", "2"))
         self.assertEqual(host.property("StartLimitIntervalUSec"), "0", "it gives up after a while")
+
+
+class Credentials(BoxCase):
+    def test_the_key_from_the_service_manager(self):
+        """key-file = "credential:isp1": root's own file, which the daemon's user can't open."""
+        host = self.lone()
+        probe = host.run("systemd-run", "--wait", "-q", "-p", "User=ipsp", "-p", "SetCredential=x:y",
+                         "sh", "-c", 'test -s "$CREDENTIALS_DIRECTORY/x"')
+        if probe.returncode:
+            self.skipTest("systemd can't mount credentials here")
+        host.write("/etc/credstore/isp1.key", "5a" * 32 + "\n", 0o600)
+        host.configure("ipspd.conf", **{'"/etc/ipspd/isp1.key"': '"credential:isp1"'})
+        host.check("rm", KEY)
+        self.assertNotEqual(host.run("systemctl", "start", "ipspd").returncode, 0)
+        host.wait_log("LoadCredential=isp1:FILE")
+        done = host.check("ipspd", "-t")
+        self.assertIn("no fault found", done)
+        host.drop_in("LoadCredential=isp1:/etc/credstore/isp1.key")
+        host.start()
+        self.assertEqual(host.status()["state"], "connecting")
+        host.check("systemctl", "reload", "ipspd")
+
+    def test_the_key_as_later_versions_lay_it(self):
+        """systemd 254 and later: folder and file are root's, an access list lets the unit's user in."""
+        host = self.lone()
+        uid = int(host.check("id", "-u", "ipsp"))
+        host.write("/run/laid/isp1", "5a" * 32 + "\n")
+        for path, mode, bits in (("/run/laid", 0o550, 5), ("/run/laid/isp1", 0o440, 4)):
+            os.chmod(host.path(path), mode)
+            # owner, user ipsp, group, mask, others
+            entries = [(1, bits, -1), (2, bits, uid), (4, 0, -1), (16, bits, -1), (32, 0, -1)]
+            os.setxattr(host.path(path), "system.posix_acl_access", struct.pack("<I", 2) + b"".join(
+                struct.pack("<HHi", *entry) for entry in entries))
+        host.configure("ipspd.conf", **{'"/etc/ipspd/isp1.key"': '"credential:isp1"'})
+        host.drop_in("Environment=CREDENTIALS_DIRECTORY=/run/laid")
+        host.start()
+        self.assertEqual(host.status()["state"], "connecting")
+
+
+class Check(BoxCase):
+    lasts = 5
+
+    def test_root_checks_as_it_is_documented(self):
+        """The key is the daemon's user's; what that user can't read is said, and is no fault."""
+        host = self.lone()
+        done = host.run("ipspd", "-t")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        host.check("chown", "root", KEY)
+        done = host.run("ipspd", "-t")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(f"{KEY}: the user ipsp can't read it", done.stderr)
+        host.check("useradd", "mallory")
+        host.check("chown", "mallory", KEY)
+        self.assertEqual(host.run("ipspd", "-t").returncode, 2)
 
 
 class Hierarchy(BoxCase):

@@ -71,6 +71,8 @@ pivot_root . oldroot
 cd /
 umount -l /oldroot
 rmdir /oldroot
+# as at a boot (a container's manager does this otherwise): credentials reach a unit through it
+mount --make-rshared /
 exec env -i container=box PATH=/usr/sbin:/usr/bin:/sbin:/bin "$3" --system --unit=basic.target \
 	</dev/null >/run/boot.log 2>&1
 """
