@@ -118,7 +118,7 @@ int ipspd_lease_open(const char *dir, const char *context)
 	char path[PATH_MAX];
 
 	if (path_of(path, sizeof(path), dir, context) == 0)
-		return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+		return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	errno = ENAMETOOLONG;
 	return -1;
 }

@@ -73,10 +73,10 @@ static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 		ipspd_log(IPSP_LOG_NOTICE, "%s: a new store was made", dir);
 	if (ipspd_store_cut(daemon->store) > 0)
 		ipspd_log(IPSP_LOG_WARNING,
-			  "%s: the last write was cut short by a stop; its %llu bytes, which "
-			  "nobody was told of, "
-			  "are cut off",
-			  dir, (unsigned long long)ipspd_store_cut(daemon->store));
+			  "%s: the last write was cut short by a stop. Nobody was told of its %llu "
+			  "bytes; they were moved to %s/%s",
+			  dir, (unsigned long long)ipspd_store_cut(daemon->store), dir,
+			  ipspd_store_cut_file(daemon->store));
 	ipspd_store_unknown(daemon->store, say_unknown, NULL);
 	return 0;
 }

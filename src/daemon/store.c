@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TORN_MAX       1000 /* files with ends that were cut off */
 #define GROWTH_DEFAULT ((uint64_t)8 << 20)
 
 /* The first failure is kept, with its words: after it nothing is to be told any more. */
@@ -271,11 +272,48 @@ static int replay_frame(struct ipspd_store *s, const struct store_frame *frame,
 	return IPSP_ERR_FORMAT;
 }
 
-/* A torn end becomes zeros again, which leaves the room that was made behind it as it is. */
-static int cut(struct ipspd_store *s, uint64_t from, uint64_t to)
+/* A file of its own for a torn end: "torn.1" or a later one. */
+static int torn_file(struct ipspd_store *s)
+{
+	int fd = -1;
+
+	for (int i = 1; fd < 0 && i <= TORN_MAX; i++) {
+		snprintf(s->torn, sizeof(s->torn), "torn.%d", i);
+		fd = openat(s->dir_fd, s->torn,
+			    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0 && errno != EEXIST)
+			break;
+	}
+	return fd;
+}
+
+/* Who has to find out what a disk did will want what is about to be overwritten. */
+static int keep_aside(struct ipspd_store *s, struct store_reader *rd, uint64_t from, uint64_t to)
+{
+	const int fd = torn_file(s);
+	int error = fd < 0 ? errno : 0;
+
+	for (uint64_t at = from; at < to && !error;) {
+		const size_t n = to - at < 65536 ? (size_t)(to - at) : 65536;
+		const uint8_t *p = store_reader_at(rd, at, n);
+		error = p ? write_all(fd, p, n, at - from) : rd->error;
+		at += n;
+	}
+	if (!error && (fsync(fd) != 0 || fsync(s->dir_fd) != 0))
+		error = errno;
+	if (fd >= 0)
+		close(fd);
+	if (error && fd >= 0)
+		unlinkat(s->dir_fd, s->torn, 0);
+	return error;
+}
+
+/* A torn end is kept in a file of its own, and becomes zeros again, which leaves the room that was
+ * made behind it as it is. */
+static int cut(struct ipspd_store *s, struct store_reader *rd, uint64_t from, uint64_t to)
 {
 	static const uint8_t zeros[65536];
-	int error = 0;
+	int error = from < to ? keep_aside(s, rd, from, to) : 0;
 
 	for (uint64_t at = from; at < to && !error; at += sizeof(zeros))
 		error = write_all(s->log.fd, zeros,
@@ -294,6 +332,7 @@ static int read_log(struct ipspd_store *s, struct store_reader *rd, const char *
 	int err = store_header_check(rd, path, why, n_why);
 	if (err)
 		return err;
+	bool clean = false;
 	while (store_frame_get(rd, at, &frame)) {
 		err = replay_frame(s, &frame, written_by);
 		if (err == IPSP_ERR_NOMEM)
@@ -306,30 +345,33 @@ static int read_log(struct ipspd_store *s, struct store_reader *rd, const char *
 				      "file away and let "
 				      "the peer give back what it knows",
 				      path, (unsigned long long)at, ipsp_err_text(err));
+		clean = frame.type == STORE_MARK && frame.flushed == at;
 		at += store_frame_size(frame.len);
 	}
 	if (rd->error)
 		return refuse(why, n_why, IPSP_ERR_IO, "%s: %s", path, strerror(rd->error));
 	store_boot_id(boot);
 	s->same_boot = boot[0] && memcmp(boot, written_by, STORE_BOOT_LEN) == 0;
-	err = store_tail_check(rd, at, s->same_boot, &garbage);
+	err = store_tail_check(rd, at, s->same_boot, clean, &garbage);
 	if (err == IPSP_ERR_DAMAGED)
-		return refuse(why, n_why, err,
-			      "%s is damaged at byte %llu, and whole again behind it, so this is "
-			      "no write that a "
-			      "stop cut short: move the file away and start again, and the peer "
-			      "gives back "
-			      "what it knows",
-			      path, (unsigned long long)at);
+		return refuse(
+			why, n_why, err,
+			"%s is damaged at byte %llu, and what stands there is no write that a "
+			"stop cut short: move the file away and start again, and the peer "
+			"gives back what it knows",
+			path, (unsigned long long)at);
 	if (err)
 		return refuse(why, n_why, err, "%s: %s", path, strerror(rd->error));
 	s->log.end = at;
 	s->log.zeroed = rd->size > at ? rd->size : at;
-	int error = cut(s, at, garbage);
-	if (!error && fdatasync(s->log.fd) != 0)
-		error = errno;
+	int error = cut(s, rd, at, garbage);
 	if (error)
-		return refuse(why, n_why, IPSP_ERR_IO, "%s: %s", path, strerror(error));
+		return refuse(
+			why, n_why, IPSP_ERR_IO,
+			"%s: the end of a write that was cut short can't be kept in %s/%s: %s",
+			path, s->dir, s->torn, strerror(error));
+	if (fdatasync(s->log.fd) != 0)
+		return refuse(why, n_why, IPSP_ERR_IO, "%s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -347,6 +389,27 @@ void store_put_start(struct ipsp_buf *buf, uint64_t base, uint64_t flushed)
 	store_frame_put(buf, base, &frame);
 }
 
+/* What decides who owns an address is nothing that others may write. */
+static int check_dir(struct ipspd_store *s, char *why, size_t n_why)
+{
+	struct stat st;
+
+	if (fstat(s->dir_fd, &st) != 0)
+		return refuse(why, n_why, IPSP_ERR_IO, "state-directory %s: %s", s->dir,
+			      strerror(errno));
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return refuse(why, n_why, IPSP_ERR_IO,
+			      "state-directory %s belongs to user %lu, and ipspd runs as user %lu: "
+			      "chown it to that user",
+			      s->dir, (unsigned long)st.st_uid, (unsigned long)geteuid());
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return refuse(why, n_why, IPSP_ERR_IO,
+			      "state-directory %s has mode %04o: others may write to it; chmod 700 "
+			      "it",
+			      s->dir, (unsigned)(st.st_mode & 07777));
+	return 0;
+}
+
 static int lock_dir(struct ipspd_store *s, char *why, size_t n_why)
 {
 	char holder[32] = "";
@@ -358,7 +421,10 @@ static int lock_dir(struct ipspd_store *s, char *why, size_t n_why)
 	if (s->dir_fd < 0)
 		return refuse(why, n_why, IPSP_ERR_IO, "state-directory %s: %s", s->dir,
 			      strerror(errno));
-	s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	int err = check_dir(s, why, n_why);
+	if (err)
+		return err;
+	s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (s->lock_fd < 0)
 		return refuse(why, n_why, IPSP_ERR_IO, "%s/lock: %s", s->dir, strerror(errno));
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -380,12 +446,21 @@ static int lock_dir(struct ipspd_store *s, char *why, size_t n_why)
 	return 0;
 }
 
+/* Always a new file: a link of that name, or a file that somebody holds open, is not written to. */
+int store_create_aside(struct ipspd_store *s)
+{
+	if (unlinkat(s->dir_fd, "store.new", 0) != 0 && errno != ENOENT)
+		return -1;
+	return openat(s->dir_fd, "store.new", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+		      0640);
+}
+
 /* Puts an empty log in place: whole or not there, whenever the power goes. */
 static int create_log(struct ipspd_store *s)
 {
 	struct ipsp_buf buf = {0};
 
-	int fd = openat(s->dir_fd, "store.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	int fd = store_create_aside(s);
 	if (fd < 0)
 		return errno;
 	store_header_put(&buf);
@@ -407,7 +482,7 @@ static int open_log(struct ipspd_store *s, char *why, size_t n_why)
 	int error = 0, err = 0;
 
 	snprintf(path, sizeof(path), "%s/store", s->dir);
-	s->log.fd = openat(s->dir_fd, "store", O_RDWR | O_CLOEXEC);
+	s->log.fd = openat(s->dir_fd, "store", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (s->log.fd >= 0) {
 		error = store_reader_open(&rd, s->log.fd);
 		if (!error)
@@ -524,6 +599,11 @@ uint64_t ipspd_store_cut(const struct ipspd_store *s)
 uint64_t ipspd_store_size(const struct ipspd_store *s)
 {
 	return s->log.end;
+}
+
+const char *ipspd_store_cut_file(const struct ipspd_store *s)
+{
+	return s->torn;
 }
 
 const char *ipspd_store_why(const struct ipspd_store *s)

@@ -6,8 +6,10 @@
  * meanwhile. What was written survives the process; what was flushed survives the host.
  *
  * Files in the state directory: `store` (store_frame.c spells its format out), `store.new` while it
- * is being compacted, `lock`. Only the flusher thread blocks on the disk; a turn waits for it only
- * where it would overtake the room that is being made, 256 KiB at a time.
+ * is being compacted, `lock`, and `torn.N` with what was cut off the log after a stop. The
+ * directory must be the daemon's own, or root's, and writable by nobody else; no link in it is
+ * followed. Only the flusher thread blocks on the disk; a turn waits for it only where it would
+ * overtake the room that is being made, 256 KiB at a time.
  *
  * Errors are negative (err.h); ipspd_store_why() has the words. After IPSP_ERR_IO or
  * IPSP_ERR_NOMEM nothing more may be told: the daemon stops.
@@ -57,6 +59,8 @@ bool ipspd_store_same_boot(const struct ipspd_store *store);
 bool ipspd_store_is_new(const struct ipspd_store *store); /* there was no log before this start */
 uint64_t ipspd_store_cut(
 	const struct ipspd_store *store); /* bytes of a torn end that were cut off at open */
+/* ... and the file of the directory that they were kept in, or "". */
+const char *ipspd_store_cut_file(const struct ipspd_store *store);
 uint64_t
 ipspd_store_size(const struct ipspd_store *store); /* of the log, without the room kept back */
 const char *ipspd_store_why(const struct ipspd_store *store); /* the last error in words, or "" */

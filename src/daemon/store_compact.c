@@ -73,7 +73,7 @@ void store_compact_abort(struct ipspd_store *s)
 
 static void begin(struct ipspd_store *s)
 {
-	int fd = openat(s->dir_fd, "store.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	int fd = store_create_aside(s);
 
 	s->aside = (struct store_file){.fd = fd};
 	if (fd < 0 || store_reader_open(&s->orphans, s->log.fd) != 0) {

@@ -22,9 +22,13 @@
  * The log ends at the first frame that is not whole. Whether that is a write torn by a stop, or
  * damage, is told by the frames behind it:
  *   - one whose .flushed lies beyond: that place was whole on the disk, so it was damaged since;
+ *   - one that is whole and names another place: bytes were put in or taken out before it;
  *   - any at all, when the host was not restarted since: a process that is killed leaves a
- *     beginning of its last write and nothing after it, so again damage;
+ *     beginning of its last write and nothing after it, so again damage; and so is an end that is
+ *     longer than its own head says, or has none;
  *   - else a loss of power, which may keep the later of two pages and lose the earlier: torn.
+ * After a stop in order the last frame is a mark that says that all before it is durable: what is
+ * found behind that was never part of the log.
  */
 #include "base/err.h"
 #include "daemon/store_int.h"
@@ -217,7 +221,35 @@ static size_t last_not_zero(const uint8_t *p, size_t n)
 	return n;
 }
 
-int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, uint64_t *garbage)
+/* Is a whole frame at @at that was written for another place? The head is looked at first: a CRC of
+ * each byte's would take long. */
+static bool moved_frame(struct store_reader *rd, uint64_t at)
+{
+	static const uint8_t zeros[3];
+	const uint8_t *p = store_reader_at(rd, at, STORE_FRAME_LEN);
+
+	if (!p || p[8] == 0 || memcmp(p + 9, zeros, sizeof(zeros)) != 0)
+		return false;
+	const uint64_t place = get_u64(p + 16), len = get_u32(p + 4);
+	if (place == at || place % 8 != 0 || place >= rd->size || len > rd->size - at)
+		return false;
+	const size_t size = (size_t)store_frame_size((uint32_t)len);
+	p = store_reader_at(rd, at, size);
+	return p && get_u32(p) == ipsp_crc32c(0, p + 4, size - 4);
+}
+
+/* What a process that was killed can leave: a beginning of one frame. (Whole frames of its last
+ * write were read.) */
+static bool is_beginning(struct store_reader *rd, uint64_t at, uint64_t garbage)
+{
+	if (garbage - at <= STORE_FRAME_LEN)
+		return true;
+	const uint8_t *p = store_reader_at(rd, at, STORE_FRAME_LEN);
+	return p && get_u64(p + 16) == at && garbage - at <= store_frame_size(get_u32(p + 4));
+}
+
+int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, bool clean,
+		     uint64_t *garbage)
 {
 	struct store_frame frame;
 
@@ -232,14 +264,17 @@ int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, uint6
 		if (used == 0)
 			continue;
 		*garbage = block + used;
-		/* frames begin at multiples of 8, and READ_WINDOW keeps @block at one */
-		for (size_t i = 0; i < used; i += 8) {
-			if (!store_frame_get(rd, block + i, &frame))
-				continue;
-			if (same_boot || frame.flushed > at)
+		for (size_t i = 0; i < used; i++) {
+			if (moved_frame(rd, block + i))
+				return IPSP_ERR_DAMAGED;
+			/* frames begin at multiples of 8, and READ_WINDOW keeps @block at one */
+			if (i % 8 == 0 && store_frame_get(rd, block + i, &frame) &&
+			    (same_boot || frame.flushed > at))
 				return IPSP_ERR_DAMAGED;
 		}
 	}
+	if (same_boot && !clean && !rd->error && !is_beginning(rd, at, *garbage))
+		return IPSP_ERR_DAMAGED;
 	return rd->error ? IPSP_ERR_IO : 0;
 }
 

@@ -49,13 +49,14 @@ void store_reader_fini(struct store_reader *rd);
 const uint8_t *store_reader_at(struct store_reader *rd, uint64_t at, size_t n);
 
 /*
- * The log from its first bad frame @at on. Returns IPSP_ERR_DAMAGED when a frame behind it shows
- * that
- * @at was written whole once; else 0 and in *garbage one more than the last byte that is not zero
- * (or
- * @at). @same_boot: no power was lost since @at was written.
+ * The log from its first bad frame @at on. Returns IPSP_ERR_DAMAGED where what stands there can't
+ * be the end of a write that was cut short (the head of store_frame.c says how that is told);
+ * IPSP_ERR_IO; else 0, and in *garbage one more than the last byte that is not zero (or @at).
+ * @same_boot: no power was lost since @at was written. @clean: the frame before @at is the mark of
+ * a stop in order.
  */
-int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, uint64_t *garbage);
+int store_tail_check(struct store_reader *rd, uint64_t at, bool same_boot, bool clean,
+		     uint64_t *garbage);
 
 void store_boot_id(char boot[STORE_BOOT_LEN + 1]);
 
@@ -81,6 +82,7 @@ struct store_context { /* number is the place in the list plus 1 */
 
 struct ipspd_store {
 	char *dir;
+	char torn[32]; /* the file that a torn end was kept in; "": there was none */
 	int dir_fd, lock_fd, event_fd;
 	struct ipspd_store_user ops;
 	struct store_context *contexts;
@@ -124,6 +126,7 @@ int store_fail(struct ipspd_store *s, int err, const char *format, ...)
 
 /* store.c: writes @buf at the end of @file and clears it; 0 or an errno */
 int store_file_write(struct ipspd_store *s, struct store_file *file, struct ipsp_buf *buf);
+int store_create_aside(struct ipspd_store *s); /* an empty store.new, or -1 with errno */
 void store_put_start(struct ipsp_buf *buf, uint64_t base, uint64_t flushed);
 
 /* store_flush.c */

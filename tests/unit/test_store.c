@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "daemon/store.h"
 #include "daemon/store_int.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -253,15 +254,18 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"store", "store.new", "lock"};
-	char path[160];
+	char path[400];
 
 	(void)state;
 	for (int d = 0; d < 2; d++) {
-		for (size_t i = 0; i < 3; i++) {
-			snprintf(path, sizeof(path), "%s/%s", d ? copy : dir, names[i]);
+		DIR *folder = opendir(d ? copy : dir);
+		struct dirent *entry;
+		while (folder && (entry = readdir(folder))) {
+			snprintf(path, sizeof(path), "%s/%s", d ? copy : dir, entry->d_name);
 			unlink(path);
 		}
+		if (folder)
+			closedir(folder);
 		rmdir(d ? copy : dir);
 	}
 	return rmdir(root);
@@ -442,6 +446,177 @@ static void any_flipped_bit(void **state)
 	free(bytes);
 }
 
+#define PADDING 256
+
+/* The first @size bytes of the log, and zeros behind them: whether room was made yet is up to the
+ * flusher. */
+static uint8_t *load_padded(size_t size)
+{
+	size_t n;
+	uint8_t *bytes = load(dir, &n), *padded = calloc(1, size + PADDING);
+
+	assert_non_null(padded);
+	assert_true(n >= size);
+	memcpy(padded, bytes, size);
+	free(bytes);
+	return padded;
+}
+
+/* Opens what @bytes would be with @n zero bytes put in at @at (or, negative, taken out). */
+static int open_shifted(const uint8_t *bytes, size_t size, size_t at, int n)
+{
+	uint8_t *shifted = calloc(1, size + 16);
+	const size_t behind = at + (size_t)(n < 0 ? -n : 0), put = (size_t)(n > 0 ? n : 0);
+
+	assert_non_null(shifted);
+	memcpy(shifted, bytes, at);
+	memcpy(shifted + at + put, bytes + behind, size - behind);
+	save(copy, shifted, size);
+	free(shifted);
+	world_init(&r);
+	return world_try(&r, copy);
+}
+
+/* A file system, an editor or a backup that loses or adds some bytes: nothing of it is a torn end,
+ * and nothing is overwritten. */
+static void shifted_content(void **state)
+{
+	static const int shifts[] = {8, 1, 3, 16, -8, -1, -32};
+	uint64_t ends[TURNS + 1];
+	size_t refused = 0;
+
+	(void)state;
+	write_turns(ends); /* the daemon was killed here: no mark at the end */
+	const size_t size = (size_t)ends[TURNS];
+	uint8_t *bytes = load_padded(size);
+
+	for (size_t i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
+		for (size_t at = STORE_HEADER_LEN; at < (size_t)ends[TURNS - 1] - 40; at++) {
+			int err = open_shifted(bytes, size + 64, at, shifts[i]);
+			if (err != IPSP_ERR_DAMAGED && err != IPSP_ERR_FORMAT)
+				fail_msg("%d bytes at %zu: %d %s", shifts[i], at, err, r.why);
+			refused++;
+		}
+	}
+	assert_true(refused > 1000);
+	free(bytes);
+	world_close(&w);
+}
+
+/* On the same boot only a beginning of one write may be missing its rest. */
+static void an_end_that_no_stop_leaves(void **state)
+{
+	uint64_t ends[TURNS + 1];
+
+	(void)state;
+	write_turns(ends);
+	const size_t last = (size_t)ends[TURNS - 1], size = (size_t)ends[TURNS];
+	const size_t n_all = size + PADDING;
+	uint8_t *bytes = load_padded(size);
+
+	bytes[last + STORE_FRAME_LEN + 2] ^=
+		1; /* the last write is bad, and goes on behind its end */
+	bytes[size + 100] = 7;
+	save(copy, bytes, n_all);
+	world_init(&r);
+	assert_int_equal(world_try(&r, copy), IPSP_ERR_DAMAGED);
+	memset(bytes + last, 0, size - last); /* there is none, and something behind its place */
+	save(copy, bytes, n_all);
+	world_init(&r);
+	assert_int_equal(world_try(&r, copy), IPSP_ERR_DAMAGED);
+	free(bytes);
+	world_close(&w);
+}
+
+static void what_is_cut_is_kept(void **state)
+{
+	uint64_t ends[TURNS + 1];
+	char path[160];
+	uint8_t kept[64];
+
+	(void)state;
+	write_turns(ends);
+	const size_t n_all = (size_t)ends[TURNS] + PADDING;
+	uint8_t *bytes = load_padded((size_t)ends[TURNS]);
+	const size_t last = (size_t)ends[TURNS - 1];
+	memset(bytes + last + 34, 0, n_all - last - 34);
+	for (int i = 1; i <= 2; i++) {
+		save(copy, bytes, n_all);
+		world_init(&r);
+		world_open(&r, copy);
+		expect_turns(&r, TURNS - 1);
+		assert_int_equal(ipspd_store_cut(r.store), 34);
+		snprintf(path, sizeof(path), "torn.%d", i);
+		assert_string_equal(ipspd_store_cut_file(r.store), path);
+		snprintf(path, sizeof(path), "%s/torn.%d", copy, i);
+		int fd = open(path, O_RDONLY);
+		assert_int_equal(read(fd, kept, sizeof(kept)), 34);
+		assert_memory_equal(kept, bytes + last, 34);
+		close(fd);
+		world_close(&r);
+	}
+	free(bytes);
+	world_close(&w);
+}
+
+/* ---------------------------------------------------------------- a directory that is not ours */
+
+static void links_are_not_followed(void **state)
+{
+	char victim[160], path[160];
+	struct stat st;
+
+	(void)state;
+	mkdir(dir, 0700);
+	snprintf(victim, sizeof(victim), "%s/victim", root);
+	int fd = open(victim, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+
+	snprintf(path, sizeof(path), "%s/store.new", dir);
+	assert_int_equal(symlink(victim, path), 0);
+	world_init(&w);
+	world_open(&w, dir); /* a new store is made by way of store.new */
+	world_close(&w);
+	assert_int_equal(stat(victim, &st), 0);
+	assert_int_equal(st.st_size, 1);
+
+	static const char *const names[] = {"store", "lock"};
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+		assert_int_equal(symlink(victim, path), 0);
+		world_init(&w);
+		assert_int_equal(world_try(&w, dir), IPSP_ERR_IO);
+		unlink(path);
+	}
+	unlink(victim);
+}
+
+static void a_directory_of_others_is_refused(void **state)
+{
+	static const mode_t bad[] = {0777, 0770, 0702, 01777};
+
+	(void)state;
+	mkdir(dir, 0700);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(chmod(dir, bad[i]), 0);
+		world_init(&w);
+		assert_int_equal(world_try(&w, dir), IPSP_ERR_IO);
+		assert_non_null(strstr(w.why, "chmod 700"));
+	}
+	assert_int_equal(chmod(dir, 0750), 0);
+	world_init(&w);
+	world_open(&w, dir);
+	world_close(&w);
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(chown(dir, 12345, 0), 0);
+	world_init(&w);
+	assert_int_equal(world_try(&w, dir), IPSP_ERR_IO);
+	assert_non_null(strstr(w.why, "user 12345"));
+}
+
 /* A log as if of another boot of the host, of three turns; the third says that @flushed bytes were
  * durable. */
 static size_t hand_made(struct ipsp_buf *buf, uint64_t ends[3], bool third_says_flushed)
@@ -476,6 +651,23 @@ static size_t hand_made(struct ipsp_buf *buf, uint64_t ends[3], bool third_says_
 	}
 	ipsp_buf_fini(&recs);
 	return buf->len;
+}
+
+/* The same after a loss of power, where whole frames may stand behind a lost one. */
+static void shifted_content_of_another_boot(void **state)
+{
+	struct ipsp_buf buf = {0};
+	uint64_t ends[3];
+
+	(void)state;
+	const size_t n = hand_made(&buf, ends, false);
+	memset(ipsp_buf_room(&buf, 64), 0, 64);
+	for (size_t at = STORE_HEADER_LEN; at < (size_t)ends[1]; at++) {
+		int err = open_shifted(buf.data, n + 64, at, 8);
+		if (err != IPSP_ERR_DAMAGED)
+			fail_msg("8 bytes at %zu: %d %s", at, err, r.why);
+	}
+	ipsp_buf_fini(&buf);
 }
 
 static void a_page_lost_with_the_power(void **state)
@@ -813,6 +1005,12 @@ int main(void)
 		T(where_nothing_can_be_made),
 		T(any_truncation),
 		T(any_flipped_bit),
+		T(shifted_content),
+		T(shifted_content_of_another_boot),
+		T(an_end_that_no_stop_leaves),
+		T(what_is_cut_is_kept),
+		T(links_are_not_followed),
+		T(a_directory_of_others_is_refused),
 		T(a_page_lost_with_the_power),
 		T(newer_formats),
 		T(compaction_at_every_turn),
