@@ -122,7 +122,9 @@ int ipsp_addr_parse_prefix(const char *text, struct ipsp_addr *addr, unsigned *p
 		return IPSP_ERR_INVALID;
 	memcpy(head, text, n);
 	head[n] = '\0';
-	if (ipsp_addr_parse(head, &found) != 0)
+	if (strcmp(head, "::") == 0)
+		found = IPSP_ADDR_NONE;
+	else if (ipsp_addr_parse(head, &found) != 0)
 		return IPSP_ERR_INVALID;
 	v4 = ipsp_addr_is_v4(found);
 	/* "::ffff:10.0.0.0/104" would be counted in the wrong family */

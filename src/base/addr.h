@@ -68,8 +68,8 @@ struct ipsp_addr ipsp_addr_last(struct ipsp_addr addr, unsigned plen);
 
 /*
  * Text to address; the whole of @text must be one. _prefix takes "a.b.c.d/n" or "x::/n" and
- * requires the length. "::" is no address. Returns 0 or IPSP_ERR_INVALID, and then leaves the
- * outputs alone.
+ * requires the length. "::" is no address, but "::/n" a network. Returns 0 or IPSP_ERR_INVALID, and
+ * then leaves the outputs alone.
  */
 int ipsp_addr_parse(const char *text, struct ipsp_addr *addr);
 int ipsp_addr_parse_prefix(const char *text, struct ipsp_addr *addr, unsigned *plen);

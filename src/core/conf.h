@@ -107,6 +107,16 @@ void ipsp_conf_sort(struct ipsp_context_conf *conf); /* pools by name: gives eve
 typedef void ipsp_conf_fault_fn(void *arg, const char *key, const char *text);
 int ipsp_conf_check(const struct ipsp_context_conf *conf, ipsp_conf_fault_fn *fault, void *arg);
 
+/*
+ * Which addresses of @pool no subscriber may get, in words: "127.0.0.1 to 127.0.0.254 (loopback),
+ * 192.0.2.1 (this side's interface address)". Returns how many such ranges there are; @text is ""
+ * for none.
+ */
+int ipsp_conf_nobodys(const struct ipsp_pool_conf *pool, const struct ipsp_psp_conf *psp,
+		      char *text, size_t cap);
+/* Can @addr be a host's own? Loopback and link-local ones can. */
+bool ipsp_conf_is_host(struct ipsp_addr addr);
+
 /* Can a network interface be called so? */
 bool ipsp_device_ok(const char *name);
 

@@ -136,6 +136,13 @@ static bool check_range(struct check *check, const struct ipsp_pool_conf *pool)
 
 	if (ipsp_conf_last(pool, &last))
 		return true;
+	if (ipsp_addr_is_none(pool->base)) {
+		pool_fault(check, pool, "addresses",
+			   "pool \"%s\" begins with ::, the unspecified address, which no "
+			   "subscriber may get; allowed are unicast addresses",
+			   pool->name);
+		return false;
+	}
 	pool_fault(check, pool, "addresses",
 		   "these are no range; allowed are 1 to 2^26 addresses or prefixes of one length, "
 		   "one "
@@ -190,8 +197,17 @@ static void check_addresses(struct check *check, const struct ipsp_pool_conf **l
 
 /* ---------------------------------------------------------------- one pool */
 
-static void check_pool(struct check *check, const struct ipsp_pool_conf *pool, bool ipsp)
+static void check_pool(struct check *check, const struct ipsp_pool_conf *pool,
+		       const struct ipsp_psp_conf *psp)
 {
+	char nobodys[320];
+
+	if (ipsp_conf_nobodys(pool, psp, nobodys, sizeof(nobodys)) > 0)
+		pool_fault(check, pool, "addresses",
+			   "pool \"%s\" has addresses that no subscriber may get: %s; allowed are "
+			   "unicast addresses other than these: leave them out, with ranges around "
+			   "them",
+			   pool->name, nobodys);
 	if ((unsigned)pool->type > IPSP_POOL_STATIC)
 		pool_fault(check, pool, "type",
 			   "is unknown; allowed are public, private and static");
@@ -212,7 +228,7 @@ static void check_pool(struct check *check, const struct ipsp_pool_conf *pool, b
 			   "excludes address-hold-timer: an address is either kept for its "
 			   "subscriber or "
 			   "kept from everybody; take one of the two out");
-	if (ipsp && pool->busyout)
+	if (psp->enabled && pool->busyout)
 		pool_fault(check, pool, "busyout",
 			   "excludes pool-share-protocol in its context; set it to false, or take "
 			   "pool-share-protocol out");
@@ -262,7 +278,12 @@ static bool check_own(struct check *check, const struct ipsp_psp_conf *psp)
 		      "%s is a link-local address, which needs its interface, such as "
 		      "\"fe80::1%%eth0/64\"",
 		      ipsp_addr_text(psp->address, text, sizeof(text)));
-	if (!is_host(psp->address, psp->address_plen))
+	if (!ipsp_conf_is_host(psp->address))
+		fault(check, PSP("address"),
+		      "%s is an unspecified, multicast or broadcast address; give the one of this "
+		      "host",
+		      ipsp_addr_text(psp->address, text, sizeof(text)));
+	else if (!is_host(psp->address, psp->address_plen))
 		fault(check, PSP("address"),
 		      "%s is the address of the network itself or of all its hosts; give the one "
 		      "of "
@@ -287,6 +308,11 @@ static void check_peer(struct check *check, const struct ipsp_psp_conf *psp)
 		      "%s is outside of the interface's network %s/%u; both sides must be on one "
 		      "network",
 		      peer, net, plen);
+	else if (!ipsp_conf_is_host(psp->peer))
+		fault(check, PSP("peer"),
+		      "%s is an unspecified, multicast or broadcast address; give the one of the "
+		      "peer",
+		      peer);
 	else if (!is_host(psp->peer, plen))
 		fault(check, PSP("peer"),
 		      "%s is the address of the network %s/%u itself or of all its hosts; give the "
@@ -376,7 +402,7 @@ int ipsp_conf_check(const struct ipsp_context_conf *conf, ipsp_conf_fault_fn *fa
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		list[i] = &conf->pools[i];
-		check_pool(&check, list[i], conf->psp.enabled);
+		check_pool(&check, list[i], &conf->psp);
 	}
 	check_names(&check, list, n);
 	check_addresses(&check, list, n);

@@ -62,8 +62,8 @@ static void read_dead_interval(struct ipspd_confread *rd, const struct ipspd_set
 		psp->dead_interval_ms = (uint32_t)(s * 1000);
 		return;
 	}
-	if (rd->huge_number &&
-	    ipspd_faults_has(&rd->faults, ipspd_setting_line(setting), "dead-interval"))
+	if (rd->huge_number && ipspd_faults_has(&rd->faults, rd->faults.n,
+						ipspd_setting_line(setting), "dead-interval"))
 		return;
 	if (text)
 		snprintf(said, sizeof(said), "\"%.20s\"", text);
@@ -278,6 +278,14 @@ static void read_address(struct ipspd_confread *rd, const struct ipspd_setting *
 		ipspd_confread_fault(rd, setting,
 				     "\"%s\" is not ADDRESS/LENGTH, such as \"192.0.2.1/24\"",
 				     text);
+		return;
+	}
+	if (plen == 0) {
+		ipspd_confread_fault(rd, setting,
+				     "\"%s\": a length of 0 is a network of all addresses; allowed "
+				     "are 1 to %u",
+				     text, ipsp_addr_is_v4(in->address) ? 32 : 128);
+		in->address = IPSP_ADDR_NONE;
 		return;
 	}
 	in->plen = (uint8_t)plen;

@@ -208,8 +208,8 @@ static bool read_int(struct ipspd_confread *rd, const struct ipspd_setting *sett
 	}
 	if (v < key->min || v > key->max) {
 		/* what libconfig made of a number that doesn't fit is worth no second fault */
-		if (!rd->huge_number ||
-		    !ipspd_faults_has(&rd->faults, ipspd_setting_line(setting), key->name))
+		if (!rd->huge_number || !ipspd_faults_has(&rd->faults, rd->faults.n,
+							  ipspd_setting_line(setting), key->name))
 			ipspd_confread_fault(rd, setting,
 					     "%lld is out of range; allowed are %lld to %lld", v,
 					     key->min, key->max);

@@ -1,6 +1,9 @@
 /* confpools - the list "pools" of a context in the configuration file. */
 #include "daemon/confread.h"
 #include <stdlib.h>
+#include <string.h>
+
+#define POOL_BITS 26 /* IPSP_POOL_SIZE_MAX is 2 to the power of that */
 
 struct pool_in { /* a pool as it is read; where its addresses are is worked out once all keys are
 		    known */
@@ -41,41 +44,44 @@ static const struct ipspd_key pool_keys[] = {
 	IPSPD_KEYS_END,
 };
 
-/* A network without host bits, or false with a fault. */
+/* ADDRESS/LENGTH, or false with a fault. */
 static bool parse_net(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-		      struct ipsp_addr *net, unsigned *plen)
+		      const char *example, struct ipsp_addr *net, unsigned *plen)
 {
 	const char *text = ipspd_setting_text(setting);
-	char right[IPSP_ADDR_TEXT_MAX];
-	struct ipsp_addr addr;
 
 	if (!text)
 		return false; /* told already */
-	if (ipsp_addr_parse_prefix(text, &addr, plen) != 0) {
-		ipspd_confread_fault(rd, setting,
-				     "\"%s\" is not ADDRESS/LENGTH, such as \"10.1.0.0/16\"", text);
-		return false;
-	}
-	*net = ipsp_addr_net(addr, *plen);
-	if (ipsp_addr_eq(*net, addr))
+	if (ipsp_addr_parse_prefix(text, net, plen) == 0)
 		return true;
-	ipspd_confread_fault(rd, setting, "\"%s\" has bits set behind its length; write \"%s/%u\"",
-			     text, ipsp_addr_text(*net, right, sizeof(right)), *plen);
+	ipspd_confread_fault(rd, setting, "\"%s\" is not ADDRESS/LENGTH, such as \"%s\"", text,
+			     example);
 	return false;
 }
 
-/* Sets the size to 2^@bits entries less @less; false with a fault when that is none or too many. */
-static bool set_size(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-		     struct ipsp_pool_conf *conf, unsigned bits, uint32_t less)
+/* A network of 2^26 entries at most, which are as long as @width, and with no bit behind its
+ * length; else false with a fault. What is too large is not mended by its bits: this is looked at
+ * first. */
+static bool check_net(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+		      struct ipsp_addr addr, unsigned plen, unsigned width)
 {
-	if (bits > 26) {
+	const struct ipsp_addr net = ipsp_addr_net(addr, plen);
+	char right[IPSP_ADDR_TEXT_MAX];
+
+	if (plen + POOL_BITS < width)
 		ipspd_confread_fault(rd, setting,
-				     "has 2^%u entries; allowed are at most 2^26 in one pool",
-				     bits);
-		return false;
-	}
-	conf->size = (1u << bits) - less;
-	return true;
+				     "\"%s\" has 2^%u entries; allowed are at most 2^%u in one "
+				     "pool, lengths of %u to %u here",
+				     ipspd_setting_text(setting), width - plen, POOL_BITS,
+				     width - POOL_BITS, width);
+	else if (!ipsp_addr_eq(net, addr))
+		ipspd_confread_fault(rd, setting,
+				     "\"%s\" has bits set behind its length; write \"%s/%u\"",
+				     ipspd_setting_text(setting),
+				     ipsp_addr_text(net, right, sizeof(right)), plen);
+	else
+		return true;
+	return false;
 }
 
 static bool read_network(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -85,14 +91,15 @@ static bool read_network(struct ipspd_confread *rd, const struct ipspd_setting *
 	unsigned plen, width, left_out;
 	struct ipsp_addr net;
 
-	if (!parse_net(rd, setting, &net, &plen))
+	if (!parse_net(rd, setting, "10.1.0.0/16", &net, &plen))
 		return false;
 	width = ipsp_addr_is_v4(net) ? 32 : 128;
+	if (!check_net(rd, setting, net, plen, width))
+		return false;
 	/* the network and the broadcast address, which /31 and /32 don't have (RFC 3021);
 	 * IPv6 has no broadcast, but its first address is every router's (RFC 4291, 2.6.1) */
 	left_out = pool->nw_bcast || plen >= width - 1 ? 0 : width == 32 ? 2 : 1;
-	if (!set_size(rd, setting, conf, width - plen, left_out))
-		return false;
+	conf->size = (1u << (width - plen)) - left_out;
 	conf->base = ipsp_addr_add(net, left_out > 0 ? 1 : 0, 0);
 	conf->plen = (uint8_t)width;
 	conf->netlen = (uint8_t)plen;
@@ -115,7 +122,8 @@ static bool read_range(struct ipspd_confread *rd, const struct ipspd_setting *se
 	for (size_t i = 0; i < 2; i++) {
 		const char *text = ipspd_setting_text(ipspd_setting_element(setting, i));
 
-		if (text && ipsp_addr_parse(text, &end[i]) == 0)
+		end[i] = IPSP_ADDR_NONE;
+		if (text && (strcmp(text, "::") == 0 || ipsp_addr_parse(text, &end[i]) == 0))
 			continue;
 		ipspd_confread_fault(rd, setting, "\"%s\" is not an address", text ? text : "");
 		return false;
@@ -148,7 +156,7 @@ static bool read_prefix(struct ipspd_confread *rd, const struct ipspd_setting *s
 	struct ipsp_addr net;
 	unsigned plen;
 
-	if (!parse_net(rd, setting, &net, &plen))
+	if (!parse_net(rd, setting, "2001:db8::/40", &net, &plen))
 		return false;
 	if (ipsp_addr_is_v4(net)) {
 		ipspd_confread_fault(rd, setting, "is for IPv6; an IPv4 pool has network or range");
@@ -161,8 +169,9 @@ static bool read_prefix(struct ipspd_confread *rd, const struct ipspd_setting *s
 				     pool->length, plen, plen);
 		return false;
 	}
-	if (!set_size(rd, setting, conf, pool->length - plen, 0))
+	if (!check_net(rd, setting, net, plen, pool->length))
 		return false;
+	conf->size = 1u << (pool->length - plen);
 	conf->base = net;
 	conf->plen = (uint8_t)pool->length;
 	conf->shift = (uint8_t)(128 - pool->length);
@@ -201,6 +210,11 @@ void ipspd_confread_pools(struct ipspd_confread *rd, const struct ipspd_setting 
 	struct ipsp_context_conf *conf = object;
 	size_t n = ipspd_setting_count(setting);
 
+	if (n == 0)
+		ipspd_confread_warn(
+			rd, setting,
+			"the list is empty: this context has no address to give; a pool "
+			"is { name = \"pool-a\"; network = \"10.1.0.0/16\"; }");
 	if (n > IPSP_POOLS_MAX) {
 		ipspd_confread_fault(rd, setting, "has %zu pools; allowed are %d", n,
 				     IPSP_POOLS_MAX);

@@ -129,6 +129,7 @@ static const struct ipspd_setting *locate(const struct ipspd_setting *context, c
 struct mapping {
 	struct ipspd_confread *rd;
 	const struct ipspd_setting *context;
+	size_t n_before; /* faults that were told while the file was read */
 };
 
 static void core_fault(void *arg, const char *key, const char *text)
@@ -141,8 +142,8 @@ static void core_fault(void *arg, const char *key, const char *text)
 	/* a group stands for a key that isn't written there */
 	if (ipspd_setting_is_group(setting))
 		name = dot ? dot + 1 : key;
-	/* one wrong value is one fault, whoever looked first */
-	if (!ipspd_faults_has(&map->rd->faults, ipspd_setting_line(setting), name))
+	/* one wrong value is one fault, whoever looked first; but the core may find two in one */
+	if (!ipspd_faults_has(&map->rd->faults, map->n_before, ipspd_setting_line(setting), name))
 		ipspd_faults_add(&map->rd->faults, false, ipspd_setting_line(setting), name, "%s",
 				 text);
 }
@@ -334,9 +335,10 @@ static void check_indexes(struct ipspd_confread *rd)
 void ipspd_confrules(struct ipspd_confread *rd)
 {
 	struct ipspd_config *config = rd->config;
+	const size_t n_before = rd->faults.n;
 
 	for (size_t i = 0; i < config->n_contexts; i++) {
-		struct mapping map = {rd, rd->context_settings[i]};
+		struct mapping map = {rd, rd->context_settings[i], n_before};
 
 		ipsp_conf_check(&config->contexts[i], core_fault, &map);
 	}

@@ -46,9 +46,9 @@ void ipspd_faults_add(struct ipspd_faults *faults, bool warning, unsigned line, 
 	faults->failed = true;
 }
 
-bool ipspd_faults_has(const struct ipspd_faults *faults, unsigned line, const char *key)
+bool ipspd_faults_has(const struct ipspd_faults *faults, size_t n, unsigned line, const char *key)
 {
-	for (size_t i = 0; i < faults->n; i++) {
+	for (size_t i = 0; i < n && i < faults->n; i++) {
 		const struct ipspd_fault *item = &faults->items[i];
 
 		if (!item->warning && item->line == line && strcmp(item->key, key) == 0)

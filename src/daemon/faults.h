@@ -23,8 +23,9 @@ struct ipspd_faults {
 void ipspd_faults_add(struct ipspd_faults *faults, bool warning, unsigned line, const char *key,
 		      const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Is something wrong (no mere warning) with @key on that line already? */
-bool ipspd_faults_has(const struct ipspd_faults *faults, unsigned line, const char *key);
+/* Is something wrong (no mere warning) with @key on that line already, among the first @n faults?
+ */
+bool ipspd_faults_has(const struct ipspd_faults *faults, size_t n, unsigned line, const char *key);
 
 /* Tells all, sorted by line, and frees them. */
 void ipspd_faults_tell(struct ipspd_faults *faults, const char *path, ipspd_config_fault_fn *fault,

@@ -171,6 +171,34 @@ class ConfigurationFile(Case):
                 host.write_config()
                 self.faulty(host, words)
 
+    def test_addresses_of_nobody(self):
+        """A file whose pools have them is refused at the start and by a reload; what the store has, and what
+        runs, stays as it is."""
+        host = self.good()
+        host.start()
+        host.ctl("takeover", "--force")
+        given = host.do("request", "u1@isp").split()[0]
+        good = host.config.pools
+        host.config.pools = [*good, {"name": "near", "network": "127.0.0.0/29"},
+                             {"name": "far", "range": ["224.0.0.1", "224.0.0.4"], "type": "static"}]
+        host.write_config()
+        words = (("network", "near", "127.0.0.1 (this side's interface address)", "loopback"),
+                 ("range", "far", "224.0.0.1 to 224.0.0.4 (multicast)", "allowed"))
+        refused = host.ctl("reload")
+        self.assertEqual(refused.returncode, 1)
+        for some in words:
+            self.assertTrue(all(word in refused.stderr for word in some), refused.stderr)
+        self.assertEqual(host.do("request", "u1@isp").split()[0], given)
+        host.stop()
+        self.faulty(host, *words)
+        started = process.run([process.program("ipspd"), "-f", "-c", host.file], timeout=10)
+        self.assertEqual(started.returncode, 2)
+        self.assertIn("near", started.stderr)
+
+        host.config.pools = good
+        host.start()
+        self.assertIn(given, host.sessions())
+
     def test_no_configuration_at_all(self):
         host = self.good()
         for text in ("", "contexts = (", "\0\0\0", "garbage = garbage;\n" * 1000, "{" * 100000):

@@ -97,7 +97,7 @@ static void test_addr_prefix(void **state)
 		"10.0.0.0",    "10.0.0.0/",    "10.0.0.0/33",	      "10.0.0.0/08",
 		"10.0.0.0/-1", "10.0.0.0/ 8",  "10.0.0.0/8 ",	      "10.0.0.0/+8",
 		"/8",	       "10.0.0/8",     "2001::/129",	      "2001::/1280",
-		"::/0",	       "10.0.0.0/8/8", "::ffff:10.0.0.0/104", "::ffff:10.0.0.0/24"};
+		"::/129",      "10.0.0.0/8/8", "::ffff:10.0.0.0/104", "::ffff:10.0.0.0/24"};
 	struct ipsp_addr a = ipsp_addr_v4(7);
 	unsigned plen = 77;
 	char longest[200];
@@ -116,6 +116,9 @@ static void test_addr_prefix(void **state)
 	assert_int_equal(plen, 16);
 	assert_int_equal(ipsp_addr_parse_prefix("0.0.0.0/0", &a, &plen), 0);
 	assert_int_equal(plen, 0);
+	assert_int_equal(ipsp_addr_parse_prefix("::/3", &a, &plen), 0);
+	assert_true(ipsp_addr_is_none(a));
+	assert_int_equal(plen, 3);
 	assert_int_equal(ipsp_addr_parse_prefix("2001:db8::/128", &a, &plen), 0);
 	assert_int_equal(plen, 128);
 }

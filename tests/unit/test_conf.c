@@ -280,12 +280,12 @@ static void test_peer(void **state)
 	conf.psp.peer = ipsp_addr_v4(0xc0000203);
 	conf.psp.address_plen = 31;
 	expect_good(&conf);
-	conf.psp.address = (struct ipsp_addr){UINT64_C(0x20010db800000000), 1};
-	conf.psp.peer = (struct ipsp_addr){UINT64_C(0x20010db800000000), UINT64_MAX};
+	conf.psp.address = (struct ipsp_addr){UINT64_C(0x20010db900000000), 1};
+	conf.psp.peer = (struct ipsp_addr){UINT64_C(0x20010db900000000), UINT64_MAX};
 	conf.psp.address_plen = 64;
 	expect_good(&conf);
 	conf.psp.peer.lo = 0;
-	expect_fault(&conf, peer, "2001:db8::/64");
+	expect_fault(&conf, peer, "2001:db9::/64");
 	ipsp_conf_fini(&conf);
 }
 
@@ -306,6 +306,123 @@ static void test_all_at_once(void **state)
 }
 
 /* ---------------------------------------------------------------- addresses */
+
+/* Addresses that no subscriber may get: in a network, a range or prefixes, of every type of pool.
+ */
+static void test_addresses_of_nobody(void **state)
+{
+	static const struct {
+		const char *first;
+		uint32_t size;
+		uint8_t plen;
+		const char *words; /* NULL: good */
+	} cases[] = {
+		{"192.0.2.0", 8, 32,
+		 "192.0.2.1 (this side's interface address), 192.0.2.2 (the peer's interface "
+		 "address)"},
+		{"192.0.2.2", 1, 32, "192.0.2.2 (the peer's interface address)"},
+		{"192.0.2.3", 8, 32, NULL},
+		{"191.255.255.255", 515, 32, "192.0.2.1 (this side's"},
+		{"191.255.255.255", 514, 32, NULL},
+		{"0.0.0.1", 254, 32, "0.0.0.1 to 0.0.0.254 (unspecified)"},
+		{"0.255.255.255", 2, 32, "0.255.255.255 (unspecified)"},
+		{"1.0.0.0", 16, 32, NULL},
+		{"126.255.255.255", 1, 32, NULL},
+		{"126.255.255.255", 2, 32, "127.0.0.0 (loopback)"},
+		{"127.255.255.255", 2, 32, "127.255.255.255 (loopback)"},
+		{"128.0.0.0", 2, 32, NULL},
+		{"169.253.255.255", 2, 32, "169.254.0.0 (link-local)"},
+		{"169.254.255.255", 2, 32, "169.254.255.255 (link-local)"},
+		{"169.255.0.0", 2, 32, NULL},
+		{"223.255.255.255", 1, 32, NULL},
+		{"223.255.255.255", 2, 32, "224.0.0.0 (multicast)"},
+		{"239.255.255.255", 2, 32, "239.255.255.255 (multicast)"},
+		{"240.0.0.0", 2, 32, NULL},
+		{"255.255.255.0", 256, 32, "255.255.255.255 (limited broadcast)"},
+		{"255.255.255.0", 255, 32, NULL},
+		{"::ffff:127.0.0.1", 1, 32, "127.0.0.1 (loopback)"},
+		{"::1", 1, 128, "::1 (loopback)"},
+		{"::2", 8, 128, NULL},
+		{"2001:db9::", 16, 64, NULL},
+		{"fe7f:ffff:ffff:ffff::", 2, 64,
+		 "fe80:: to fe80::ffff:ffff:ffff:ffff (link-local)"},
+		{"febf:ffff:ffff:ffff::", 2, 64, "febf:ffff:ffff:ffff:: to"},
+		{"fec0::", 2, 64, NULL},
+		{"fd00::", 2, 64, NULL},
+		{"feff:ffff:ffff:ffff::", 2, 64, "ff00:: to ff00::ffff:ffff:ffff:ffff (multicast)"},
+		{"ff02::1", 1, 128, "ff02::1 (multicast)"},
+	};
+	struct ipsp_context_conf conf;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (int type = IPSP_POOL_PUBLIC; type <= IPSP_POOL_STATIC; type++) {
+			struct ipsp_pool_conf *pool;
+
+			good(&conf);
+			pool = &conf.pools[0];
+			pool->type = (enum ipsp_pool_type)type;
+			assert_int_equal(ipsp_addr_parse(cases[i].first, &pool->base), 0);
+			pool->size = cases[i].size;
+			pool->plen = cases[i].plen;
+			pool->shift = pool->plen == 64 ? 64 : 0;
+			pool->netlen = 0;
+			if (cases[i].words)
+				expect_fault(&conf, "pools.pool-a.addresses", cases[i].words);
+			else
+				expect_good(&conf);
+			ipsp_conf_fini(&conf);
+		}
+}
+
+/* The prefix that a subscriber would get must not have a gateway in it, and both sides say so. */
+static void test_both_sides_judge_alike(void **state)
+{
+	struct ipsp_context_conf conf;
+
+	(void)state;
+	for (int side = 0; side < 2; side++) {
+		good(&conf);
+		assert_int_equal(ipsp_addr_parse(side ? "2001:db9::1" : "2001:db9:0:1::2",
+						 &conf.psp.address),
+				 0);
+		assert_int_equal(
+			ipsp_addr_parse(side ? "2001:db9:0:1::2" : "2001:db9::1", &conf.psp.peer),
+			0);
+		conf.psp.address_plen = 48;
+		conf.psp.role = side ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
+		assert_int_equal(ipsp_addr_parse("2001:db9::", &conf.pools[0].base), 0);
+		conf.pools[0].size = 2;
+		conf.pools[0].plen = conf.pools[0].shift = 64;
+		conf.pools[0].netlen = 0;
+		expect_fault(&conf, "pools.pool-a.addresses", "2001:db9::1 (");
+		expect_fault(&conf, "pools.pool-a.addresses", "2001:db9:0:1::2 (");
+		conf.psp.enabled = false; /* then no peer is known, but this host is */
+		expect_fault(&conf, "pools.pool-a.addresses",
+			     "this side's interface address); allowed");
+		ipsp_conf_fini(&conf);
+	}
+}
+
+static void test_an_interface_is_a_hosts(void **state)
+{
+	static const char *const bad[] = {"0.0.0.1", "224.0.0.5", "255.255.255.255"};
+	struct ipsp_context_conf conf;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		good(&conf);
+		conf.psp.address_plen = 31; /* a network where every address is a host's */
+		assert_int_equal(ipsp_addr_parse(bad[i], &conf.psp.address), 0);
+		conf.psp.peer = conf.psp.address;
+		conf.psp.peer.lo ^= 1;
+		struct faults faults = check(&conf);
+		assert_non_null(strstr(faults.text, "address: "));
+		assert_int_equal(!strstr(faults.text, "give the one of the peer"), i == 2);
+		assert_non_null(strstr(faults.text, "give the one of this host"));
+		ipsp_conf_fini(&conf);
+	}
+}
 
 static void test_overlap(void **state)
 {
@@ -833,6 +950,9 @@ int main(void)
 		cmocka_unit_test(test_busyout_excludes_ipsp),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_all_at_once),
+		cmocka_unit_test(test_addresses_of_nobody),
+		cmocka_unit_test(test_both_sides_judge_alike),
+		cmocka_unit_test(test_an_interface_is_a_hosts),
 		cmocka_unit_test(test_overlap),
 		cmocka_unit_test(test_overlap_with_one_that_reaches_far),
 		cmocka_unit_test(test_a_range_cannot_wrap),
