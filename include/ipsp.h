@@ -257,6 +257,17 @@ struct ipsp_conn_filter {
 int ipsp_conn_show(struct ipsp_conn *conn, uint64_t id, const char *context, const char *name,
 		   const struct ipsp_conn_filter *filter);
 
+struct ipsp_conn_sessions { /* NULL, 0: all */
+	const char *pool, *subscriber;
+	const char *address; /* one, or a prefix as "10.1.0.0/24" */
+	const char *state;   /* "used", "releasing", "duplicate" */
+	uint32_t limit;
+	int count; /* only how many: {"count":N} */
+};
+/* The same for "sessions", of which there may be very many. */
+int ipsp_conn_show_sessions(struct ipsp_conn *conn, uint64_t id, const char *context,
+			    const struct ipsp_conn_sessions *which);
+
 /* ---------------------------------------------------------------- a connection that waits */
 
 #define IPSP_SOCKET "/run/ipspd/control"

@@ -56,7 +56,9 @@ enum ipsp_ctl_type {
 				  for the address */
 	IPSP_CTL_LIST = 6,     /* id -> SESSION .. SESSION DONE */
 	IPSP_CTL_COMMAND = 7,  /* id flags context name argument -> TEXT .. TEXT DONE */
-	IPSP_CTL_SHOW = 8,     /* id n context name pool subscriber -> TEXT .. TEXT DONE */
+	/* id n context name pool subscriber, and for sessions argument (an address or a prefix) and
+	   state -> TEXT .. TEXT DONE */
+	IPSP_CTL_SHOW = 8,
 	/* from the daemon */
 	IPSP_CTL_ANSWER = 65,  /* id err addr plen pool */
 	IPSP_CTL_DONE = 66,    /* id err text: words for people, or "" */

@@ -299,6 +299,62 @@ static void take_op(struct agent *agent, const json_t *line)
 	}
 }
 
+/* The end of the string that begins at @at, behind its quote; @n when it has none. */
+static size_t end_of_string(const char *text, size_t n, size_t at)
+{
+	for (at++; at < n && text[at] != '"'; at++)
+		at += text[at] == '\\';
+	return at < n ? at + 1 : n;
+}
+
+/* The value that stands at @at: a string, a number or a word; NULL: it is none, or cut off. */
+static json_t *value_at(const char *text, size_t n, size_t at)
+{
+	size_t end = at;
+
+	if (at < n && text[at] == '"')
+		end = end_of_string(text, n, at);
+	else
+		while (end < n && !strchr(" \t\r,:{}[]\"", text[end]))
+			end++;
+	return json_loadb(text + at, end - at, JSON_DECODE_ANY, NULL);
+}
+
+/*
+ * The id of a line that is no JSON, or no UTF-8, as far as it can be read: whoever waits for the
+ * answer has to be told. NULL: it has none, or it is what is broken.
+ */
+static json_t *id_of_broken(const char *text, size_t n)
+{
+	int depth = 0;
+
+	for (size_t at = 0; at < n;) {
+		size_t from = at;
+
+		depth += text[at] == '{' || text[at] == '[';
+		depth -= text[at] == '}' || text[at] == ']';
+		at = text[at] == '"' ? end_of_string(text, n, at) : at + 1;
+		if (depth != 1 || at - from != 4 || memcmp(text + from, "\"id\"", 4) != 0)
+			continue;
+		while (at < n && strchr(" \t\r", text[at]))
+			at++;
+		if (at == n || text[at] != ':')
+			continue;
+		for (at++; at < n && strchr(" \t\r", text[at]);)
+			at++;
+		return value_at(text, n, at);
+	}
+	return NULL;
+}
+
+static void say_broken(const char *text, size_t n, const char *message)
+{
+	json_t *id = id_of_broken(text, n);
+
+	say_invalid(id, message);
+	json_decref(id);
+}
+
 static void take_line(struct agent *agent, const char *text, size_t n)
 {
 	json_error_t error;
@@ -310,7 +366,7 @@ static void take_line(struct agent *agent, const char *text, size_t n)
 	if (json_is_object(line))
 		take_op(agent, line);
 	else
-		say_invalid(NULL, line ? "a line is one JSON object" : error.text);
+		say_broken(text, n, line ? "a line is one JSON object" : error.text);
 	json_decref(line);
 }
 
@@ -330,7 +386,7 @@ static void take_lines(struct agent *agent)
 	}
 	if (left == sizeof(agent->line) - 1) {
 		if (!agent->too_long)
-			say_invalid(NULL, "the line is too long");
+			say_broken(start, left, "the line is too long");
 		agent->too_long = true;
 		left = 0;
 	}
@@ -397,7 +453,7 @@ static int serve(struct agent *agent)
 	while (result == CLI_DONE) {
 		int err = pump(agent);
 
-		if (fflush(stdout) != 0)
+		if (!cli_flush())
 			return CLI_REFUSED; /* nobody listens to this HA any more */
 		if (err == IPSP_ERR_IO)
 			return cli_failed(agent->cli, err, NULL);

@@ -1,7 +1,7 @@
 /*
- * cli - ipspctl: what its files share. main.c reads the words and finds the command, cmd.c has one
- * function for each, stop.c those that wait, agent.c the one that stays; out_text.c and out_json.c
- * print.
+ * cli - ipspctl: what its files share. main.c reads the options, words.c has the commands and
+ * finds the one meant, cmd.c has one function for each, connect.c says why there is no daemon,
+ * stop.c those that wait, agent.c the one that stays; out_text.c and out_json.c print.
  */
 #ifndef IPSPCTL_CLI_H
 #define IPSPCTL_CLI_H
@@ -22,11 +22,30 @@ enum cli_exit { /* a contract, see the manual page */
 		CLI_TIMEOUT = 4
 };
 
+/* Options that not every command has; the bits say which does. */
+enum {
+	OPT_POOL = 1 << 0,
+	OPT_GROUP = 1 << 1,
+	OPT_SESSION = 1 << 2,
+	OPT_SUBSCRIBER = 1 << 3,
+	OPT_ADDRESS = 1 << 4,
+	OPT_NAME = 1 << 5,
+	OPT_N = 1 << 6,
+	OPT_WAIT = 1 << 7,
+	OPT_TIMEOUT = 1 << 8,
+	OPT_FORCE = 1 << 9,
+	OPT_STATE = 1 << 10,
+	OPT_COUNT = 1 << 11,
+	OPT_LIMIT = 1 << 12,
+};
+
 struct cli {
 	const char *socket, *context; /* context NULL: the only one, or all */
-	bool json, wait, force;
-	const char *pool, *group, *session, *subscriber, *address, *name; /* NULL: not given */
-	uint32_t n;							  /* -n, 0: not given */
+	bool json, wait, force, count;
+	const char *pool, *group, *session, *subscriber, *address, *name,
+		*state;	    /* NULL: not given */
+	uint32_t limit;	    /* 0: none */
+	uint32_t n;	    /* -n, 0: not given */
 	int64_t timeout_ms; /* --timeout, -1: not given */
 	int patience_ms;    /* the longest wait for any one answer of the daemon */
 	char **words;	    /* what follows the words of the command */
@@ -47,6 +66,28 @@ int cli_failed(const struct cli *cli, int err, const struct ipsp_conn_msg *msg);
 /* The words did not make sense: says so, and returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+struct cli_command { /* what can be typed, words.c */
+	const char *words, *arguments, *help;
+	int min, max; /* words that follow */
+	unsigned options;
+	int (*run)(struct cli *cli);
+};
+
+/*
+ * The command whose words begin @words, each of which may be cut short as long as it is clear;
+ * *@n is how many these are. NULL: there is none, and it was said what is wrong.
+ */
+const struct cli_command *cli_find(char **words, int n_words, int *n);
+/* Of @words a command, or the beginning of some; none: of all. CLI_DONE, or CLI_USAGE. */
+int cli_help(char **words, int n_words);
+/* The one of @names (up to a NULL) that @word was meant to be; NULL: it is like none. */
+const char *cli_nearest(const char *word, const char *const *names);
+/* Says which option is none of @command's. CLI_USAGE. */
+int cli_wrong_option(const struct cli_command *command, unsigned wrong);
+
+/* connect.c: why @errno_ came of connecting to the socket, and what to do; prints it. */
+void cli_say_unreachable(const char *socket, int errno_);
+
 /* The JSON text of a show: CLI_DONE and *text (free it), or what to exit with. */
 int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filter *filter,
 		 char **text);
@@ -63,7 +104,7 @@ int cli_command(struct cli *cli, const char *name, const char *argument, char **
 /* cmd.c, stop.c, agent.c */
 int cli_show_ipsp(struct cli *cli);
 int cli_show_pool(struct cli *cli);
-int cli_show_sessions(struct cli *cli);
+int cli_show_sessions(struct cli *cli); /* sessions.c */
 int cli_show_counters(struct cli *cli);
 int cli_show_log(struct cli *cli);
 int cli_request(struct cli *cli);
@@ -86,9 +127,17 @@ json_int_t cli_number(const json_t *object, const char *key); /* -1 for null or 
 bool cli_true(const json_t *object, const char *key);
 
 /* out_text.c: for people */
+#define CLI_COLUMNS_MAX 14
+struct cli_widths { /* of the columns of a table */
+	size_t n;
+	int width[CLI_COLUMNS_MAX];
+	bool right[CLI_COLUMNS_MAX];
+};
 void cli_text_ipsp(const json_t *root);
 void cli_text_pools(const json_t *root);
-void cli_text_sessions(const json_t *root);
+/* The head of the table, as wide as @rows need it; then rows, these and others. */
+void cli_text_sessions_begin(struct cli_widths *widths, const json_t *rows);
+void cli_text_sessions_rows(const struct cli_widths *widths, const json_t *rows);
 void cli_text_counters(const json_t *root);
 void cli_text_log(const json_t *root);
 void cli_text_ok_to_stop(const json_t *root);
@@ -96,7 +145,11 @@ void cli_text_differences(const json_t *root);
 /* "1 h 02 min", "3.4 s", "never" for < 0; returns @text */
 const char *cli_duration(json_int_t ms, char *text, size_t size);
 
-/* out_json.c: one line on standard output; takes over the reference */
+/* out_json.c */
+/* Writes what is buffered for standard output. False: it, or anything before it, failed. */
+bool cli_flush(void);
+int cli_output_error(void); /* the errno of the first failure that _flush has seen; 0 */
+/* One line on standard output; takes over the reference. */
 void cli_json_print(json_t *value);
 /* {"ok":false,"error":"locked","message":"..."}; @text NULL or "": the sentence of the list */
 json_t *cli_json_failed(int err, const char *text);

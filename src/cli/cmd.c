@@ -16,8 +16,7 @@ int cli_failed(const struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 		return CLI_UNREACHABLE;
 	}
 	if (!answered && err == IPSP_ERR_IO) {
-		fprintf(stderr, "ipspctl: %s: %s\n", cli->socket,
-			errno ? strerror(errno) : "the daemon closed the connection");
+		cli_say_unreachable(cli->socket, errno);
 		return CLI_UNREACHABLE;
 	}
 	if (!answered && err == IPSP_ERR_TIMEOUT) {
@@ -135,13 +134,6 @@ int cli_show_pool(struct cli *cli)
 	struct ipsp_conn_filter filter = {.pool = cli->n_words > 0 ? cli->words[0] : NULL};
 
 	return show(cli, "pool", &filter, cli_text_pools);
-}
-
-int cli_show_sessions(struct cli *cli)
-{
-	struct ipsp_conn_filter filter = {.pool = cli->pool, .subscriber = cli->subscriber};
-
-	return show(cli, "sessions", &filter, cli_text_sessions);
 }
 
 int cli_show_counters(struct cli *cli)

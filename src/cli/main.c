@@ -1,81 +1,13 @@
 #include "cli/cli.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Options that not every command has; the bits say which does. */
-enum {
-	OPT_POOL = 1 << 0,
-	OPT_GROUP = 1 << 1,
-	OPT_SESSION = 1 << 2,
-	OPT_SUBSCRIBER = 1 << 3,
-	OPT_ADDRESS = 1 << 4,
-	OPT_NAME = 1 << 5,
-	OPT_N = 1 << 6,
-	OPT_WAIT = 1 << 7,
-	OPT_TIMEOUT = 1 << 8,
-	OPT_FORCE = 1 << 9,
-};
-
-static const struct command {
-	const char *words, *arguments, *help;
-	int min, max; /* words that follow */
-	unsigned options;
-	int (*run)(struct cli *cli);
-} commands[] = {
-	{"show ip ipsp", "", "roles, states, and each pool's used and released addresses", 0, 0, 0,
-	 cli_show_ipsp},
-	{"show ip pool", "[NAME]", "each pool's definition and all its counts", 0, 1, 0,
-	 cli_show_pool},
-	{"show sessions", "[--pool P] [--subscriber S]", "who has which address", 0, 0,
-	 OPT_POOL | OPT_SUBSCRIBER, cli_show_sessions},
-	{"show counters", "", "what the protocol has counted since the start", 0, 0, 0,
-	 cli_show_counters},
-	{"show log", "[-n N]", "the latest events", 0, 0, OPT_N, cli_show_log},
-	{"request", "SUBSCRIBER [--session S] [--pool P | --group G] [--address A]",
-	 "an address for a session, as an HA would ask", 1, 1,
-	 OPT_SESSION | OPT_POOL | OPT_GROUP | OPT_ADDRESS, cli_request},
-	{"release", "ADDRESS [--subscriber S] [--session S]",
-	 "ends the session that has it, if it is that one", 1, 1, OPT_SUBSCRIBER | OPT_SESSION,
-	 cli_release},
-	{"agent", "[--name NAME]", "an HA that speaks JSON lines", 0, 0, OPT_NAME, cli_agent},
-	{"check-config", "", "compares the pools with the peer's", 0, 0, 0, cli_check_config},
-	{"drain", "[--wait] [--timeout S] [--force]", "no new addresses to local sessions", 0, 0,
-	 OPT_WAIT | OPT_TIMEOUT | OPT_FORCE, cli_drain},
-	{"ok-to-stop", "[--wait] [--timeout S]",
-	 "may this host be stopped now? each reason against it", 0, 0, OPT_WAIT | OPT_TIMEOUT,
-	 cli_ok_to_stop},
-	{"undrain", "", "takes that back", 0, 0, 0, cli_undrain},
-	{"terminate", "", "graceful termination: the peer takes over", 0, 0, 0, cli_terminate},
-	{"takeover", "[--force]", "becomes primary, agreed or by force", 0, 0, OPT_FORCE,
-	 cli_takeover},
-	{"pool-share-protocol mode", "active|inactive|check-config", "changes the mode", 1, 1, 0,
-	 cli_mode},
-	{"no pool-share-protocol", "[--force]", "disables IPSP in the context", 0, 0, OPT_FORCE,
-	 cli_disable},
-	{"reload", "", "reads the configuration file again", 0, 0, 0, cli_reload},
-	{"save configuration", "", "writes the running configuration to the file", 0, 0, 0,
-	 cli_save},
-};
-
-#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static void print_help(void)
-{
-	printf("usage: ipspctl [-s SOCKET] [-c CONTEXT] [--json] COMMAND\n\n");
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		printf("  %s%s%s\n        %s\n", commands[i].words,
-		       *commands[i].arguments ? " " : "", commands[i].arguments, commands[i].help);
-	printf("\n  -s, --socket SOCKET    default %s\n"
-	       "  -c, --context CONTEXT  may be left out where there is only one\n"
-	       "      --json             JSON on standard output\n"
-	       "  -h, --help             -V, --version\n\n"
-	       "Exit: 0 done, 1 refused, 2 usage, 3 daemon not reachable, 4 time ran out.\n",
-	       IPSP_SOCKET);
-}
+#include <unistd.h>
 
 int cli_usage(const char *format, ...)
 {
@@ -101,7 +33,10 @@ enum {
 	LONG_NAME,
 	LONG_WAIT,
 	LONG_TIMEOUT,
-	LONG_FORCE
+	LONG_FORCE,
+	LONG_STATE,
+	LONG_COUNT,
+	LONG_LIMIT
 };
 
 static const struct option long_options[] = {
@@ -119,6 +54,10 @@ static const struct option long_options[] = {
 	{"wait", no_argument, NULL, LONG_WAIT},
 	{"timeout", required_argument, NULL, LONG_TIMEOUT},
 	{"force", no_argument, NULL, LONG_FORCE},
+	{"prefix", required_argument, NULL, LONG_ADDRESS},
+	{"state", required_argument, NULL, LONG_STATE},
+	{"count", no_argument, NULL, LONG_COUNT},
+	{"limit", required_argument, NULL, LONG_LIMIT},
 	{NULL, 0, NULL, 0},
 };
 
@@ -197,85 +136,149 @@ static int take_option(struct cli *cli, int option, unsigned *given)
 		*given |= OPT_FORCE;
 		cli->force = true;
 		return 0;
-	case ':':
-		return cli_usage("an option lacks its value");
+	case LONG_STATE:
+		*given |= OPT_STATE;
+		cli->state = optarg;
+		return 0;
+	case LONG_COUNT:
+		*given |= OPT_COUNT;
+		cli->count = true;
+		return 0;
+	case LONG_LIMIT:
+		*given |= OPT_LIMIT;
+		return parse_count(optarg, &cli->limit)
+			       ? 0
+			       : cli_usage("--limit wants a number above 0");
 	}
-	return cli_usage("there is no such option");
+	return CLI_USAGE;
+}
+
+/* @word is what getopt_long did not understand, @option what it said: '?' or ':'. */
+static int unknown_option(const char *word, int option)
+{
+	const char *names[sizeof(long_options) / sizeof(long_options[0])] = {NULL}, *nearest;
+	char name[64];
+	size_t n = 0, len = word[0] == '-' && word[1] == '-' ? strcspn(word + 2, "=") : 0;
+
+	if (len == 0 || len >= sizeof(name))
+		return cli_usage(option == ':' ? "-%c wants a value" : "there is no option -%c",
+				 optopt);
+	memcpy(name, word + 2, len);
+	name[len] = '\0';
+	if (option == ':')
+		return cli_usage("--%s wants a value", name);
+	for (const struct option *o = long_options; o->name; o++)
+		if (strncmp(o->name, name, len) == 0)
+			names[n++] = o->name;
+	if (n == 1)
+		return cli_usage("--%s takes no value", names[0]);
+	if (n > 1)
+		return cli_usage("--%s is short for several options, --%s and --%s among them",
+				 name, names[0], names[1]);
+	for (const struct option *o = long_options; o->name; o++)
+		names[n++] = o->name;
+	nearest = cli_nearest(name, names);
+	if (nearest)
+		return cli_usage("there is no option --%s; did you mean --%s?", name, nearest);
+	return cli_usage("there is no option --%s", name);
 }
 
 /* ---------------------------------------------------------------- commands */
 
-/* How many of @words are those of @command, 0 when it is another one. */
-static int match(const struct command *command, char **words, int n_words)
-{
-	const char *rest = command->words;
-	int n = 0;
-
-	while (*rest) {
-		size_t len = strcspn(rest, " ");
-
-		if (n == n_words || strlen(words[n]) != len || strncmp(words[n], rest, len) != 0)
-			return 0;
-		rest += len;
-		rest += *rest == ' ';
-		n++;
-	}
-	return n;
-}
-
-static const struct command *find_command(char **words, int n_words, int *n_matched)
-{
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		*n_matched = match(&commands[i], words, n_words);
-		if (*n_matched > 0)
-			return &commands[i];
-	}
-	return NULL;
-}
-
 static int run(struct cli *cli, unsigned given)
 {
 	int n = 0;
-	const struct command *command = find_command(cli->words, cli->n_words, &n);
+	const struct cli_command *command = cli_find(cli->words, cli->n_words, &n);
 
 	if (!command)
-		return cli_usage(cli->n_words == 0 ? "a command is missing"
-						   : "there is no such command");
+		return CLI_USAGE;
 	cli->words += n;
 	cli->n_words -= n;
-	if (cli->n_words < command->min || cli->n_words > command->max)
-		return cli_usage("usage: %s %s", command->words, command->arguments);
+	if (cli->n_words > command->max)
+		return cli_usage("\"%s\" is too much; usage: ipspctl %s%s%s",
+				 cli->words[command->max], command->words,
+				 *command->arguments ? " " : "", command->arguments);
+	if (cli->n_words < command->min)
+		return cli_usage("something is missing; usage: ipspctl %s %s", command->words,
+				 command->arguments);
 	if (given & ~command->options)
-		return cli_usage("%s does not have such an option; usage: %s %s", command->words,
-				 command->words, command->arguments);
+		return cli_wrong_option(command, given & ~command->options);
 	return command->run(cli);
+}
+
+/*
+ * A descriptor that was closed by whoever started this would be given to the socket, and what is
+ * printed would go to the daemon. For reading only: so writing fails.
+ */
+static void fill_descriptors(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDONLY);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+/* What was not written was not done. A reader that has gone (head) knows that, and is not told. */
+static int close_output(int result)
+{
+	bool good = cli_flush();
+	int err = cli_output_error();
+
+	if (good && fclose(stdout) == 0)
+		return result;
+	if (good)
+		err = errno;
+	if (err != EPIPE)
+		fprintf(stderr, "ipspctl: standard output: %s\n",
+			err ? strerror(err) : "not everything could be written");
+	return result == CLI_DONE ? CLI_REFUSED : result;
+}
+
+/* What --help and --version are about; true: that was all. */
+static bool take_help(struct cli *cli, bool help, int *result)
+{
+	if (cli->n_words > 0 && strcmp(cli->words[0], "help") == 0) {
+		help = true;
+		cli->words++;
+		cli->n_words--;
+	}
+	if (help)
+		*result = cli_help(cli->words, cli->n_words);
+	return help;
 }
 
 int main(int argc, char **argv)
 {
 	struct cli cli = {.socket = IPSP_SOCKET, .timeout_ms = -1, .patience_ms = CLI_PATIENCE_MS};
 	unsigned given = 0;
+	bool help = false;
 	int option, result;
 
+	fill_descriptors();
+	signal(SIGPIPE, SIG_IGN);
+	unsetenv("POSIXLY_CORRECT"); /* options may stand anywhere */
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":s:c:n:hV", long_options, NULL)) != -1) {
-		if (option == 'h') {
-			print_help();
-			return CLI_DONE;
-		}
+		result = 0;
 		if (option == 'V') {
 			printf("ipspctl %s\n", IPSPD_VERSION);
-			return CLI_DONE;
+			return close_output(CLI_DONE);
 		}
-		result = take_option(&cli, option, &given);
+		if (option == 'h')
+			help = true;
+		else if (option == '?' || option == ':')
+			result = unknown_option(argv[optind - 1], option);
+		else
+			result = take_option(&cli, option, &given);
 		if (result != 0)
 			return result;
 	}
 	cli.words = argv + optind;
 	cli.n_words = argc - optind;
-	result = run(&cli, given);
+	if (!take_help(&cli, help, &result))
+		result = run(&cli, given);
 	ipsp_call_close(cli.call);
-	if (fflush(stdout) != 0 && result == CLI_DONE)
-		result = CLI_REFUSED; /* nobody got what was asked for */
-	return result;
+	return close_output(result);
 }

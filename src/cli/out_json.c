@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,22 @@ json_int_t cli_number(const json_t *object, const char *key)
 bool cli_true(const json_t *object, const char *key)
 {
 	return json_is_true(json_object_get(object, key));
+}
+
+static int output_errno;
+
+bool cli_flush(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	if (output_errno == 0)
+		output_errno = errno;
+	return false;
+}
+
+int cli_output_error(void)
+{
+	return output_errno;
 }
 
 void cli_json_print(json_t *value)

@@ -6,7 +6,7 @@
 
 /* ---------------------------------------------------------------- tables */
 
-#define COLUMNS_MAX 14
+#define COLUMNS_MAX CLI_COLUMNS_MAX
 
 struct column {
 	const char *title, *key; /* of a member: text, number, or nothing, shown as "-" */
@@ -50,36 +50,61 @@ static void print_cell(const char *text, int width, bool right, bool last)
 	fputs(last ? "\n" : "  ", stdout);
 }
 
-static void print_table(const char *indent, const struct column *columns, size_t n,
-			const json_t *rows)
+static void measure(struct cli_widths *widths, const struct column *columns, size_t n,
+		    const json_t *rows)
 {
-	int widths[COLUMNS_MAX];
-	bool right[COLUMNS_MAX] = {false};
 	char text[64];
 	const json_t *row;
 	size_t i;
 
+	*widths = (struct cli_widths){.n = n};
 	for (size_t c = 0; c < n; c++)
-		widths[c] = width_of(columns[c].title);
+		widths->width[c] = width_of(columns[c].title);
 	json_array_foreach(rows, i, row)
 	{
 		for (size_t c = 0; c < n; c++) {
 			int width = width_of(cell(row, &columns[c], text, sizeof(text)));
 
-			widths[c] = width > widths[c] ? width : widths[c];
-			right[c] |= json_is_integer(json_object_get(row, columns[c].key));
+			if (width > widths->width[c])
+				widths->width[c] = width;
+			widths->right[c] |= json_is_integer(json_object_get(row, columns[c].key));
 		}
 	}
+}
+
+static void print_head(const char *indent, const struct column *columns,
+		       const struct cli_widths *widths)
+{
 	fputs(indent, stdout);
-	for (size_t c = 0; c < n; c++)
-		print_cell(columns[c].title, widths[c], right[c], c + 1 == n);
+	for (size_t c = 0; c < widths->n; c++)
+		print_cell(columns[c].title, widths->width[c], widths->right[c],
+			   c + 1 == widths->n);
+}
+
+static void print_rows(const char *indent, const struct column *columns,
+		       const struct cli_widths *widths, const json_t *rows)
+{
+	char text[64];
+	const json_t *row;
+	size_t i;
+
 	json_array_foreach(rows, i, row)
 	{
 		fputs(indent, stdout);
-		for (size_t c = 0; c < n; c++)
-			print_cell(cell(row, &columns[c], text, sizeof(text)), widths[c], right[c],
-				   c + 1 == n);
+		for (size_t c = 0; c < widths->n; c++)
+			print_cell(cell(row, &columns[c], text, sizeof(text)), widths->width[c],
+				   widths->right[c], c + 1 == widths->n);
 	}
+}
+
+static void print_table(const char *indent, const struct column *columns, size_t n,
+			const json_t *rows)
+{
+	struct cli_widths widths;
+
+	measure(&widths, columns, n, rows);
+	print_head(indent, columns, &widths);
+	print_rows(indent, columns, &widths, rows);
 }
 
 #define PRINT_TABLE(indent, columns, rows)                                                         \
@@ -267,19 +292,22 @@ void cli_text_pools(const json_t *root)
 	each_context(root, print_pools);
 }
 
-void cli_text_sessions(const json_t *root)
-{
-	static const struct column columns[] = {
-		{"address", "address", false},
-		{"pool", "pool", false},
-		{"subscriber", "subscriber", false},
-		{"session", "session", false},
-		{"HA", "ha", false},
-		{"age", "age-ms", true},
-		{"state", "state", false},
-	};
+static const struct column session_columns[] = {
+	{"address", "address", false}, {"pool", "pool", false}, {"subscriber", "subscriber", false},
+	{"session", "session", false}, {"HA", "ha", false},	{"age", "age-ms", true},
+	{"state", "state", false},
+};
 
-	PRINT_TABLE("", columns, json_object_get(root, "sessions"));
+void cli_text_sessions_begin(struct cli_widths *widths, const json_t *rows)
+{
+	measure(widths, session_columns, sizeof(session_columns) / sizeof(session_columns[0]),
+		rows);
+	print_head("", session_columns, widths);
+}
+
+void cli_text_sessions_rows(const struct cli_widths *widths, const json_t *rows)
+{
+	print_rows("", session_columns, widths, rows);
 }
 
 static void print_counters(const json_t *context)

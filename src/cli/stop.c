@@ -92,7 +92,7 @@ static void say_reasons(struct wait *wait, const json_t *root)
 	if (now && (!wait->last || strcmp(now, wait->last) != 0) &&
 	    (!wait->last || now_ms() - wait->said_ms >= 1000)) {
 		cli_text_ok_to_stop(root);
-		fflush(stdout);
+		cli_flush();
 		free(wait->last);
 		wait->last = now;
 		wait->said_ms = now_ms();
@@ -171,7 +171,7 @@ static void drain_say(struct wait *wait, const json_t *context)
 	       cli_text(context, "name"), (long long)sessions, (long long)moving,
 	       *left ? ", about " : "", left, *left ? " left" : "");
 	fputs(wait->to_tty ? "\033[K" : "\n", stdout);
-	fflush(stdout);
+	cli_flush();
 	wait->last_sessions = sessions;
 	wait->said_ms = now;
 }

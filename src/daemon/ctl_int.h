@@ -24,6 +24,7 @@ struct ipspd_job { /* done at the end of a turn, by the client's own speed */
 	bool ctx_gone;		     /* it was removed while the job waited */
 	uint32_t n, cursor;
 	char name[16];
+	const char *wrong;		     /* with a filter of sessions; NULL */
 	struct ipspd_show_sessions sessions; /* the filters of every show are in here */
 	char *text;			     /* of any other show, once it is made; owned */
 	size_t n_text, told;

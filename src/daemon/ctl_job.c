@@ -68,6 +68,10 @@ static bool work_sessions(struct ipspd_client *client, struct ipspd_job *job, si
 {
 	struct ipsp_buf text = {0};
 
+	if (job->wrong) {
+		ipspd_client_done(client, job->id, IPSP_ERR_INVALID, job->wrong);
+		return true;
+	}
 	if (!job->sessions.begun && job->sessions.pool[0] &&
 	    !ipspd_show_has_pool(job->ctx, job->sessions.pool)) {
 		ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_POOL, "");
@@ -137,7 +141,7 @@ static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t
 
 	if (job->text)
 		return tell_text(client, job, max);
-	if (strcmp(job->name, "sessions") == 0)
+	if (strcmp(job->name, "sessions") == 0 || job->sessions.count)
 		return work_sessions(client, job, max);
 	if (!is_show(job->name)) {
 		ipspd_client_done(client, job->id, IPSP_ERR_INVALID,

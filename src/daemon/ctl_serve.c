@@ -8,6 +8,7 @@
 #include "base/ident.h"
 #include "daemon/ctl_int.h"
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is(const struct ipsp_ctl_str *s, const char *word)
@@ -80,11 +81,36 @@ static struct ipspd_ctx *context_of(struct ipspd_client *client, const struct ip
 	return ipspd_ctx_find(client->ctl->daemon, ipspd_ctl_copy(text, name));
 }
 
+/* Says which there are: @name is none of them, or one is to be chosen. */
 static void unknown_context(struct ipspd_client *client, uint64_t id,
 			    const struct ipsp_ctl_str *name)
 {
-	ipspd_client_done(client, id, IPSP_ERR_UNKNOWN_CONTEXT,
-			  name->n == 0 ? "there is not just one context: say which" : "");
+	const struct ipspd *daemon = client->ctl->daemon;
+	char text[64 * (IPSP_NAME_MAX + 2) + 512];
+	size_t n = 0;
+
+	if (name->n == 0)
+		n = (size_t)snprintf(text, sizeof(text), "say which context: there ");
+	else
+		n = (size_t)snprintf(text, sizeof(text), "there is no context \"%.*s\"; there ",
+				     (int)name->n, name->p);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+			      daemon->n_ctxs == 1 ? "is " : "are ",
+			      daemon->n_ctxs == 0 ? "none" : "");
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		const bool last = i + 1 == daemon->n_ctxs;
+
+		if (i == 64) {
+			snprintf(text + n, sizeof(text) - n, " and %zu more", daemon->n_ctxs - i);
+			break;
+		}
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+				      i == 0 ? ""
+				      : last ? " and "
+					     : ", ",
+				      daemon->ctxs[i]->name);
+	}
+	ipspd_client_done(client, id, IPSP_ERR_UNKNOWN_CONTEXT, text);
 }
 
 static void cut_off_namesake(struct ipspd_client *client, const struct ipspd_ctx *ctx,
@@ -355,11 +381,29 @@ static void serve_list(struct ipspd_client *client, const struct ipsp_ctl_msg *m
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");
 }
 
+/* What a client of the first version doesn't say is nothing. */
+static void filter_sessions(struct ipspd_job *job, const struct ipsp_ctl_msg *msg)
+{
+	static const char *const states[] = {"used", "releasing", "duplicate"};
+	bool known = msg->state.n == 0;
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		known = known || is(&msg->state, states[i]);
+	if (!known)
+		job->wrong = "the state of a session is used, releasing or duplicate";
+	else if (msg->state.n > 0)
+		memcpy(job->sessions.state, msg->state.p, msg->state.n);
+	if (ipspd_show_range(&job->sessions, ipspd_ctl_copy(text, &msg->argument)) != 0)
+		job->wrong = "sessions are looked for by an address, or a prefix as 10.1.0.0/24";
+}
+
 IPSP_APART static void serve_show(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	/* without a context everything shows all of them, but for the sessions: these say no
 	 * context */
-	const bool of_one = msg->context.n > 0 || is(&msg->name, "sessions");
+	const bool count = is(&msg->name, "session-count");
+	const bool of_one = msg->context.n > 0 || count || is(&msg->name, "sessions");
 	struct ipspd_ctx *ctx = of_one ? context_of(client, &msg->context) : NULL;
 	struct ipspd_job *job;
 
@@ -375,6 +419,9 @@ IPSP_APART static void serve_show(struct ipspd_client *client, const struct ipsp
 		memcpy(job->name, msg->name.p, msg->name.n);
 	ipspd_ctl_copy(job->sessions.pool, &msg->pool);
 	ipspd_ctl_copy(job->sessions.subscriber, &msg->subscriber);
+	job->sessions.count = count;
+	job->sessions.limit = msg->n;
+	filter_sessions(job, msg);
 }
 
 /* ---------------------------------------------------------------- frames in */

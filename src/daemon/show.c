@@ -1,6 +1,7 @@
 #include "daemon/show.h"
 #include "daemon/advice.h"
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -458,13 +459,39 @@ char *ipspd_show_differences(const struct ipspd_ctx *ctx)
 
 /* ---------------------------------------------------------------- sessions */
 
+int ipspd_show_range(struct ipspd_show_sessions *show, const char *text)
+{
+	struct ipsp_addr addr;
+	unsigned plen;
+
+	if (!*text)
+		return 0;
+	if (ipsp_addr_parse(text, &addr) == 0) {
+		show->first = show->last = addr;
+		return 0;
+	}
+	if (ipsp_addr_parse_prefix(text, &addr, &plen) != 0)
+		return IPSP_ERR_INVALID;
+	show->first = ipsp_addr_net(addr, plen);
+	show->last = ipsp_addr_last(addr, plen);
+	return 0;
+}
+
 static bool wanted(const struct ipspd_show_sessions *show, const struct ipsp_context_conf *conf,
 		   const struct ipsp_session_view *view)
 {
+	const struct ipsp_pool_conf *pool = &conf->pools[view->bind.pool];
 	const struct ipsp_ident *ident = &view->bind.ident;
 	size_t n = strlen(show->subscriber);
 
-	if (show->pool[0] && strcmp(show->pool, conf->pools[view->bind.pool].name) != 0)
+	if (show->pool[0] && strcmp(show->pool, pool->name) != 0)
+		return false;
+	if (show->state[0] && strcmp(show->state, view->state) != 0)
+		return false;
+	/* (a session of a prefix has all addresses of it) */
+	if (!ipsp_addr_is_none(show->first) &&
+	    (ipsp_addr_cmp(show->last, view->addr) < 0 ||
+	     ipsp_addr_cmp(show->first, ipsp_addr_last(view->addr, pool->plen)) > 0))
 		return false;
 	return n == 0 ||
 	       (n == ident->n_subscriber && memcmp(show->subscriber, ident->subscriber, n) == 0);
@@ -494,36 +521,50 @@ static void put_words(struct ipsp_buf *text, const char *words)
 	ipsp_buf_put(text, words, strlen(words));
 }
 
+static bool add_session(struct ipspd_show_sessions *show, const struct ipsp_context_conf *conf,
+			const struct ipsp_session_view *view, ipsp_ms now, struct ipsp_buf *text)
+{
+	char *one;
+
+	if (show->found++ > 0 && !show->count)
+		put_words(text, ",");
+	if (show->count)
+		return true;
+	one = session_text(conf, view, now);
+	if (one)
+		put_words(text, one);
+	free(one);
+	return one != NULL;
+}
+
+static void end_sessions(struct ipspd_show_sessions *show, struct ipsp_buf *text)
+{
+	char number[32];
+
+	show->ended = true;
+	snprintf(number, sizeof(number), "{\"count\":%u}", show->found);
+	put_words(text, show->count ? number : "]}");
+}
+
 bool ipspd_show_sessions(struct ipspd_show_sessions *show, const struct ipspd_ctx *ctx, size_t max,
 			 uint32_t visits, struct ipsp_buf *text)
 {
 	ipsp_ms now = ipspd_now();
 	struct ipsp_session_view view;
-	struct ipsp_status status;
+	const struct ipsp_context_conf *conf = ipsp_node_conf(ctx->node);
 	size_t start = text->len;
 
-	ipsp_node_status(ctx->node, now, &status);
-	if (!show->begun)
+	if (!show->begun && !show->count)
 		put_words(text, "{\"sessions\":[");
 	show->begun = true;
 	while (!text->failed && text->len - start < max && visits-- > 0) {
-		char *one;
-
-		if (!ipsp_node_session(ctx->node, &show->cursor, &view)) {
-			put_words(text, "]}");
-			show->ended = true;
+		if ((show->limit > 0 && show->found >= show->limit) ||
+		    !ipsp_node_session(ctx->node, &show->cursor, &view)) {
+			end_sessions(show, text);
 			break;
 		}
-		if (!wanted(show, status.conf, &view))
-			continue;
-		one = session_text(status.conf, &view, now);
-		if (!one)
+		if (wanted(show, conf, &view) && !add_session(show, conf, &view, now, text))
 			return false;
-		if (show->any)
-			put_words(text, ",");
-		put_words(text, one);
-		free(one);
-		show->any = true;
 	}
 	return !text->failed;
 }

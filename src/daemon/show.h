@@ -31,9 +31,15 @@ bool ipspd_show_has_pool(const struct ipspd_ctx *ctx, const char *name);
  */
 struct ipspd_show_sessions {
 	uint32_t cursor;
-	bool begun, any, ended;
-	char pool[256], subscriber[256]; /* "": all */
+	bool begun, ended;
+	bool count;	/* only how many they are */
+	uint32_t limit; /* 0: none */
+	uint32_t found;
+	char pool[256], subscriber[256], state[16]; /* "": all */
+	struct ipsp_addr first, last;		    /* .first none: all */
 };
+/* The addresses of "10.1.0.5" or "10.1.0.0/24"; "": all. IPSP_ERR_INVALID: it is none. */
+int ipspd_show_range(struct ipspd_show_sessions *show, const char *text);
 /*
  * Appends the next slice to @text: at most about @max bytes, and after having looked at @visits
  * sessions at most. False when memory ran out. When it was the last, show->ended is set.

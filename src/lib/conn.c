@@ -380,3 +380,22 @@ int ipsp_conn_show(struct ipsp_conn *conn, uint64_t id, const char *context, con
 	}
 	return ipsp_ctl_put(&conn->out, &msg);
 }
+
+int ipsp_conn_show_sessions(struct ipsp_conn *conn, uint64_t id, const char *context,
+			    const struct ipsp_conn_sessions *which)
+{
+	struct ipsp_ctl_msg msg = {
+		.type = IPSP_CTL_SHOW,
+		.id = id,
+		.n = which->limit,
+		.context = ipsp_ctl_str(context),
+		.name = ipsp_ctl_str(which->count ? "session-count" : "sessions"),
+		.pool = ipsp_ctl_str(which->pool),
+		.subscriber = ipsp_ctl_str(which->subscriber)};
+
+	if (which->address || which->state) {
+		msg.argument = ipsp_ctl_str(which->address);
+		msg.state = ipsp_ctl_str(which->state);
+	}
+	return ipsp_ctl_put(&conn->out, &msg);
+}

@@ -55,9 +55,11 @@ static const struct ipsp_ctl_msg *samples(size_t *n)
 				       .id = 7,
 				       .n = 5,
 				       .context = str("c"),
-				       .name = str("log"),
+				       .name = str("sessions"),
 				       .pool = str("p"),
-				       .subscriber = str("s")};
+				       .subscriber = str("s"),
+				       .argument = str("10.1.0.0/24"),
+				       .state = str("used")};
 	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_ANSWER,
 				       .id = 8,
 				       .err = IPSP_ERR_LOCKED,
@@ -212,6 +214,8 @@ static bool may_end_there(const struct ipsp_ctl_msg *m, size_t n)
 {
 	size_t later = 0;
 
+	if (m->type == IPSP_CTL_SHOW)
+		return n == 1 + m->state.n || n == 2 + m->state.n + m->argument.n;
 	if (m->type == IPSP_CTL_RELEASE || m->type == IPSP_CTL_RELEASED) {
 		later += 1 + m->session.n;
 		if (n == later || n == later + 1 + m->subscriber.n)

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""ipspctl itself: words, help, what it says where it can't go on, sessions by the hundred thousand, and output
+that can't be written."""
+
+import json
+import os
+import pwd
+import re
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+from harness import process
+from harness.pair import Case, main
+
+MANY = 100_000
+
+
+class Words(Case):
+    """No daemon: nothing of this asks one."""
+
+    def said(self, *words):
+        done = self.host().ctl(*words)
+        self.assertEqual(done.returncode, 2, done)
+        self.assertEqual(done.stdout, "")
+        return done.stderr
+
+    def test_what_was_meant(self):
+        cases = {
+            ("drian",): 'did you mean "drain"',
+            ("show", "sesions"): 'did you mean "sessions"',
+            ("show", "ip", "ipps"): 'did you mean "ipsp"',
+            ("show", "rubbish"): "there are ip, sessions",
+            ("t",): "terminate and takeover",
+            ("re",): "request, release and reload",
+            ("show", "ip"): "a word is missing",
+            (): "a command is missing",
+            ("--forse", "takeover"): "did you mean --force",
+            ("-x", "show"): "no option -x",
+            ("--rubbish", "show"): "no option --rubbish",
+            ("show", "sessions", "--limit"): "--limit wants a value",
+            ("--json=1", "drain"): "--json takes no value",
+            ("show", "log", "--wait"): "show log has no --wait",
+            ("request",): "usage: ipspctl request SUBSCRIBER",
+            ("request", "a", "b"): '"b" is too much',
+            ("drain", "now"): '"now" is too much',
+            ("show", "sessions", "--limit", "0"): "--limit",
+            ("show", "log", "-n", "none"): "-n wants a number",
+            ("help", "rubbish"): 'no "rubbish"',
+        }
+        for words, sentence in cases.items():
+            with self.subTest(words):
+                self.assertIn(sentence, self.said(*words))
+
+    def test_help(self):
+        host = self.host()
+        whole = host.do("help")
+        self.assertEqual(host.do("--help"), whole)
+        commands = [line.strip() for line in whole.splitlines() if re.match("  [a-z]", line)]
+        self.assertGreater(len(commands), 15)
+        for command in commands:
+            words = re.split(r" (?=[\[A-Z]|active)", command)[0].split()
+            with self.subTest(command):
+                text = host.do("help", *words)
+                self.assertIn(command, text)
+                self.assertEqual(host.do(*words, "--help"), text)
+                for option in re.findall(r"--[a-z]+", command):
+                    self.assertIn(f"\n  {option}", text)
+        self.assertIn("show ip pool", host.do("help", "show", "ip"))
+
+    def test_every_command_is_in_the_manual(self):
+        with open(os.path.join(process.TOP, "docs/man/ipspctl.8"), encoding="utf-8") as file:
+            manual = file.read()
+        for line in self.host().do("help").splitlines():
+            if re.match("  [a-z]", line):
+                words = re.split(r" (?=[\[A-Z]|active)", line.strip())[0]
+                self.assertRegex(manual, r"\.It Cm " + words)
+
+
+class Unreachable(Case):
+    def said(self, path, **options):
+        done = process.run([process.program("ipspctl"), "-s", path, "show", "ip", "ipsp"], **options)
+        self.assertEqual(done.returncode, 3, done)
+        return done.stderr
+
+    def test_why(self):
+        host = self.host()
+        self.assertIn("does ipspd run", self.said(host.socket))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.bind(host.socket)
+            self.assertIn("nobody listens", self.said(host.socket))
+        host.write_config()
+        self.assertIn("no socket", self.said(host.file))
+        self.assertIn("107 bytes", self.said("/" + "x" * 120))
+
+    def test_the_group(self):
+        """Somebody else's user: it is told which group the socket is for."""
+        nobody = pwd.getpwnam("nobody")
+        host = self.host()
+        host.start()
+        for folder in (host.folder, os.path.dirname(host.folder)):
+            os.chmod(folder, os.stat(folder).st_mode | stat.S_IXOTH | stat.S_IXGRP)
+        # (the programs may lie where only their builder may look)
+        copies = os.path.dirname(host.folder)
+        ipspctl = os.path.join(copies, "ipspctl")
+        library = os.path.join(process.build_folder(), "src")
+        for name in ("ipspctl", "libipsp.so.1"):
+            with open(os.path.join(library, name), "rb") as file, \
+                    open(os.path.join(copies, name), "wb") as copy:
+                copy.write(file.read())
+            os.chmod(os.path.join(copies, name), 0o755)
+
+        def said():
+            done = process.run([ipspctl, "-s", host.socket, "show", "ip", "ipsp"], user=nobody.pw_uid,
+                               group=nobody.pw_gid, extra_groups=[],
+                               env={"LD_LIBRARY_PATH": copies, "ASAN_OPTIONS": "detect_leaks=0"})
+            self.assertEqual(done.returncode, 3, done)
+            return done.stderr
+        self.assertIn("only root and the daemon's own user", said())
+        os.chown(host.socket, -1, 1)  # daemon, everywhere
+        os.chmod(host.socket, 0o660)
+        self.assertIn("usermod -aG daemon nobody", said())
+        os.chmod(host.folder, 0o700)
+        self.assertIn("may not look into its folder", said())
+
+
+class Contexts(Case):
+    def test_which_there_are(self):
+        host = self.host()
+        host.start()
+        done = host.ctl("-c", "elsewhere", "show", "ip", "ipsp")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('unknown-context: there is no context "elsewhere"; there is isp1', done.stderr)
+
+
+class Sessions(Case):
+    def many(self, count):
+        host = self.host()
+        host.config.pools = [{"name": "pool-a", "network": "10.0.0.0/14"}]
+        host.start()
+        lines = "".join(json.dumps({"id": i, "op": "request", "subscriber": f"u{i}@isp", "session": "s"}) + "\n"
+                        for i in range(count))
+        done = process.run([process.program("ipspctl"), "-s", host.socket, "agent"], input=lines, timeout=300,
+                           stdin=None)
+        self.assertEqual(done.stdout.count('"ok":true'), count)
+        return host
+
+    def test_filters(self):
+        host = self.many(300)
+        count = lambda *words: int(host.do("show", "sessions", "--count", *words))
+        self.assertEqual(count(), 300)
+        self.assertEqual(host.look("show", "sessions", "--count"), {"count": 300})
+        self.assertEqual(count("10.0.0.5"), 1)
+        self.assertEqual(count("--address", "10.0.0.0/28"), 15)  # .0 is none of the pool
+        self.assertEqual(count("--prefix", "10.0.0.9/31"), 2)
+        self.assertEqual(count("172.16.0.0/12"), 0)
+        self.assertEqual(count("--subscriber", "u7@isp"), 1)
+        self.assertEqual(count("--state", "used"), 300)
+        self.assertEqual(count("--state", "duplicate"), 0)
+        self.assertEqual(count("--limit", "7"), 7)
+        self.assertEqual(len(host.look("show", "sessions", "--limit", "7")["sessions"]), 7)
+        self.assertEqual(len(host.do("show", "sessions", "--limit", "7").splitlines()), 8)
+        self.assertEqual(len(host.do("show", "sessions").splitlines()), 301)
+        host.do("release", "10.0.0.5")  # its HA is not there: it waits
+        self.assertEqual(count("--state", "releasing"), 1)
+        for words in (("10.0.0",), ("10.0.0.0/33",), ("--state", "odd")):
+            refused = host.ctl("show", "sessions", *words)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("invalid", refused.stderr)
+
+    measures = True
+    lasts = 30
+
+    def test_a_hundred_thousand(self):
+        host = self.many(MANY)
+        for words in ((), ("--json",)):
+            first = []
+            for _ in range(5):
+                began = time.monotonic()
+                show = process.spawn([process.program("ipspctl"), "-s", host.socket, "show", "sessions", *words],
+                                     stdout=subprocess.PIPE)
+                text = show.stdout.read1(1)
+                first.append(time.monotonic() - began)
+                text += show.stdout.read()
+                self.assertEqual(show.wait(), 0)
+                show.stdout.close()
+                self.assertEqual(text.count(b"@isp"), MANY)
+            self.say(f"{words}: the first byte after {min(first) * 1000:.0f} ms")
+            self.assertLess(min(first), 0.05)
+
+
+class Output(Case):
+    COMMANDS = (["show", "ip", "ipsp"], ["show", "ip", "pool"], ["show", "sessions"], ["show", "counters"],
+                ["show", "log"], ["show", "sessions", "--count"], ["ok-to-stop"], ["help"], ["request", "u1@isp"],
+                ["release", "10.1.0.1", "--json"], ["--version"])
+
+    def run_to(self, host, words, output):
+        return subprocess.run([process.program("ipspctl"), "-s", host.socket, *words], stdout=output,
+                              stdin=subprocess.PIPE if words[0] == "agent" else subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+    def test_a_full_disk(self):
+        host = self.host()
+        host.start()
+        with open("/dev/full", "wb") as full:
+            for words in self.COMMANDS:
+                for json_too in ([], ["--json"]):
+                    with self.subTest((words, json_too)):
+                        done = self.run_to(host, [*words, *json_too], full)
+                        self.assertEqual(done.returncode, 1)
+                        self.assertIn("No space left on device", done.stderr)
+            lines = '{"id":1,"op":"list"}\n'
+            done = subprocess.run([process.program("ipspctl"), "-s", host.socket, "agent"], input=lines,
+                                  stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("No space left on device", done.stderr)
+
+    def test_a_closed_one(self):
+        """No descriptor at all: nothing that is printed goes to the daemon instead."""
+        host = self.host()
+        host.start()
+        for closed in ("1>&-", "0<&- 1>&- 2>&-"):
+            for words in self.COMMANDS:
+                with self.subTest((words, closed)):
+                    line = f'"$0" -s "$1" {" ".join(words)} {closed}'
+                    done = process.run(["sh", "-c", line, process.program("ipspctl"), host.socket])
+                    self.assertEqual(done.returncode, 1)
+        self.assertNotIn("begin like a client", host.log())
+
+    def test_a_reader_that_has_gone(self):
+        host = self.host()
+        host.start()
+        for words in self.COMMANDS:
+            with self.subTest(words):
+                reader, writer = os.pipe()
+                os.close(reader)
+                done = self.run_to(host, words, writer)
+                os.close(writer)
+                self.assertEqual((done.returncode, done.stderr), (1, ""))
+
+    def test_the_environment(self):
+        host = self.host()
+        host.start()
+        normal = host.do("show", "ip", "ipsp")
+        for name, value in (("LANG", "de_DE.UTF-8"), ("LC_ALL", "no_such"), ("TERM", ""), ("TERM", "rubbish"),
+                            ("COLUMNS", "1"), ("COLUMNS", "-7"), ("NO_COLOR", "1"), ("POSIXLY_CORRECT", "1")):
+            with self.subTest((name, value)):
+                done = process.run([process.program("ipspctl"), "show", "ip", "ipsp", "-s", host.socket],
+                                   env={**os.environ, name: value})
+                self.assertEqual((done.returncode, done.stdout), (0, normal))
+
+
+class BrokenLines(Case):
+    def test_answered_with_their_id(self):
+        host = self.host()
+        host.start()
+        cases = {
+            b'{"id":1,"op":"request","subscriber":"u\xff"}': 1,
+            b'{"id":"x","op":"list"': "x",
+            b'{"subscriber":"\\"id\\":5","id" : 9,}': 9,
+            b'{"a":{"id":3},"id":-4,"b":nonsense}': -4,
+            b'{"id":7,"id":8}': 7,
+            b'{"op":"request","id":11,"subscriber":"' + b"x" * (2 << 20): 11,
+            b'{"a":{"id":3}': None,
+            b'"id":3': None,
+            b"nonsense": None,
+            b'[{"id":3}]': None,
+            b'{"id":"cut o': None,
+            b'{"id":': None,
+            b"\xff\xfe{": None,
+        }
+        lines = b"\n".join(cases) + b"\n"
+        done = subprocess.run([process.program("ipspctl"), "-s", host.socket, "agent"], input=lines,
+                              stdout=subprocess.PIPE, timeout=60, check=False)
+        answers = [json.loads(line) for line in done.stdout.splitlines() if b'"id"' in line]
+        self.assertEqual([answer["id"] for answer in answers], list(cases.values()))
+        self.assertEqual({answer["error"] for answer in answers}, {"invalid"})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
