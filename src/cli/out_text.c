@@ -129,6 +129,15 @@ const char *cli_duration(json_int_t ms, char *text, size_t size)
 
 /* ---------------------------------------------------------------- show ip ipsp */
 
+/* This side's own end of the link, where something is wrong with it. */
+static void print_link(const json_t *link)
+{
+	if (*cli_text(link, "error"))
+		printf("  link         %s: %s\n",
+		       cli_true(link, "bound") ? "bound, but it fails" : "not bound",
+		       cli_text(link, "error"));
+}
+
 static void print_peer(const json_t *peer)
 {
 	json_int_t heard = cli_number(peer, "last-heard-ms"), dead = cli_number(peer, "dead-in-ms");
@@ -231,6 +240,7 @@ static void print_context(const json_t *context)
 		       cli_number(context, "port"), cli_text(context, "mode"),
 		       cli_text(context, "configured-role"));
 	print_dead_interval(context);
+	print_link(json_object_get(context, "link"));
 	print_peer(json_object_get(context, "peer"));
 	print_serving(context);
 	print_notes(context);

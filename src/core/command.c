@@ -95,10 +95,94 @@ static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
+/* Why the peer can't be asked for the role, with what leads out; 0: it can. */
+static int cannot_ask(const struct ipsp_node *n, const char **why)
+{
+	if (ipsp_link_deaf(n)) {
+		*why = "this side's own link fails, see \"show ip ipsp\": mend that first; where "
+		       "the peer is gone for good: takeover --force";
+		return IPSP_ERR_NO_PEER;
+	}
+	if (!ipsp_contact(n) && ipsp_heard(n)) {
+		*why = "the peer is alive but does not hear this side, so it can't agree: mend the "
+		       "link from here to there; or stop ipspd on the peer's host, and say "
+		       "takeover --force here when the peer is shown as lost";
+		return IPSP_ERR_NO_PEER;
+	}
+	if (!ipsp_contact(n)) {
+		*why = n->peer_state == IPSP_PEER_UP
+			       ? "the peer has just fallen silent: say this again when it is "
+				 "shown as up, or as lost"
+			       : "the peer is not there to agree; where it is gone for good: "
+				 "takeover --force";
+		return IPSP_ERR_NO_PEER;
+	}
+	if (n->peer.speaks == 0) {
+		*why = no_common_version;
+		return IPSP_ERR_CONFIG_MISMATCH;
+	}
+	if (!n->side.shared) {
+		*why = "nothing was shared with this side yet: \"check-config\" says what stands "
+		       "against it";
+		return IPSP_ERR_NOT_APPROVED;
+	}
+	if (n->side.draining || n->side.terminated) {
+		*why = n->side.draining
+			       ? "this side is drained: undrain it first"
+			       : "this side is terminated: pool-share-protocol mode active first";
+		return IPSP_ERR_DRAINING;
+	}
+	return 0;
+}
+
+/* Why it may not be forced, with what leads out; NULL: it may. */
+static const char *cannot_force(const struct ipsp_node *n)
+{
+	const char *why;
+
+	if (n->peer_state != IPSP_PEER_UP && !ipsp_heard(n) && !n->link.unheard)
+		return NULL;
+	if (n->compare.no_version)
+		return "the peer is up, and no version of the protocol is common with it: upgrade "
+		       "the older ipspd; or stop ipspd on the peer's host, and say this again when "
+		       "the peer is lost";
+	if (!ipsp_heard(n) && !n->link.unheard)
+		return "the peer was up until just now: say this again when it is shown as lost";
+	if (!ipsp_contact(n))
+		return "the peer is alive but does not hear this side, and by force addresses "
+		       "would be given twice: mend the link from here to there; or stop ipspd on "
+		       "the peer's host, and say this again when the peer is shown as lost";
+	if (cannot_ask(n, &why) != 0)
+		return why;
+	return "the peer is up: takeover without --force asks it";
+}
+
+/* A primary that listens whether its peer knows more is told that it needn't. */
+static void listen_no_more(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	const char *why = cannot_force(n);
+
+	if (why) {
+		done(n, ev, IPSP_ERR_DENIED, why);
+		return;
+	}
+	ipsp_link_listen_no_more(n);
+	n->xacts.retry = true;
+	ipsp_say(n, IPSP_LOG_WARNING,
+		 "forced takeover: this side serves without having heard what its peer knows");
+	done(n, ev, 0, NULL);
+}
+
 static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 {
+	const char *why = NULL;
+	int err;
+
 	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE) {
 		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
+	} else if (n->side.primary && ev->force && ipsp_link_listens(n, n->now) &&
+		   (n->side.licence || !n->side.shared)) {
+		listen_no_more(n, ev);
 	} else if (n->side.primary && !(ev->force && (!n->side.licence || n->licence_resting) &&
 					(n->side.shared || n->side.grounded))) {
 		struct ipsp_side s = n->side;
@@ -108,26 +192,13 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		}
 		done(n, ev, 0, "this side is primary already");
 	} else if (ev->force) {
-		if (n->peer_state == IPSP_PEER_UP || ipsp_heard(n)) {
-			done(n, ev, IPSP_ERR_DENIED,
-			     n->compare.no_version
-				     ? "the peer is up, and no version of the protocol is common "
-				       "with it: upgrade the older ipspd; or stop ipspd on the "
-				       "peer's host, and say this again when the peer is lost"
-				     : "the peer is up: takeover without --force asks it");
-			return;
-		}
-		if (wait_for(n, ev, n->now + TAKEOVER_MS))
+		why = cannot_force(n);
+		if (why)
+			done(n, ev, IPSP_ERR_DENIED, why);
+		else if (wait_for(n, ev, n->now + TAKEOVER_MS))
 			ipsp_lease_takeover(n, true);
-	} else if (!ipsp_contact(n)) {
-		done(n, ev, IPSP_ERR_NO_PEER,
-		     "the peer is not there to agree; where it is gone for good: takeover --force");
-	} else if (n->peer.speaks == 0) {
-		done(n, ev, IPSP_ERR_CONFIG_MISMATCH, no_common_version);
-	} else if (!n->side.shared) {
-		done(n, ev, IPSP_ERR_NOT_APPROVED, "nothing was shared with this side yet");
-	} else if (n->side.draining || n->side.terminated) {
-		done(n, ev, IPSP_ERR_DRAINING, "this side drains or is terminated");
+	} else if ((err = cannot_ask(n, &why)) != 0) {
+		done(n, ev, err, why);
 	} else if (wait_for(n, ev, n->now + TAKEOVER_MS)) {
 		n->takeover_at = n->now;
 	}

@@ -36,6 +36,7 @@ void ipsp_conf_init(struct ipsp_context_conf *conf, const char *name)
 	conf->psp.hello_interval_ms = HELLO_MS;
 	conf->psp.request_timeout_ms = REQUEST_MS;
 	conf->psp.release_timeout_ms = RELEASE_MS;
+	conf->psp.takeover_when_deaf = true;
 }
 
 void ipsp_conf_fini(struct ipsp_context_conf *conf)

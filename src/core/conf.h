@@ -63,6 +63,7 @@ struct ipsp_psp_conf { /* pool-share-protocol of one interface */
 	uint32_t hello_interval_ms, request_timeout_ms, release_timeout_ms;
 	uint32_t block_size; /* 0: by demand */
 	enum ipsp_durability durability;
+	bool takeover_when_deaf; /* by the dead interval also while the own link fails (B8) */
 	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES]; /* the first is used, all are accepted */
 	uint8_t n_keys;				     /* 0: auth = "none" */
 };

@@ -100,7 +100,7 @@ static void first_assignment(struct ipsp_node *n)
 	if (!n->side.primary && !(h->flags & IPSP_HF_GROUNDED && ipsp_flow_owns_all(n)))
 		return;
 	if (n->mode != IPSP_MODE_ACTIVE || !ipsp_flow_peer_takes(n) || h->flags & IPSP_HF_LOST ||
-	    n->now < n->listen_until)
+	    ipsp_link_listens(n, n->now))
 		return;
 	/* the books must be whose the peer says, and the lease must run before it is needed */
 	if (h->peer_books != n->side.books || h->books != n->side.peer_books ||

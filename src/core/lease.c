@@ -126,9 +126,9 @@ bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now)
 	if (n->side.lost)
 		return false;
 	if (n->side.licence)
-		return !n->licence_pending && !n->licence_resting && now >= n->listen_until;
+		return !n->licence_pending && !n->licence_resting && !ipsp_link_listens(n, now);
 	if (!n->side.shared)
-		return n->side.primary && now >= n->listen_until;
+		return n->side.primary && !ipsp_link_listens(n, now);
 	return n->lease.lease_end != 0 && now < n->lease.lease_end;
 }
 
@@ -221,12 +221,22 @@ static bool may_take_over(const struct ipsp_node *n)
 		return false;
 	if (!n->side.shared || n->side.lost || (n->side.licence && !n->licence_resting))
 		return false;
+	if (ipsp_link_stays_still(n))
+		return false;
 	return (n->side.primary || n->side.s6) && !ipsp_contact(n);
+}
+
+/* One that could not hear, and can again, waits for what the peer has to say first. */
+static ipsp_ms silence_ends(const struct ipsp_node *n)
+{
+	const ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
+
+	return at > n->link.hears_at ? at : n->link.hears_at;
 }
 
 static bool silence_over(const struct ipsp_node *n)
 {
-	return n->now >= n->lease.quiet_since + ipsp_dead_ms(n);
+	return n->now >= silence_ends(n);
 }
 
 /* By force of an operator, on a side whose books know of no peer: they become books of their own.
@@ -234,7 +244,7 @@ static bool silence_over(const struct ipsp_node *n)
 static void take_all(struct ipsp_node *n)
 {
 	ipsp_rec_alone(n, IPSP_ALONE_ALL);
-	n->listen_until = 0;
+	ipsp_link_listen_no_more(n);
 	struct ipsp_side s = n->side;
 	s.epoch++;
 	s.primary = true;
@@ -271,7 +281,7 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 		0; /* all that was promised is over: a longer interval must not revive it */
 	n->licence_pending = !in_force;
 	n->licence_resting = false;
-	n->listen_until = 0;
+	ipsp_link_listen_no_more(n);
 	n->hook_asked = n->vetoed = false;
 	n->stats.takeovers++;
 	n->hello_soon = true;
@@ -279,6 +289,10 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 		 force ? "forced takeover: this side is primary and uses all addresses, epoch %llu"
 		       : "the dead interval has run out: taking over as primary, epoch %llu",
 		 (unsigned long long)s.epoch);
+	if (ipsp_link_deaf(n))
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "taken over while this side's own link fails, the peer may be alive: %s",
+			 n->link.error);
 }
 
 /* The licence is durable: now it is in force. */
@@ -323,6 +337,8 @@ void ipsp_lease_gap(struct ipsp_node *n)
 {
 	if (n->now - n->last_step > ipsp_loss_ms(n))
 		ipsp_lease_deaf(n);
+	else
+		ipsp_link_count(n);
 	n->last_step = n->now;
 }
 
@@ -331,7 +347,7 @@ void ipsp_lease_tick(struct ipsp_node *n)
 	settle_interval(n);
 	/* so that a short stop in the middle of a silence, or of a licence, is seen to be short */
 	bool rests = n->side.licence &&
-		     (n->licence_resting || n->licence_pending || n->now < n->listen_until);
+		     (n->licence_resting || n->licence_pending || ipsp_link_listens(n, n->now));
 	if (n->side.shared && !rests && n->now - n->lease.alive_at >= ipsp_hello_ms(n))
 		ipsp_lease_touch(n);
 	if (!may_take_over(n) || !silence_over(n) || n->flushed < n->side_seq) {
@@ -354,7 +370,7 @@ ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 {
 	if (!may_take_over(n) || n->flushed < n->side_seq)
 		return IPSP_NEVER;
-	ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
+	ipsp_ms at = silence_ends(n);
 	if (n->hook_asked && at < n->hook_at + HOOK_WAIT_MS)
 		return n->hook_at + HOOK_WAIT_MS;
 	if (n->vetoed && at < n->veto_at + VETO_MS)
@@ -433,7 +449,7 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 		if (away <= ipsp_loss_ms(n) && note->quiet_since <= n->now)
 			l->quiet_since = note->quiet_since;
 		if (n->side.licence && away < ipsp_dead_ms(n)) {
-			n->listen_until = n->now + listen;
+			ipsp_link_listen(n, listen);
 			n->licence_pending = false;
 		} else if (n->side.licence) {
 			n->licence_resting = true;
@@ -445,6 +461,6 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 	 * first */
 	bool knows_nothing = n->blank || (n->used == 0 && !n->side.owner);
 	if (!n->side.licence && !n->side.shared && n->side.primary && knows_nothing)
-		n->listen_until = n->now + listen;
+		ipsp_link_listen(n, listen);
 	ipsp_lease_touch(n);
 }

@@ -85,8 +85,10 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 		ipsp_tx_dgram(n, reply, reply_n);
 	if (opened == IPSP_OPENED_CANDIDATE)
 		ipsp_tx_dgram(n, reply, ipsp_seal_candidate(&n->seal, reply));
-	if (opened == IPSP_OPENED_SHAKE || opened == IPSP_OPENED_CANDIDATE)
+	if (opened == IPSP_OPENED_SHAKE || opened == IPSP_OPENED_CANDIDATE) {
+		ipsp_link_not_silent(n);
 		return;
+	}
 	if (opened == IPSP_OPENED_NEW)
 		ipsp_hello_session(n);
 	n->peer.opened_at = n->now;
@@ -216,7 +218,9 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 	ipsp_sync_turn(n);
 	tell_role(n);
 	ipsp_peer_situation(n);
+	ipsp_link_watch(n);
 	watch_waiting(n);
+	ipsp_serving_watch(n);
 	watch_stream(n);
 	ipsp_tx(n);
 	ipsp_binds_rest(n->binds, n->now);
@@ -241,7 +245,7 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 static bool changes_facts(enum ipsp_event_type type)
 {
 	return type == IPSP_EV_DATAGRAM || type == IPSP_EV_FLUSHED || type == IPSP_EV_COMMAND ||
-	       type == IPSP_EV_HOOK || type == IPSP_EV_CONF;
+	       type == IPSP_EV_HOOK || type == IPSP_EV_CONF || type == IPSP_EV_LINK;
 }
 
 static void begin_step(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
@@ -308,6 +312,9 @@ IPSP_APART static void take_other(struct ipsp_node *n, const struct ipsp_event *
 		break;
 	case IPSP_EV_DISK:
 		n->disk_full = ev->full;
+		break;
+	case IPSP_EV_LINK:
+		ipsp_link_on(n, ev->bound, ev->error);
 		break;
 	case IPSP_EV_REQUEST: /* take() */
 	case IPSP_EVENT_TYPES:
@@ -377,6 +384,8 @@ ipsp_ms ipsp_node_due(const struct ipsp_node *n)
 		due = n->now;
 	if (n->listen_until > n->now)
 		due = earlier(due, n->listen_until);
+	if (n->lease.lease_end > n->now) /* from then on it serves no more, which is said */
+		due = earlier(due, n->lease.lease_end);
 	/* a silence is only watched by a side that looks, see ipsp_lease_gap */
 	uint32_t look = ipsp_loss_ms(n) / 2;
 	return earlier(due, n->now + (look < ipsp_hello_ms(n) ? look : ipsp_hello_ms(n)));

@@ -54,6 +54,8 @@ enum ipsp_event_type {
 	IPSP_EV_CONF,	  /* .conf: a new configuration, already checked on its own; .token, .id are
 			     told */
 	IPSP_EV_DISK,	  /* .full: the disk is full, or has room again */
+	IPSP_EV_LINK, /* .bound, .error (NULL: none): of the own socket, address and interface. All
+			 is well until something else is said */
 	IPSP_EVENT_TYPES
 };
 
@@ -75,7 +77,7 @@ enum ipsp_command {
  */
 struct ipsp_event {
 	enum ipsp_event_type type;
-	bool force, yes, full; /* COMMAND, HOOK, DISK */
+	bool force, yes, full, bound; /* COMMAND, HOOK, DISK, LINK */
 	uint64_t token, id;
 	struct ipsp_addr addr; /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
 	union {		       /* of one type each; what it points to is borrowed for the step */
@@ -94,6 +96,7 @@ struct ipsp_event {
 		};
 		uint64_t seq;			      /* FLUSHED */
 		const char *ha_name;		      /* ATTACH: 1..31 characters */
+		const char *error;		      /* LINK: what is wrong, for people */
 		const struct ipsp_context_conf *conf; /* CONF: copied */
 	};
 };
@@ -346,7 +349,13 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	bool shared;	 /* the first assignment was made; addresses may be on both sides */
 	bool disk_full;	 /* no new assignment can be recorded */
 	enum ipsp_mismatch mismatch;
-	bool link; /* datagrams are said and heard: the shell keeps a socket */
+	bool link;	/* datagrams are said and heard: the shell keeps a socket */
+	bool bound;	/* ... and has it */
+	bool deaf;	/* by its own link: see .link_error */
+	bool unheard;	/* the peer is heard, and says that it does not hear this side */
+	bool kept_back; /* a secondary without its peer: only S6 keeps it from taking over */
+	const char *link_error; /* NULL: none; borrowed until the next step, like .link_words */
+	const char *link_words; /* "bound", or what is wrong */
 	enum ipsp_waiting waiting;
 	ipsp_ms waiting_ms, last_heard_ms, dead_in_ms;
 	char peer_version[16];

@@ -16,6 +16,7 @@
  *   flow.c    where unused addresses go             role.c    how the role changes hands
  *   command.c what operators command                psp.c     IPSP switched on and off
  *   tx.c      what goes into datagrams              view.c    what is shown
+ *   link.c    the own end of the link               serving.c does it serve, and why
  */
 #ifndef IPSP_CORE_NODE_INT_H
 #define IPSP_CORE_NODE_INT_H
@@ -222,6 +223,18 @@ struct ipsp_has {
 	ipsp_ms soonest; /* no deadline is before */
 };
 
+#define IPSP_LINK_TEXT 140
+
+struct ipsp_own_link { /* see link.c */
+	bool bound;
+	bool unheard;		    /* the peer is heard, and does not hear this side */
+	char error[IPSP_LINK_TEXT]; /* "": nothing is wrong */
+	ipsp_ms since;		    /* the error: it began then */
+	ipsp_ms hears_at;	    /* after an error: from then on silence may be concluded from */
+	ipsp_ms unheard_since;	    /* IPSP_NEVER: heard both ways, or not at all */
+	ipsp_ms knocked_at;	    /* in a first listening: the peer has begun a handshake */
+};
+
 struct ipsp_compare { /* P1 */
 	bool known, same;
 	bool no_version; /* not the same, as no version is common: the ranges are the difference */
@@ -286,6 +299,10 @@ struct ipsp_node {
 	uint32_t said_peer_dead_ms;
 	ipsp_ms anew_until;   /* by then the HAs have asked for what they miss */
 	ipsp_ms listen_until; /* a primary with empty books, or a licence over a restart */
+	uint32_t listen_ms;   /* ... for so long */
+	bool listen_deaf;     /* ... and does not get on with it: its own link fails */
+	bool serving_told, was_serving;
+	struct ipsp_own_link link;
 	ipsp_ms hello_at, hello_min_at;
 	bool hello_soon, conf_role_conflict, disk_full, state_changed;
 	ipsp_ms seal_said_at, kept_due;
@@ -634,6 +651,23 @@ void ipsp_command_do(struct ipsp_node *n, const struct ipsp_event *ev);
 bool ipsp_command_wants_takeover(struct ipsp_node *n);
 void ipsp_command_turn(struct ipsp_node *n);
 ipsp_ms ipsp_command_due(const struct ipsp_node *n);
+
+/* link.c */
+bool ipsp_link_deaf(const struct ipsp_node *n); /* nothing goes out or comes in, for its own link */
+bool ipsp_link_stays_still(const struct ipsp_node *n); /* ... and the dead interval does not run */
+const char *ipsp_link_words(const struct ipsp_node *n);
+void ipsp_link_on(struct ipsp_node *n, bool bound, const char *error);
+void ipsp_link_count(struct ipsp_node *n);
+void ipsp_link_watch(struct ipsp_node *n);
+/* Nothing is assigned before silence of @ms, in which this side could hear. */
+void ipsp_link_listen(struct ipsp_node *n, uint32_t ms);
+void ipsp_link_listen_no_more(struct ipsp_node *n);
+bool ipsp_link_listens(const struct ipsp_node *n, ipsp_ms now);
+void ipsp_link_not_silent(struct ipsp_node *n); /* the peer lives, though it is not understood */
+
+/* serving.c */
+bool ipsp_serves(const struct ipsp_node *n, ipsp_ms now);
+void ipsp_serving_watch(struct ipsp_node *n);
 
 /* psp.c */
 void ipsp_psp_mode(struct ipsp_node *n, enum ipsp_mode mode);

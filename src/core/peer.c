@@ -66,6 +66,21 @@ static void cancel(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 /* --------------------------------------------------------------- situations */
 
+static void say_lost(struct ipsp_node *n)
+{
+	const char *what = !n->side.shared ? "nothing was shared with it"
+			   : ipsp_link_stays_still(n)
+				   ? "the dead interval waits for this side's own link"
+				   : "the dead interval runs";
+
+	if (ipsp_link_deaf(n))
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "the peer is lost, as this side's own link fails: %s; %s", n->link.error,
+			 what);
+	else
+		ipsp_say(n, IPSP_LOG_WARNING, "the peer is lost; %s", what);
+}
+
 static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 {
 	enum ipsp_peer_state was = n->peer_state;
@@ -79,9 +94,7 @@ static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 		ipsp_out_hook(n, IPSP_HOOK_PEER_UP, IPSP_ADDR_NONE);
 	} else if (state == IPSP_PEER_LOST) {
 		n->stats.peer_losses++;
-		ipsp_say(n, IPSP_LOG_WARNING,
-			 n->side.shared ? "the peer is lost; the dead interval runs"
-					: "the peer is lost; nothing was shared with it");
+		say_lost(n);
 		ipsp_out_trap(n, IPSP_TRAP_PEER_LOST, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_PEER_LOST, IPSP_ADDR_NONE);
 	} else if (state == IPSP_PEER_DOWN) {
@@ -345,6 +358,10 @@ enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 		return IPSP_WAIT_NONE;
 	if (n->vetoed)
 		return IPSP_WAIT_VETO;
+	if (ipsp_link_deaf(n))
+		return IPSP_WAIT_LINK;
+	if (n->link.unheard)
+		return IPSP_WAIT_UNHEARD;
 	if (!n->side.shared && !n->side.lost) {
 		if (n->side.primary && !n->side.grounded)
 			return IPSP_WAIT_SILENCE;

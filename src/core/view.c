@@ -57,29 +57,10 @@ static enum ipsp_role peer_role_of(const struct ipsp_node *n)
 	return n->peer.hello.flags & IPSP_HF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 }
 
-static bool serves_alone(const struct ipsp_node *n, ipsp_ms now)
-{
-	if (n->side.grounded || n->refused_enable)
-		return false;
-	if (!ipsp_psp(n)->enabled)
-		return !ipsp_flow_owns_none(n);
-	return n->side.primary && !n->side.shared && ipsp_may_assign_at(n, now);
-}
-
-static bool serving(const struct ipsp_node *n, ipsp_ms now)
-{
-	if (n->side.terminated || n->side.draining || n->stopping || n->refused_enable ||
-	    n->side.grounded)
-		return false;
-	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE)
-		return serves_alone(n, now);
-	return ipsp_may_assign_at(n, now);
-}
-
 /* How long until the peer is marked down, while it is lost. */
 static ipsp_ms dead_in(const struct ipsp_node *n, ipsp_ms now)
 {
-	if (n->state != IPSP_ST_PEER_LOST)
+	if (n->state != IPSP_ST_PEER_LOST || ipsp_link_stays_still(n))
 		return IPSP_NEVER;
 	ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
 	return at > now ? at - now : 0;
@@ -94,6 +75,14 @@ static enum ipsp_mismatch mismatch_of(const struct ipsp_node *n)
 	if (n->conf_role_conflict)
 		return IPSP_MISMATCH_ROLES;
 	return n->compare.known && !n->compare.same ? IPSP_MISMATCH_POOLS : IPSP_MISMATCH_NONE;
+}
+
+/* S6 alone: with a session here since it is secondary it would take over. */
+static bool kept_back(const struct ipsp_node *n)
+{
+	return ipsp_psp(n)->enabled && n->mode == IPSP_MODE_ACTIVE && n->side.shared &&
+	       !n->side.lost && !n->side.primary && !n->side.s6 && !n->side.terminated &&
+	       !n->side.grounded && !n->side.licence && !ipsp_heard(n) && !ipsp_link_deaf(n);
 }
 
 const struct ipsp_context_conf *ipsp_node_conf(const struct ipsp_node *n)
@@ -134,10 +123,16 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->shared = n->side.shared;
 	s->disk_full = n->disk_full;
 	s->mismatch = mismatch_of(n);
+	s->bound = s->link && n->link.bound;
+	s->deaf = ipsp_link_deaf(n);
+	s->unheard = n->link.unheard;
+	s->kept_back = kept_back(n);
+	s->link_error = s->deaf ? n->link.error : NULL;
+	s->link_words = s->link ? ipsp_link_words(n) : "not open";
 	s->draining = n->side.draining;
 	s->all_free = n->side.p6 == IPSP_P6_SENT && n->used == 0;
 	s->all_free_due = n->side.p6 == IPSP_P6_DUE && n->used == 0 && !n->side.primary;
-	s->serving = serving(n, now);
+	s->serving = ipsp_serves(n, now);
 	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost &&
 			   (n->side.primary || n->side.s6);
 	s->role_on_loan = n->side.loan;

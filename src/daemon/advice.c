@@ -168,18 +168,41 @@ static void note_mismatch(const struct notes *n, const struct ipsp_status *s)
 	}
 }
 
+/* What the own link does to it: no command of an operator mends that. */
+static void note_link(const struct notes *n, const struct ipsp_status *s)
+{
+	if (s->unheard) {
+		note(n, "the peer is heard, but does not hear this side: what is sent from here "
+			"does not arrive there; mend the link, and look at firewalls on the way");
+		return;
+	}
+	note(n, "this side's own link fails: %s; it hears nobody until that is mended",
+	     s->link_error);
+	if (s->dead_in_ms != IPSP_NEVER && s->may_take_over)
+		note(n, "the dead interval runs on: this side takes over then, though the peer may "
+			"be alive (takeover-when-deaf = false forbids that)");
+	else if (s->shared && s->may_take_over && !s->conf->psp.takeover_when_deaf)
+		note(n, "the dead interval stands still until then (takeover-when-deaf = false)");
+	else if (!s->shared && s->role == IPSP_ROLE_PRIMARY && !s->serving)
+		note(n, "an empty primary serves when it has listened whether its peer knows of a "
+			"sharing; where there is no peer, the way out is \"takeover --force\"");
+}
+
 /* Why it does not serve, or will not, and the way out. */
 static void note_service(const struct notes *n, const struct ipsp_status *s)
 {
 	if (s->state == IPSP_ST_TERMINATED)
 		note(n, "terminated: the peer serves; the way back is a restart, or "
 			"\"pool-share-protocol mode active\"");
-	if (s->state == IPSP_ST_CONNECTING && s->peer_state == IPSP_PEER_UNKNOWN)
+	if (s->deaf || s->unheard)
+		note_link(n, s);
+	else if (s->state == IPSP_ST_CONNECTING && s->peer_state == IPSP_PEER_UNKNOWN)
 		note(n, "the peer is not heard: does ipspd run there, on the same port, and with "
 			"the same key? See \"show log\"");
-	if (s->role == IPSP_ROLE_SECONDARY && peer_is_gone(s) && !s->may_take_over)
-		note(n, "does not take over by itself: no session was given an address here yet; "
-			"the way out is \"takeover --force\"");
+	if (s->kept_back && peer_is_gone(s))
+		note(n, "does not take over by itself: no session was given an address here since "
+			"this side is secondary; where the peer is gone for good, the way out is "
+			"\"takeover --force\"");
 }
 
 static void note_books(const struct notes *n, const struct ipsp_status *s)

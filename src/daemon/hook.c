@@ -14,8 +14,8 @@
 
 #define LIMIT_MS   30000
 #define QUEUED_MAX 256
-#define VARS	   10
-#define VAR_MAX	   128
+#define VARS	   12
+#define VAR_MAX	   160
 
 struct ipspd_hook_call { /* one call: waiting, or running */
 	struct ipspd_hook_call *next;
@@ -73,11 +73,15 @@ static void fill_vars(struct ipspd_hook_call *call, const struct ipsp_out *out)
 	char epoch[24];
 
 	ipsp_node_status(call->ctx->node, ipspd_now(), &status);
+	const char *waiting = ipsp_waiting_word(status.waiting);
 	snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)status.epoch);
 	set_var(call, "IPSP_EVENT", words[out->hook]);
 	set_var(call, "IPSP_CONTEXT", call->ctx->name);
 	set_var(call, "IPSP_ROLE", ipsp_role_word(status.role));
 	set_var(call, "IPSP_PEER_STATE", ipsp_peer_state_word(status.peer_state));
+	set_var(call, "IPSP_SERVING", status.serving ? "yes" : "no");
+	set_var(call, "IPSP_WAITING", waiting ? waiting : "");
+	set_var(call, "IPSP_LINK", status.link_words);
 	set_var(call, "IPSP_EPOCH", epoch);
 	set_addr(call, "IPSP_ADDRESS", status.conf->psp.address);
 	set_addr(call, "IPSP_PEER", status.conf->psp.peer);

@@ -123,6 +123,8 @@ static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 		return (ev->bytes = keep(inbox, ev->bytes, ev->n_bytes));
 	case IPSP_EV_ATTACH:
 		return keep_text(inbox, &ev->ha_name);
+	case IPSP_EV_LINK:
+		return !ev->error || keep_text(inbox, &ev->error);
 	case IPSP_EV_CONF:
 		return keep_conf(inbox, ev);
 	case IPSP_EV_TICK:

@@ -3,6 +3,7 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
+#include "daemon/ifwatch.h"
 #include "daemon/lease.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
@@ -26,6 +27,7 @@ struct ipspd_loop {
 	struct event *flushed;	/* news from the store */
 	struct event *stop_now; /* a graceful stop has taken too long */
 	struct event *term, *interrupt, *hup;
+	struct ipspd_ifwatch *ifwatch;
 	ipsp_ms soonest;	/* no node's time is before it */
 	ipsp_ms armed;		/* what .due is set for */
 	struct ipspd_ctx *turn; /* those who are stepped in this turn, by .turn_next */
@@ -89,13 +91,36 @@ static void on_datagram(void *arg, const uint8_t *bytes, size_t n)
 	ipspd_post(arg, &ev);
 }
 
+static void on_link(void *arg, bool bound, const char *error)
+{
+	const struct ipsp_event ev = {.type = IPSP_EV_LINK, .bound = bound, .error = error};
+
+	ipspd_post(arg, &ev);
+}
+
+static void on_interfaces(void *arg, unsigned index, const struct ipsp_addr *addr)
+{
+	struct ipspd *daemon = arg;
+
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		struct ipspd_udp *udp = daemon->ctxs[i]->udp;
+		if (udp && ipspd_udp_concerns(udp, index, addr))
+			ipspd_udp_look(udp);
+	}
+}
+
 IPSP_APART static bool wants_socket(const struct ipspd_ctx *ctx, struct ipspd_udp_conf *conf)
 {
 	struct ipsp_status status;
 
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	const struct ipsp_psp_conf *psp = &status.conf->psp;
-	*conf = (struct ipspd_udp_conf){ctx->name, psp->address, psp->peer, psp->port, psp->device};
+	*conf = (struct ipspd_udp_conf){.name = ctx->name,
+					.local = psp->address,
+					.peer = psp->peer,
+					.port = psp->port,
+					.device = psp->device,
+					.link = on_link};
 	return status.link;
 }
 
@@ -610,7 +635,8 @@ struct ipspd_loop *ipspd_loop_new(struct ipspd *daemon)
 	loop->stop_now = evtimer_new(daemon->base, on_stop_now, loop);
 	loop->flushed = event_new(daemon->base, ipspd_store_event_fd(daemon->store),
 				  EV_READ | EV_PERSIST, on_flushed, loop);
-	if (loop->due && loop->lazy && loop->stop_now && loop->flushed &&
+	loop->ifwatch = ipspd_ifwatch_new(daemon->base, on_interfaces, daemon);
+	if (loop->ifwatch && loop->due && loop->lazy && loop->stop_now && loop->flushed &&
 	    event_add(loop->flushed, NULL) == 0 &&
 	    add_signal(loop, &loop->term, SIGTERM, on_stop) &&
 	    add_signal(loop, &loop->interrupt, SIGINT, on_stop) &&
@@ -630,5 +656,6 @@ void ipspd_loop_free(struct ipspd_loop *loop)
 		if (events[i])
 			event_free(events[i]);
 	free_removed(loop);
+	ipspd_ifwatch_free(loop->ifwatch);
 	free(loop);
 }

@@ -246,6 +246,15 @@ static json_t *psp_number(const struct ipsp_status *s, uint32_t n)
 	return s->conf->psp.enabled ? json_integer(n) : json_null();
 }
 
+static void put_link(struct maker *m, json_t *object, const struct ipsp_status *s)
+{
+	json_t *link = json_object();
+
+	put(m, link, "bound", json_boolean(s->bound));
+	put(m, link, "error", text_or_null(s->link_error));
+	put(m, object, "link", link);
+}
+
 static void put_side(struct maker *m, json_t *object, const struct ipsp_status *s)
 {
 	put(m, object, "interface", text_or_null(s->conf->psp.interface));
@@ -269,6 +278,9 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, object, "address", addr_or_null(s->conf->psp.address));
 	put(m, object, "port", psp_number(s, s->conf->psp.port));
 	put(m, object, "dead-interval-ms", psp_number(s, s->dead_interval_ms));
+	put(m, object, "kept-back", json_boolean(s->kept_back));
+	put(m, object, "unheard", json_boolean(s->unheard));
+	put_link(m, object, s);
 }
 
 struct array {

@@ -47,7 +47,7 @@ struct ipspd_udp {
 	char device[IPSP_DEVICE_MAX];
 	unsigned device_index; /* that the socket is bound to; 0: none */
 	int fd;		       /* -1: not bound */
-	int said_errno;	       /* the last trouble that was logged; 0: all is well */
+	struct ipspd_ownlink link;
 	time_t said_drop_s;
 	struct ipspd_udp_stats stats;
 
@@ -123,46 +123,6 @@ static const char *sockaddr_text(const union sockaddr_any *sa, char *text, size_
 }
 
 /* ---------------------------------------------------------------- what is said, once */
-
-static const char *hint(const struct ipspd_udp *udp, int error)
-{
-	switch (error) {
-	case EADDRNOTAVAIL:
-		return udp->device[0] ? ": that interface does not have the address"
-				      : ": no interface of this host has the address";
-	case ENODEV:
-		return udp->device[0] ? ": this host has no interface of that name" : "";
-	case EPERM:
-		return udp->device[0] && udp->fd < 0
-			       ? ": a kernel before 5.7 lets only CAP_NET_RAW choose a device"
-			       : "";
-	default:
-		return "";
-	}
-}
-
-static void trouble(struct ipspd_udp *udp, const char *what, int error)
-{
-	char text[80];
-
-	if (udp->said_errno == error)
-		return;
-	udp->said_errno = error;
-	ipspd_log(IPSP_LOG_WARNING, "%s: %s %s%s%s: %s%s; trying again", udp->name, what,
-		  sockaddr_text(udp->fd < 0 ? &udp->local : &udp->peer, text, sizeof(text)),
-		  udp->device[0] ? " on " : "", udp->device, strerror(error), hint(udp, error));
-}
-
-static void all_well(struct ipspd_udp *udp, const char *what)
-{
-	char text[80];
-
-	if (udp->said_errno == 0)
-		return;
-	udp->said_errno = 0;
-	ipspd_log(IPSP_LOG_NOTICE, "%s: %s %s", udp->name, what,
-		  sockaddr_text(&udp->local, text, sizeof(text)));
-}
 
 /* Counts a datagram that is not from the peer, and names one such sender now and then. */
 static void drop(struct ipspd_udp *udp, uint64_t *counter, const union sockaddr_any *from,
@@ -326,8 +286,7 @@ static unsigned row_failed(struct ipspd_udp *udp, int error)
 		return 0;
 	}
 	udp->stats.send_errors += length;
-	if (error != EAGAIN && error != ENOBUFS)
-		trouble(udp, "sending to", error);
+	ipspd_ownlink_not_sent(&udp->link, error);
 	return length;
 }
 
@@ -346,7 +305,7 @@ void ipspd_udp_flush(struct ipspd_udp *udp)
 			done += row_failed(udp, errno);
 			continue;
 		}
-		all_well(udp, "sending again from");
+		ipspd_ownlink_sent(&udp->link);
 		for (int i = 0; i < n; i++) {
 			if (udp->out[i].msg_hdr.msg_iovlen > 1)
 				udp->cut_wait_s = CUT_AGAIN_S;
@@ -416,7 +375,7 @@ static bool try_open(struct ipspd_udp *udp)
 				event_new(udp->base, fd, EV_READ | EV_PERSIST, on_readable, udp);
 		if (udp->readable && event_add(udp->readable, NULL) == 0) {
 			udp->fd = fd;
-			all_well(udp, "bound to");
+			ipspd_ownlink_bound(&udp->link, 0);
 			return true;
 		}
 	}
@@ -427,7 +386,7 @@ static bool try_open(struct ipspd_udp *udp)
 	if (fd >= 0)
 		close(fd);
 	udp->stats.bind_errors++;
-	trouble(udp, "binding to", error ? error : ENOMEM);
+	ipspd_ownlink_bound(&udp->link, error ? error : ENOMEM);
 	return false;
 }
 
@@ -468,6 +427,19 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		event_add(udp->retry, &second);
 }
 
+bool ipspd_udp_concerns(const struct ipspd_udp *udp, unsigned index, const struct ipsp_addr *addr)
+{
+	return ipspd_ownlink_concerns(&udp->link, index, addr);
+}
+
+void ipspd_udp_look(struct ipspd_udp *udp)
+{
+	if (!ipspd_ownlink_look(&udp->link))
+		close_it(udp);
+	if (udp->fd < 0)
+		on_retry(-1, 0, udp);
+}
+
 struct ipspd_udp *ipspd_udp_new(struct event_base *base, const struct ipspd_udp_conf *conf,
 				ipspd_udp_receive_fn *receive, void *arg)
 {
@@ -483,6 +455,12 @@ struct ipspd_udp *ipspd_udp_new(struct event_base *base, const struct ipspd_udp_
 	snprintf(udp->device, sizeof(udp->device), "%s", conf->device ? conf->device : "");
 	udp->addr_len = to_sockaddr(conf->local, conf->port, &udp->local);
 	to_sockaddr(conf->peer, conf->port, &udp->peer);
+	udp->link = (struct ipspd_ownlink){.fn = conf->link,
+					   .arg = arg,
+					   .here = conf->local,
+					   .peer = conf->peer,
+					   .port = conf->port,
+					   .device = udp->device};
 	udp->retry = evtimer_new(base, on_retry, udp);
 	if (!udp->retry) {
 		free(udp);

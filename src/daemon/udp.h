@@ -4,7 +4,7 @@
  * Bound to the interface's own address and the port; datagrams go to the peer's address and the
  * same port with TTL (hop limit) 255, and only such as come from there with 255 are passed on
  * (GTSM, RFC 5082): a sender behind a router is not the peer. A missing interface or address is no
- * error: the socket is tried again every second, and that is said once.
+ * error: the socket is tried again every second, and at news of the interfaces.
  *
  * With a device the socket hears and says everything on that interface (or in that VRF) alone. An
  * interface that goes and comes back has another number, which the socket would never learn of: it
@@ -14,6 +14,7 @@
 #define IPSPD_UDP_H
 
 #include "base/addr.h"
+#include "daemon/ownlink.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,14 +44,15 @@ struct ipspd_udp_conf {
 	const char *name; /* of the context, for the log; copied */
 	struct ipsp_addr local, peer;
 	uint16_t port;
-	const char *device; /* interface or VRF that it is bound to, "" or NULL: any; copied.
-			       Link-local addresses need the interface that they are on. */
+	const char *device;	/* interface or VRF that it is bound to, "" or NULL: any; copied.
+				   Link-local addresses need the interface that they are on. */
+	ipspd_ownlink_fn *link; /* told what is wrong with this end of the link; NULL: nobody is */
 };
 
 /* @bytes live until it returns. Called from the loop, many times for one wake-up. */
 typedef void ipspd_udp_receive_fn(void *arg, const uint8_t *bytes, size_t n);
 
-/* NULL: no memory. */
+/* NULL: no memory. @arg is that of both callbacks. */
 struct ipspd_udp *ipspd_udp_new(struct event_base *base, const struct ipspd_udp_conf *conf,
 				ipspd_udp_receive_fn *receive, void *arg);
 void ipspd_udp_free(struct ipspd_udp *udp); /* NULL is fine */
@@ -59,6 +61,11 @@ void ipspd_udp_free(struct ipspd_udp *udp); /* NULL is fine */
  * dropped and counted. */
 void ipspd_udp_send(struct ipspd_udp *udp, const uint8_t *bytes, size_t n);
 void ipspd_udp_flush(struct ipspd_udp *udp);
+
+/* Does that news (see ifwatch.h) concern it? Then it looks whether it still has its address, on an
+ * interface that works. */
+bool ipspd_udp_concerns(const struct ipspd_udp *udp, unsigned index, const struct ipsp_addr *addr);
+void ipspd_udp_look(struct ipspd_udp *udp);
 
 /* Is it a socket of this address, peer, port and device? */
 bool ipspd_udp_is(const struct ipspd_udp *udp, const struct ipspd_udp_conf *conf);

@@ -36,6 +36,9 @@ class Interface(Case):
                 gateway.request(f"{gateway.name}-{session}@isp", f"s{session}")
         pair.work(20, "the sessions")
         pair.settle()
+        # (a block that was asked for ahead is there: what is used up comes from it)
+        pair.loop.until(lambda: all(total(host.status(), "free") >= 5 for host in pair.hosts), 10,
+                        pair.story)
         before = [host.status() for host in pair.hosts]
 
         lose(pair.net)

@@ -66,6 +66,22 @@ static void do_cut(struct plan *plan, struct host *h)
 	plan_care_at(plan, until);
 }
 
+/* Its socket is not bound, its address gone, its interface down. */
+static void do_link(struct plan *plan, struct host *h)
+{
+	sim_us lasts = span(plan);
+
+	if (h->link_down)
+		return;
+	world_hit(plan->w, FAULT_LINK_FAILS);
+	if (lasts > plan_dead_of(plan, h->side))
+		world_hit(plan->w, h->conf.psp.takeover_when_deaf ? FAULT_LINK_PAST_DEAD
+								  : FAULT_LINK_NO_TAKEOVER);
+	host_link(h, false);
+	plan->link_at[h->side] = plan->w->now + lasts;
+	plan_care_at(plan, plan->link_at[h->side]);
+}
+
 static sim_us draw_downtime(struct plan *plan)
 {
 	return rand_chance(&plan->rand, 500) ? rand_range(&plan->rand, 10000, 3000000) : span(plan);
@@ -168,6 +184,12 @@ static void do_wipe(struct plan *plan, struct host *h)
 	world_trace(plan->w, TRACE_FAULT, "%c wiped", h->letter);
 	disk_wipe(&h->disk);
 	check_state_lost(h);
+	if (rand_chance(&plan->rand, 400)) {
+		world_hit(plan->w, FAULT_DISK_WIPED_DEAF);
+		host_link(h, false);
+		plan->link_at[h->side] = plan->w->now + plan->downtime[h->side] + span(plan);
+		plan_care_at(plan, plan->link_at[h->side]);
+	}
 }
 
 static void do_roll_back(struct plan *plan, struct host *h)
@@ -328,7 +350,7 @@ static act_fn *const acts[] = {
 	do_cut,	      do_cut,	  do_kill,    do_kill,	    do_power,	do_stop,       do_storm,
 	do_slow_disk, do_full,	  do_wipe,    do_roll_back, do_compact, do_slow_turns, do_ha_crash,
 	do_ha_detach, do_ha_hang, do_ha_slow, do_veto,	    do_drain,	do_takeover,   do_force,
-	do_terminate, do_leave,	  do_reload,  do_disable,   do_differ,
+	do_terminate, do_leave,	  do_reload,  do_disable,   do_differ,	do_link,
 };
 _Static_assert(sizeof(acts) / sizeof(acts[0]) == PLAN_ACTS, "a weight for each");
 

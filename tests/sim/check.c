@@ -80,6 +80,22 @@ static void trace_status(struct host *h, const struct ipsp_status *old,
 			    st->serving ? "serves" : "doesn't serve");
 }
 
+/* Who could not hear has not taken over, where that is forbidden; nor has it ended a first
+ * listening. */
+static void check_deaf(struct host *h, struct check_side *cs, const struct ipsp_status *st)
+{
+	const uint64_t takeovers = ipsp_node_stats(h->node)->takeovers, was = cs->takeovers;
+	const bool deaf = st->deaf && cs->status.deaf && cs->up_once;
+
+	cs->takeovers = takeovers;
+	if (!deaf || h->w->check.forced)
+		return;
+	if (!h->conf.psp.takeover_when_deaf && takeovers > was)
+		world_fail(h->w, "%c has taken over while its own link fails", h->letter);
+	if (st->state == IPSP_ST_CONNECTING && st->serving && cs->status.waiting == IPSP_WAIT_LINK)
+		world_fail(h->w, "%c begins to serve while its own link fails", h->letter);
+}
+
 void check_look(struct host *h)
 {
 	struct check_side *cs = &h->w->check.side[h->side];
@@ -114,6 +130,7 @@ void check_look(struct host *h)
 	if (st.state == IPSP_ST_RECONCILING && cs->status.state != IPSP_ST_RECONCILING &&
 	    rand_chance(&h->rand, h->w->spite))
 		world_plan(h->w, h->w->now + rand_below(&h->rand, 30000), PLAN_SPITE);
+	check_deaf(h, cs, &st);
 	cs->status = st;
 	cs->status.conf = NULL;
 }

@@ -46,6 +46,7 @@ struct check_side {
 	uint64_t state_losses;	 /* of this process, of its own state and its peer's */
 	bool loss_in_turn;	 /* ... one was found in the last turn */
 	uint64_t heals;		 /* as the node counts the ends of a licence */
+	uint64_t takeovers;	 /* ... and its takeovers */
 };
 
 struct check {

@@ -39,10 +39,14 @@
 	X(POWER_LOST_RECORDS, "host: loss of power that lost written records")                     \
 	X(POWER_TORN, "host: loss of power in the middle of one turn's records")                   \
 	X(POWER_HA_LIVES, "host: loss of power that an HA's sessions survive")                     \
+	X(LINK_FAILS, "host: its own end of the link fails")                                       \
+	X(LINK_PAST_DEAD, "host: ... for longer than its dead interval")                           \
+	X(LINK_NO_TAKEOVER, "host: ... and takeover-when-deaf is false")                           \
 	X(DOWN_PAST_DEAD, "host: down for longer than the peer's dead interval")                   \
 	X(DISK_SLOW, "disk: slow flush")                                                           \
 	X(DISK_FULL, "disk: full for a while")                                                     \
 	X(DISK_WIPED, "disk: wiped")                                                               \
+	X(DISK_WIPED_DEAF, "disk: wiped, and its own end of the link fails at the start")          \
 	X(DISK_ROLLED_BACK, "disk: rolled back to an earlier copy")                                \
 	X(COMPACTED, "disk: compacted with steps between the slices")                              \
 	X(KILL_IN_COMPACTION, "disk: killed in the middle of a compaction")                        \

@@ -218,8 +218,8 @@ void host_receive(struct host *h, struct dgram *d)
 {
 	struct inbox_item *item;
 
-	if (!h->node || h->n_socket >= h->socket_cap) {
-		if (h->node)
+	if (!h->node || h->link_down || h->n_socket >= h->socket_cap) {
+		if (h->node && !h->link_down)
 			world_hit(h->w, FAULT_SOCKET_FULL);
 		free(d);
 		return;
@@ -286,6 +286,22 @@ void host_reload(struct host *h, uint32_t dead_ms)
 					  .conf = &h->conf});
 }
 
+static void tell_link(struct host *h)
+{
+	host_event(h, (struct ipsp_event){.type = IPSP_EV_LINK,
+					  .bound = !h->link_down,
+					  .error = h->link_down ? "interface v is down" : NULL});
+}
+
+void host_link(struct host *h, bool works)
+{
+	if (works != h->link_down)
+		return;
+	world_trace(h->w, TRACE_FAULT, "%c's own link %s", h->letter, works ? "works" : "fails");
+	h->link_down = !works;
+	tell_link(h);
+}
+
 void host_hook_done(struct host *h, uint32_t life, bool yes)
 {
 	if (h->node && h->life == life)
@@ -326,6 +342,7 @@ void host_start(struct host *h)
 	ipsp_node_start(h->node, &start, &h->act);
 	if (h->disk_full)
 		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK, .full = true});
+	tell_link(h);
 	check_started(h, same_boot);
 	disk_opened(&h->disk, h->w->now);
 	turn_end(h);

@@ -52,7 +52,8 @@ struct host {
 	struct ipsp_actions act;
 	struct ipsp_node *node; /* NULL: no process */
 	bool powered, stopped, leaving, disk_full;
-	bool differs; /* its file says another priority of the first pool than the peer's */
+	bool link_down; /* its own end of the link fails: nothing goes out or comes in */
+	bool differs;	/* its file says another priority of the first pool than the peer's */
 	enum turn_phase { TURN_NONE, TURN_STEPPED, TURN_WRITTEN } phase; /* of the turn that runs */
 	uint32_t life, boot, turn_gen;
 	sim_us turn_at, died_at, stopped_at, last_turn_at;
@@ -67,10 +68,11 @@ struct host {
 	size_t n_items; /* of the inbox: those of the turn that runs */
 	uint64_t notes_shown;
 	uint64_t command_id;
-	uint64_t forcing;      /* the command with --force that is not done yet; 0: none */
-	uint64_t leaving_ipsp; /* the same: no pool-share-protocol */
-	int command_err;       /* of the last command that was done */
-	bool deaf_hook;	       /* its arbiter can't be reached: every takeover is vetoed */
+	uint64_t forcing;	/* the command with --force that is not done yet; 0: none */
+	uint64_t leaving_ipsp;	/* the same: no pool-share-protocol */
+	int command_err;	/* of the last command that was done */
+	char command_text[256]; /* ... and its words */
+	bool deaf_hook;		/* its arbiter can't be reached: every takeover is vetoed */
 	unsigned n_traps[IPSP_TRAPS], n_hooks[IPSP_HOOKS]; /* told so far, by all its processes */
 };
 
@@ -96,6 +98,7 @@ void host_command(struct host *h, enum ipsp_command command, bool force, enum ip
 bool host_has_command(const struct host *h,
 		      enum ipsp_command command); /* given, and its turn isn't over */
 void host_reload(struct host *h, uint32_t dead_ms);
+void host_link(struct host *h, bool works); /* its own end of the link, from now on */
 void host_hook_done(struct host *h, uint32_t life, bool yes);
 void host_wake(struct host *h, sim_us delay);
 

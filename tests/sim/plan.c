@@ -82,6 +82,7 @@ static void begin(struct plan *plan)
 		w->has[i].latency = 200;
 	for (unsigned i = 0; i < 2; i++) {
 		plan->undo_at[i] = SIM_NEVER;
+		w->hosts[i].conf.psp.takeover_when_deaf = rand_chance(&plan->rand, 700);
 		plan->downtime[i] = SIM_MS(rand_below(&plan->rand, 3000));
 		w->hosts[i].disk.flush_min = 200;
 	}

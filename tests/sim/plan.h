@@ -9,7 +9,7 @@
 
 enum plan_arg { PLAN_CARE, PLAN_FAULT, PLAN_LOAD, PLAN_COPY };
 
-#define PLAN_ACTS 26 /* as many as there are kinds of faults in acts.c */
+#define PLAN_ACTS 27 /* as many as there are kinds of faults in acts.c */
 
 struct plan {
 	struct world *w;
@@ -22,7 +22,7 @@ struct plan {
 	unsigned to_s,
 		hot; /* per mille: sessions directed to S; of them that want a certain address */
 	sim_us calm_at, uncut_at[2], cont_at[2], downtime[2], room_at[2], fast_at, unveto_at,
-		undo_at[2];
+		undo_at[2], link_at[2];
 	sim_us rush_at; /* the demand turns to the other side then, and again; 0: never */
 	unsigned flush_max;
 	bool quiet, shield; /* shield: a side has lost its state; nothing else may go wrong until it

@@ -48,6 +48,9 @@ static void repair_host(struct plan *plan, struct host *h, bool all)
 			host_start(h);
 		}
 	}
+	/* a side that has lost its state may have to wait for its link: nothing else disturbs it */
+	if (h->link_down && (plan->quiet || plan->link_at[h->side] <= w->now))
+		host_link(h, true);
 	if (h->disk_full && (all || plan->room_at[h->side] <= w->now)) {
 		h->disk_full = false;
 		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK});

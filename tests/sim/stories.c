@@ -13,5 +13,6 @@ int main(void)
 	failed += stories_transfers();
 	failed += stories_apart();
 	failed += stories_roles();
+	failed += stories_link();
 	return failed;
 }

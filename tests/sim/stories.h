@@ -14,5 +14,6 @@ int stories_scenarios(void);
 int stories_transfers(void);
 int stories_apart(void);
 int stories_roles(void);
+int stories_link(void);
 
 #endif

@@ -202,6 +202,8 @@ static void out_done(struct host *h, const struct ipsp_out *out)
 					 .gaddr = NO_ADDR});
 	} else if (out->token == HOST_OPERATOR) {
 		h->command_err = out->err;
+		snprintf(h->command_text, sizeof(h->command_text), "%s",
+			 out->text ? out->text : "");
 		if (out->id == h->forcing)
 			h->forcing = 0;
 		if (out->id == h->leaving_ipsp)
@@ -258,7 +260,8 @@ static void carry_out(struct host *h, const struct ipsp_out *out)
 
 	switch (out->type) {
 	case IPSP_OUT_DATAGRAM:
-		net_send(h->w, 1 - h->side, h->act.bytes.data + out->off, out->len);
+		if (!h->link_down)
+			net_send(h->w, 1 - h->side, h->act.bytes.data + out->off, out->len);
 		break;
 	case IPSP_OUT_ANSWER:
 		out_answer(h, out);
