@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* POSIX_SPAWN_SETSID, environ */
 #include "daemon/hook.h"
 #include "daemon/config.h"
+#include "daemon/lastline.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ struct ipspd_hook_call { /* one call: waiting, or running */
 	bool check;
 	pid_t pid; /* 0: waiting */
 	struct event *limit;
+	struct ipspd_lastline *said;
 	char var[VARS][VAR_MAX];
 	size_t n_vars;
 };
@@ -33,7 +35,8 @@ struct ipspd_hooks {
 	struct event *child;
 	struct ipspd_hook_call *running; /* checks in any number, at most one other */
 	struct ipspd_hook_call *waiting, **waiting_end;
-	size_t n_waiting, left_out; /* .left_out: since the queue was full */
+	size_t n_waiting, left_out;  /* .left_out: since the queue was full */
+	struct ipspd_lastlines left; /* of those that have ended */
 	uint32_t limit_ms;
 };
 
@@ -116,9 +119,8 @@ static char **make_environment(struct ipspd_hook_call *call)
 
 /* ---------------------------------------------------------------- running */
 
-/* Standard input is empty, output goes where ours goes; every signal is as at the start of a
- * program. */
-static int spawn(const char *path, char **env, pid_t *pid)
+/* Standard input is empty, output goes to @out; every signal is as at the start of a program. */
+static int spawn(const char *path, char **env, int out, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -131,7 +133,8 @@ static int spawn(const char *path, char **env, pid_t *pid)
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
@@ -148,6 +151,7 @@ static void call_free(struct ipspd_hook_call *call)
 {
 	if (call->limit)
 		event_free(call->limit);
+	ipspd_lastline_free(call->said);
 	free(call);
 }
 
@@ -184,11 +188,15 @@ static bool start(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
 				      .tv_usec = hooks->limit_ms % 1000 * 1000};
 	const char *path = hooks->daemon->config->hook;
 	char **env = make_environment(call);
-	int error = ENOMEM;
+	int error = ENOMEM, out = -1;
 
 	call->limit = evtimer_new(hooks->daemon->base, on_limit, call);
-	if (env && call->limit)
-		error = spawn(path, env, &call->pid);
+	if (env && call->limit) {
+		call->said = ipspd_lastline_new(hooks->daemon->base, &out);
+		error = call->said ? spawn(path, env, out, &call->pid) : errno;
+	}
+	if (out >= 0)
+		close(out);
 	free(env);
 	if (error) {
 		ipspd_log(IPSP_LOG_ERROR, "%s: the hook %s can't be run: %s", ctx_name(call), path,
@@ -228,14 +236,21 @@ static void start_waiting(struct ipspd_hooks *hooks)
 	}
 }
 
+/* How it ended, and its last words: whoever wrote it looks for both in the log. */
 static void ended(struct ipspd_hook_call *call, int status)
 {
 	const bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	const char *said = ipspd_lastline_text(call->said);
 
-	if (!good && !call->check)
-		ipspd_log(IPSP_LOG_WARNING, "%s: the hook ended with %s %d (%s)", ctx_name(call),
+	if (!good || *said)
+		ipspd_log(good ? IPSP_LOG_INFO : IPSP_LOG_WARNING,
+			  "%s: the hook ended with %s %d (%s)%s%s%s", ctx_name(call),
 			  WIFEXITED(status) ? "exit code" : "signal",
-			  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), call->var[0]);
+			  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), call->var[0],
+			  call->check && !good ? ", which forbids the takeover" : "",
+			  *said ? "; it said last: " : "", said);
+	ipspd_lastline_leave(&call->hooks->left, call->said);
+	call->said = NULL;
 	if (call->check)
 		answer(call->ctx, good);
 }
@@ -348,5 +363,6 @@ void ipspd_hooks_free(struct ipspd_hooks *hooks)
 		event_free(hooks->child);
 	free_list(hooks->running);
 	free_list(hooks->waiting);
+	ipspd_lastlines_free(&hooks->left);
 	free(hooks);
 }

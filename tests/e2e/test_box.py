@@ -157,6 +157,30 @@ class Check(BoxCase):
         self.assertEqual(host.run("ipspd", "-t").returncode, 2)
 
 
+class Hook(BoxCase):
+    HOOK = """#!/bin/sh
+ip -o address show dev ipsp | grep -q "$IPSP_ADDRESS" || { echo "ip: $?"; exit 4; }
+python3 -c 'import socket; print("interfaces", *(name for _, name in socket.if_nameindex()))' || exit 5
+[ "$IPSP_EVENT" = takeover-check ] || exit 3
+"""
+
+    def test_it_may_ask_for_interfaces(self):
+        """ip and getifaddrs work in it, so it can be an arbiter; what it says last is in the log."""
+        hosts = self.hosts(**{
+            "dead-interval = 3600;": "dead-interval-ms = 3000; hello-interval-ms = 200;",
+            '# hook = "/etc/ipspd/hook";': 'hook = "/etc/ipspd/hook";',
+        })
+        for host in hosts:
+            host.write("/etc/ipspd/hook", self.HOOK, 0o755)
+            host.start()
+        self.wait_sharing(hosts)
+        hosts[1].check("systemctl", "kill", "--signal=KILL", "ipspd")
+        hosts[1].check("systemctl", "stop", "ipspd")
+        self.wait(lambda: hosts[0].status()["peer"]["state"] == "down", 20,
+                  lambda: f"a takeover\n{hosts[0].log()}")
+        hosts[0].wait_log("exit code 3 (IPSP_EVENT=peer-lost); it said last: interfaces lo ipsp")
+
+
 class Hierarchy(BoxCase):
     lasts = 5
 

@@ -232,6 +232,65 @@ static void many_are_left_out_and_not_kept(void **state)
 	assert_true(strlen(read_output()) < 40);
 }
 
+/* What the log says while @ms pass: standard error, into a file. */
+static const char *logged(int ms)
+{
+	const int old = dup(STDERR_FILENO);
+	const int fd = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+
+	assert_true(old >= 0 && fd >= 0);
+	dup2(fd, STDERR_FILENO);
+	run(ms);
+	dup2(old, STDERR_FILENO);
+	close(old);
+	close(fd);
+	return read_output();
+}
+
+static void its_last_line_is_logged(void **state)
+{
+	(void)state;
+	write_script("echo first; echo 'no route \tto the fence' >&2; echo; exit 7");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	const char *text = logged(200);
+	assert_non_null(strstr(text, "exit code 7 (IPSP_EVENT=takeover-check), which forbids the "
+				     "takeover; it said last: no route  to the fence\n"));
+	assert_null(strstr(text, "first"));
+	assert_string_equal(answers(), "n");
+
+	write_script("printf '\\377\\033[1m half a line'; kill -9 $$");
+	call(IPSP_HOOK_PEER_UP);
+	text = logged(200);
+	assert_non_null(
+		strstr(text, "signal 9 (IPSP_EVENT=peer-up); it said last: ? [1m half a line\n"));
+
+	write_script("exit 1");
+	call(IPSP_HOOK_PEER_UP);
+	assert_non_null(strstr(logged(200), "exit code 1 (IPSP_EVENT=peer-up)\n"));
+
+	write_script("echo fine");
+	call(IPSP_HOOK_PEER_UP);
+	assert_string_equal(logged(200), ""); /* level info */
+}
+
+/* More than a pipe holds, and it ends by itself; a child that writes on is neither waited for nor
+ * killed by it. */
+static void a_flood_holds_nobody_up(void **state)
+{
+	(void)state;
+	write_script("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; exit 1");
+	call(IPSP_HOOK_PEER_UP);
+	assert_non_null(
+		strstr(logged(1500), "exit code 1 (IPSP_EVENT=peer-up); it said last: end\n"));
+
+	write_script("(sleep 0.3; yes | head -c 200000; echo lives >> $out) &\nexit 0");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	run(150);
+	assert_string_equal(answers(), "y");
+	run(900);
+	assert_non_null(strstr(read_output(), "lives\n"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -244,6 +303,8 @@ int main(void)
 		T(without_a_hook_the_answer_is_yes),
 		T(a_removed_context_gets_no_answer),
 		T(many_are_left_out_and_not_kept),
+		T(its_last_line_is_logged),
+		T(a_flood_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
