@@ -70,9 +70,9 @@ static void read_dead_interval(struct ipspd_confread *rd, const struct ipspd_set
 	else if (ipspd_setting_int(setting, &s))
 		snprintf(said, sizeof(said), "%lld", s);
 	ipspd_confread_fault(rd, setting,
-			     "%s is out of range; allowed are 25 to 259200 seconds; 0 or \"no\" "
+			     "%s %s; allowed are 25 to 259200 seconds; 0 or \"no\" "
 			     "disables it: the peer is then down at once when it is lost",
-			     said);
+			     said, text ? "must be a number, without quotes" : "is out of range");
 }
 
 static void read_dead_interval_ms(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -97,6 +97,8 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 	if (!ipspd_confread_secret(rd, setting, path, sizeof(path)))
 		return;
 	if (ipspd_keyfile_keys(path, psp->keys, &psp->n_keys, why) == 0) {
+		if (why[0])
+			ipspd_confread_warn(rd, setting, "%s", why);
 		if (ipspd_trust_hidden(path))
 			ipspd_confread_warn(rd, setting,
 					    "%s: the user ipsp can't read it (chown ipsp)", path);

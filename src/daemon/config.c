@@ -3,6 +3,7 @@
 #include "base/ident.h"
 #include "daemon/confread.h"
 #include "daemon/conftext.h"
+#include "daemon/plain.h"
 #include "daemon/trust.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -202,8 +203,16 @@ static bool read_int(struct ipspd_confread *rd, const struct ipspd_setting *sett
 	long long v;
 
 	if (!ipspd_setting_int(setting, &v)) {
-		ipspd_confread_fault(rd, setting, "must be a whole number, %lld to %lld", key->min,
-				     key->max);
+		const char *text = ipspd_setting_text(setting);
+
+		if (text)
+			ipspd_confread_fault(
+				rd, setting,
+				"\"%s\" must be a number, without quotes, %lld to %lld", text,
+				key->min, key->max);
+		else
+			ipspd_confread_fault(rd, setting, "must be a whole number, %lld to %lld",
+					     key->min, key->max);
 		return false;
 	}
 	if (v < key->min || v > key->max) {
@@ -533,11 +542,10 @@ static void text_fault(void *arg, unsigned line, const char *key, const char *te
 	rd->huge_number = true;
 }
 
-/* What is wrong with the file as a file; NULL when *@text is the whole of it, to be freed. */
-static const char *slurp_fd(int fd, char **text)
+/* The whole of the file in *@bytes, to be freed; what is wrong with it as a file, or NULL. */
+static const char *slurp_fd(int fd, char **bytes, size_t *n)
 {
 	struct stat st;
-	size_t n = 0;
 
 	if (fstat(fd, &st) != 0)
 		return strerror(errno);
@@ -545,19 +553,54 @@ static const char *slurp_fd(int fd, char **text)
 		return "is not a regular file";
 	if (st.st_size > CONFIG_FILE_MAX)
 		return "is larger than 16 MiB";
-	*text = calloc(1, (size_t)st.st_size + 1);
-	if (!*text)
+	*bytes = calloc(1, (size_t)st.st_size + 1);
+	if (!*bytes)
 		return "memory ran out";
-	while (n < (size_t)st.st_size) {
-		ssize_t got = read(fd, *text + n, (size_t)st.st_size - n);
+	while (*n < (size_t)st.st_size) {
+		ssize_t got = read(fd, *bytes + *n, (size_t)st.st_size - *n);
 
 		if (got < 0 && errno != EINTR)
 			return strerror(errno);
 		if (got == 0)
 			break;
-		n += got > 0 ? (size_t)got : 0;
+		*n += got > 0 ? (size_t)got : 0;
 	}
-	return strlen(*text) == n ? NULL : "has a NUL byte: it is no text";
+	return NULL;
+}
+
+static unsigned line_of(const char *text, size_t at)
+{
+	unsigned line = 1;
+
+	while (at-- > 0)
+		line += text[at] == '\n';
+	return line;
+}
+
+/* What no editor shows. False when it can't be read as text at all. */
+static bool check_plain(struct ipspd_confread *rd, char *text, size_t n)
+{
+	switch (ipspd_plain(text, n)) {
+	case IPSPD_PLAIN:
+		return true;
+	case IPSPD_PLAIN_BOM:
+		ipspd_faults_add(&rd->faults, false, 1, "file",
+				 "begins with a byte order mark (BOM), which an editor put there; "
+				 "save it as UTF-8 without one");
+		memset(text, ' ', IPSPD_BOM_BYTES); /* the rest can be looked at */
+		if (strlen(text) == n)
+			return true;
+		break;
+	case IPSPD_PLAIN_UTF16:
+		ipspd_faults_add(&rd->faults, false, 1, "file",
+				 "is UTF-16 or UTF-32; allowed is UTF-8: save it so");
+		return false;
+	case IPSPD_PLAIN_NUL:
+		break;
+	}
+	ipspd_faults_add(&rd->faults, false, line_of(text, strlen(text)), "file",
+			 "has a NUL byte on this line; allowed is text in UTF-8");
+	return false;
 }
 
 /* The whole file as text, to be freed; NULL with a fault. */
@@ -565,13 +608,15 @@ static char *slurp(struct ipspd_confread *rd, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char *text = NULL;
-	const char *why = fd >= 0 ? slurp_fd(fd, &text) : strerror(errno);
+	size_t n = 0;
+	const char *why = fd >= 0 ? slurp_fd(fd, &text, &n) : strerror(errno);
 
 	if (fd >= 0)
 		close(fd);
-	if (!why)
+	if (why)
+		ipspd_faults_add(&rd->faults, false, 0, "file", "%s", why);
+	else if (check_plain(rd, text, n))
 		return text;
-	ipspd_faults_add(&rd->faults, false, 0, "file", "%s", why);
 	free(text);
 	return NULL;
 }

@@ -139,9 +139,12 @@ static void read_passphrase(struct ipspd_confread *rd, const struct ipspd_settin
 {
 	char path[IPSPD_PATH_MAX], why[IPSPD_WHY_MAX];
 
-	if (ipspd_confread_secret(rd, setting, path, sizeof(path)) &&
-	    ipspd_keyfile_line(path, PASSPHRASE_MIN, passphrase, IPSPD_PASSPHRASE_MAX, why) != 0)
+	if (!ipspd_confread_secret(rd, setting, path, sizeof(path)))
+		return;
+	if (ipspd_keyfile_line(path, PASSPHRASE_MIN, passphrase, IPSPD_PASSPHRASE_MAX, why) != 0)
 		ipspd_confread_fault(rd, setting, "%s", why);
+	else if (why[0])
+		ipspd_confread_warn(rd, setting, "%s", why);
 }
 
 static void read_auth_passphrase(struct ipspd_confread *rd, const struct ipspd_setting *setting,

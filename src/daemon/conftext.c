@@ -158,6 +158,26 @@ static bool int_fits(const char *from, size_t len)
 	return errno == 0 && (is_long || (v >= INT_MIN && v <= INT_MAX));
 }
 
+/* A character that looks like one of the syntax, and is none: a typographic quote, a hard space. */
+static bool tell_not_ascii(struct lexer *lx, ipspd_conftext_fault_fn *fault, void *arg)
+{
+	char text[160];
+	size_t n = 1;
+
+	if ((unsigned char)*lx->from < 0x80)
+		return false;
+	while (n < 4 && ((unsigned char)lx->from[n] & 0xc0) == 0x80)
+		n++;
+	snprintf(text, sizeof(text),
+		 "'%.*s' stands outside of a text, where only ASCII is allowed: quotes are \", "
+		 "blanks "
+		 "are plain spaces or tabs",
+		 (int)n, lx->from);
+	fault(arg, lx->line, "syntax", text);
+	skip_to(lx, lx->from + strcspn(lx->from, "\n")); /* one a line is enough */
+	return true;
+}
+
 bool ipspd_conftext_check(const char *text, ipspd_conftext_fault_fn *fault, void *arg)
 {
 	struct lexer lx = {.at = text, .line = 1};
@@ -176,6 +196,8 @@ bool ipspd_conftext_check(const char *text, ipspd_conftext_fault_fn *fault, void
 				fault(arg, lx.line, key, "the number is too large for any key");
 			break;
 		case TOK_BAD:
+			if (tell_not_ascii(&lx, fault, arg))
+				harmless = false;
 			if (*lx.from != '@')
 				break;
 			fault(arg, lx.line, "@include",

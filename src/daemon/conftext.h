@@ -14,8 +14,9 @@
 #define IPSPD_CONFTEXT_DEPTH 16
 
 /*
- * Tells every number that doesn't fit, an @include, and nesting that is too deep. False: libconfig
- * must not see the text (an @include may name a folder, on which its scanner ends the process).
+ * Tells every number that doesn't fit, an @include, nesting that is too deep, and what is no ASCII
+ * outside of a text. False: libconfig must not see the text (an @include may name a folder, on
+ * which its scanner ends the process), or would have no better word for it.
  */
 typedef void ipspd_conftext_fault_fn(void *arg, unsigned line, const char *key, const char *text);
 bool ipspd_conftext_check(const char *text, ipspd_conftext_fault_fn *fault, void *arg);

@@ -1,6 +1,7 @@
 #include "daemon/keyfile.h"
 #include "base/err.h"
 #include "base/ident.h"
+#include "daemon/plain.h"
 #include "daemon/trust.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -103,6 +104,59 @@ static bool is_text(const uint8_t *p, size_t n)
 	return true;
 }
 
+/* Text, were it not for its NUL bytes: no random secret looks so. */
+static bool is_text_but_for_nul(const uint8_t *p, size_t n)
+{
+	const uint8_t *end = p + n;
+
+	while (p < end) {
+		const uint8_t *nul = memchr(p, '\0', (size_t)(end - p));
+
+		if (!is_text(p, (size_t)((nul ? nul : end) - p)))
+			return false;
+		p = nul ? nul + 1 : end;
+	}
+	return true;
+}
+
+/*
+ * What an editor made of a secret, or NULL. It is no fault: a pair may run with such a file on both
+ * sides. But most often the other side's file is without.
+ */
+static const char *strange(const struct secret_file *file)
+{
+	const uint8_t *p = file->bytes;
+
+	switch (ipspd_plain(p, file->n)) {
+	case IPSPD_PLAIN:
+		return NULL;
+	case IPSPD_PLAIN_BOM:
+		return is_text(p, file->n)
+			       ? "begins with a byte order mark (BOM), which is taken as "
+				 "part of the secret; save it as UTF-8 without one"
+			       : NULL;
+	case IPSPD_PLAIN_UTF16:
+		return "is UTF-16: its bytes are taken as one secret; save it as plain text "
+		       "(UTF-8)";
+	case IPSPD_PLAIN_NUL:
+		return is_text_but_for_nul(p, file->n)
+			       ? "has a NUL byte: the whole file is taken as one secret, its line "
+				 "ends included; take the NUL out"
+			       : NULL;
+	}
+	return NULL;
+}
+
+/* After a file was taken: @why becomes a warning about it, or "". */
+static void warn(const struct secret_file *file, const char *path, char why[IPSPD_WHY_MAX])
+{
+	const char *text = strange(file);
+
+	why[0] = '\0';
+	if (text)
+		why_not(why, path, text);
+}
+
 /* The next line that is not blank, without the blanks around it; false at the end. */
 static bool next_line(const uint8_t **p, const uint8_t *end, const uint8_t **line, size_t *n)
 {
@@ -165,7 +219,9 @@ int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BY
 
 	if (err == 0)
 		err = keys_of(&file, path, keys, n_keys, why);
-	if (err) {
+	if (err == 0) {
+		warn(&file, path, why);
+	} else {
 		*n_keys = 0;
 		sodium_memzero(keys, sizeof(uint8_t[IPSP_KEYS_MAX][IPSP_KEY_BYTES]));
 	}
@@ -179,6 +235,10 @@ static int one_line(const struct secret_file *file, const char *path, size_t min
 	const uint8_t *p = file->bytes, *end = p + file->n, *line, *more;
 	size_t n, n_more;
 
+	if (ipspd_plain(p, file->n) == IPSPD_PLAIN_UTF16)
+		return why_not(why, path, "is UTF-16; it must have one line of text in UTF-8");
+	if (ipspd_plain(p, file->n) == IPSPD_PLAIN_NUL)
+		return why_not(why, path, "has a NUL byte; it must have one line of text");
 	if (!is_text(p, file->n) || !next_line(&p, end, &line, &n) ||
 	    next_line(&p, end, &more, &n_more))
 		return why_not(why, path, "must have one line of text");
@@ -201,6 +261,8 @@ int ipspd_keyfile_line(const char *path, size_t min, char *text, size_t cap,
 
 	if (err == 0)
 		err = one_line(&file, path, min, text, cap, why);
+	if (err == 0)
+		warn(&file, path, why);
 	sodium_memzero(&file, sizeof(file));
 	return err;
 }

@@ -13,6 +13,7 @@
 #include "daemon/trust.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
@@ -38,23 +39,46 @@ struct options {
 
 static void usage(FILE *to)
 {
-	fputs("usage: ipspd [-f] [-t] [-c FILE] [-s SOCKET] [-v]... [-V]\n"
+	fputs("usage: ipspd [-f] [-t] [-c FILE] [-s SOCKET] [-v]... [-V] [-h]\n"
 	      "  -f  stay in the foreground and log to standard error\n"
 	      "  -t  check the configuration and exit\n"
 	      "  -c  configuration, /etc/ipspd.conf by default\n"
 	      "  -s  control socket, instead of the configured one\n"
 	      "  -v  say more; twice: everything\n"
-	      "  -V  print the version\n",
+	      "  -V, --version  print the version\n"
+	      "  -h, --help     print this\n"
+	      "See ipspd(8) and ipspd.conf(5).\n",
 	      to);
+}
+
+/* @c is what getopt_long() returned: '?', or ':' where an argument is missing. */
+static void say_bad_option(int c, char *const *argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (c == ':')
+		fprintf(stderr, "ipspd: option \"-%c\" needs %s behind it\n", optopt,
+			optopt == 'c' ? "a FILE" : "a SOCKET");
+	else if (strncmp(word, "--", 2) == 0 && (optopt == 0 || strchr(word, '=')))
+		fprintf(stderr, "ipspd: %s\"%s\"\n",
+			optopt == 0 ? "unknown option " : "no value is allowed in ", word);
+	else
+		fprintf(stderr, "ipspd: unknown option \"-%c\"\n", optopt);
 }
 
 /* 0: go on; else exit with .. - 1 */
 static int parse(int argc, char **argv, struct options *o)
 {
+	static const struct option words[] = {
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
+	};
 	int c;
 
 	*o = (struct options){.config = CONFIG_FILE};
-	while ((c = getopt(argc, argv, "ftc:s:vVh")) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":ftc:s:vVh", words, NULL)) != -1) {
 		switch (c) {
 		case 'f':
 			o->foreground = true;
@@ -78,13 +102,14 @@ static int parse(int argc, char **argv, struct options *o)
 			usage(stdout);
 			return 1 + EXIT_SUCCESS;
 		default:
+			say_bad_option(c, argv);
 			usage(stderr);
 			return 1 + EXIT_BAD;
 		}
 	}
 	if (optind == argc)
 		return 0;
-	fprintf(stderr, "ipspd: %s: no such argument\n", argv[optind]);
+	fprintf(stderr, "ipspd: unknown argument \"%s\"; options begin with -\n", argv[optind]);
 	usage(stderr);
 	return 1 + EXIT_BAD;
 }

@@ -64,9 +64,22 @@ class CommandLine(Case):
                 self.assertTrue(done.stderr.strip())
 
     def test_version_and_help(self):
-        done = process.run([process.program("ipspd"), "-V"])
-        self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stdout, r"ipspd \d+\.\d+\.\d+")
+        for option in ("-V", "--version"):
+            done = process.run([process.program("ipspd"), option])
+            self.assertEqual(done.returncode, 0)
+            self.assertRegex(done.stdout, r"^ipspd \d+\.\d+\.\d+\n$")
+        for option in ("-h", "--help"):
+            done = process.run([process.program("ipspd"), option])
+            self.assertEqual(done.returncode, 0)
+            self.assertIn("usage: ipspd", done.stdout)
+
+    def test_unknown_options_are_named(self):
+        for words, named in ((["--foo"], '"--foo"'), (["-t", "-x"], '"-x"'), (["-tx"], '"-x"'),
+                             (["--help=3"], '"--help=3"'), (["-c"], '"-c" needs a FILE'),
+                             (["start"], '"start"')):
+            done = process.run([process.program("ipspd"), *words])
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(named, done.stderr.splitlines()[0])
 
 
 class ConfigurationFile(Case):

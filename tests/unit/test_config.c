@@ -373,10 +373,76 @@ static void a_file_that_is_none_is_refused(void **state)
 	expect("contexts = { };", "1: contexts: list\n");
 	put("conf", 0600, "a = 1;\0b", 8);
 	assert_int_equal(read_conf(&config), IPSP_ERR_INVALID);
-	assert_non_null(strstr(said, "0: file: has a NUL byte"));
+	assert_non_null(strstr(said, "1: file: has a NUL byte"));
 	unlink(path_of("conf"));
 	assert_int_equal(read_conf(&config), IPSP_ERR_INVALID);
 	assert_non_null(strstr(said, "0: file: No such file"));
+}
+
+static void expect_bytes(const void *bytes, size_t n, const char *want)
+{
+	struct ipspd_config config;
+
+	put("conf", 0640, bytes, n);
+	assert_int_equal(read_conf(&config), IPSP_ERR_INVALID);
+	if (strncmp(said, want, strcspn(want, ":")) != 0 ||
+	    !strstr(said, want + strcspn(want, ":")))
+		fail_msg("wanted %s\nsaid %s", want, said);
+}
+
+/* The same text with @unit bytes a character, the low one first or last. */
+static size_t widened(const char *text, size_t unit, bool low_first, char *out)
+{
+	size_t n = strlen(text);
+
+	memset(out, 0, n * unit);
+	for (size_t i = 0; i < n; i++)
+		out[i * unit + (low_first ? 0 : unit - 1)] = text[i];
+	return n * unit;
+}
+
+/* What no editor shows is named. */
+static void files_that_are_no_plain_text_are_named(void **state)
+{
+	static const char text[] = "contexts = ( { name = \"c\"; pools = ();\n } );\n";
+	char out[4 * sizeof(text) + 4];
+	size_t n;
+
+	(void)state;
+	expect("\xef\xbb\xbf# text\ncontexts = (\n{ name = \"c\"; pools = (); x = 1; } );",
+	       "1: file: byte order mark (BOM)\n3: x: unknown key\n");
+	for (size_t unit = 2; unit <= 4; unit += 2)
+		for (int low_first = 0; low_first < 2; low_first++) {
+			n = widened(text, unit, low_first, out);
+			expect_bytes(out, n, "1: file: is UTF-16");
+			memmove(out + unit, out, n);
+			memset(out, 0, unit);
+			memcpy(out + (low_first ? 0 : unit - 2),
+			       low_first ? "\xff\xfe" : "\xfe\xff", 2);
+			if (unit == 2 || low_first)
+				expect_bytes(out, n + unit, "1: file: is UTF-16");
+		}
+	memcpy(out, text, sizeof(text)); /* with the NUL at its end */
+	expect_bytes(out, sizeof(text), "3: file: has a NUL byte on this line");
+	out[10] = '\0';
+	expect_bytes(out, sizeof(text) - 1, "1: file: has a NUL byte");
+	expect_bytes("\xef\xbb\xbf\0", 4, "1: file: has a NUL byte");
+	expect("contexts = (\n { name = \xe2\x80\x9c"
+	       "c\xe2\x80\x9d;\n\xc2\xa0pools = (); } );",
+	       "2: syntax: '\xe2\x80\x9c' stands outside of a text\n3: syntax: quotes are \"\n");
+}
+
+static void numbers_in_quotes_are_named(void **state)
+{
+	(void)state;
+	expect_in("{ name = \"a\"; network = \"10.1.0.0/24\"; priority = \"3\"; }",
+		  PSP "\nport = \"4187\";\ndead-interval = \"60\";\nhello-interval-ms = 1.5;\n"
+		      "block-size = true;\n",
+		  "2: priority: \"3\" must be a number, without quotes, 0 to 10\n"
+		  "7: port: \"4187\" must be a number, without quotes, 1 to 65535\n"
+		  "8: dead-interval: \"60\" must be a number, without quotes; allowed are 25\n"
+		  "9: hello-interval-ms: must be a whole number\n"
+		  "10: block-size: must be a whole number\n");
 }
 
 static void parts_that_are_missing_are_refused_not_ignored(void **state)
@@ -621,6 +687,43 @@ static void keys_are_never_weak(void **state)
 }
 
 /* What can't be shown makes every show of its context fail. */
+/* A secret that an editor has changed is taken, as ever, and named. */
+static void secrets_that_are_no_plain_text_are_named(void **state)
+{
+	static const char secret[] = "0123456789abcdef0123456789abcdef\n";
+	static const char *const words[] = {"byte order mark", "NUL byte", "UTF-16", "UTF-16"};
+	char out[4][2 * sizeof(secret) + 2];
+	size_t n[4];
+	struct ipspd_config config;
+
+	(void)state;
+	n[0] = (size_t)snprintf(out[0], sizeof(out[0]), "\xef\xbb\xbf%s", secret);
+	n[1] = sizeof(secret);
+	memcpy(out[1], secret, n[1]);
+	n[2] = widened(secret, 2, true, out[2]);
+	memcpy(out[3], "\xff\xfe", 2);
+	n[3] = 2 + widened(secret, 2, true, out[3] + 2);
+	put_conf(
+		"contexts = ( { name = \"c\"; pools = (); interfaces = ( { name = \"a\"; address = "
+		"\"192.0.2.1/24\";\npool-share-protocol = { secondary = \"192.0.2.2\";\n"
+		"key-file = \"%D/odd\"; } } ); } );");
+	for (size_t i = 0; i < 4; i++) {
+		put("odd", 0600, out[i], n[i]);
+		assert_int_equal(read_conf(&config), 0);
+		assert_int_equal(strncmp(said, "3: key-file: warning: ", 22), 0);
+		assert_non_null(strstr(said, words[i]));
+		assert_int_equal(config.contexts[0].psp.n_keys, 1);
+		ipspd_config_fini(&config);
+	}
+	for (unsigned i = 0; i < 32; i++) /* a random one is none of these, whatever is in it */
+		out[0][i] = (char)(0x80 + 7 * i);
+	out[0][0] = '\0';
+	put("odd", 0600, out[0], 32);
+	assert_int_equal(read_conf(&config), 0);
+	assert_string_equal(said, "");
+	ipspd_config_fini(&config);
+}
+
 static void texts_can_be_shown(void **state)
 {
 	static const char *const bad[] = {"l\\xffn", "l\xffn",	   "l\\nn",
@@ -1002,7 +1105,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = {"key", "pass", "short", "hook", "conf", "conf~"};
+	static const char *const names[] = {"key", "pass", "short", "odd", "hook", "conf", "conf~"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -1019,6 +1122,8 @@ int main(void)
 		cmocka_unit_test(each_line_of_a_key_file_is_a_key),
 		cmocka_unit_test(all_faults_are_told_at_once_and_in_order),
 		cmocka_unit_test(a_file_that_is_none_is_refused),
+		cmocka_unit_test(files_that_are_no_plain_text_are_named),
+		cmocka_unit_test(numbers_in_quotes_are_named),
 		cmocka_unit_test(parts_that_are_missing_are_refused_not_ignored),
 		cmocka_unit_test(numbers_that_do_not_fit_are_refused),
 		cmocka_unit_test(pools_are_checked),
@@ -1027,6 +1132,7 @@ int main(void)
 		cmocka_unit_test(faults_of_the_core_are_mapped_to_lines),
 		cmocka_unit_test(the_peer_and_its_role_are_checked),
 		cmocka_unit_test(keys_are_never_weak),
+		cmocka_unit_test(secrets_that_are_no_plain_text_are_named),
 		cmocka_unit_test(texts_can_be_shown),
 		cmocka_unit_test(files_of_other_users_are_not_trusted),
 		cmocka_unit_test(a_hook_that_others_can_change_is_refused),
