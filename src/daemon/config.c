@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define CONFIG_FILE_MAX (16u << 20)
+#define GROUP_MAX	((long long)sizeof(((struct ipspd_config *)0)->control_group) - 1)
 
 /* ---------------------------------------------------------------- settings */
 
@@ -400,23 +401,54 @@ static void read_socket(struct ipspd_confread *rd, const struct ipspd_setting *s
 	ipspd_confread_path(rd, setting, config->control_socket, sizeof(config->control_socket));
 }
 
+/* Is the group of that name known on this host? Asked once: it may ask a server of names, and a
+ * reload must not make the sessions wait for one. */
+static bool group_exists(const char *name)
+{
+	static char known[3][sizeof(((struct ipspd_config *)0)->control_group)];
+	static unsigned turn;
+
+	for (unsigned i = 0; i < 3; i++)
+		if (strcmp(known[i], name) == 0)
+			return true;
+	if (!getgrnam(name))
+		return false;
+	snprintf(known[turn++ % 3], sizeof(known[0]), "%s", name);
+	return true;
+}
+
 static void read_control_group(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			       void *object)
 {
-	static char known[sizeof(((struct ipspd_config *)0)->control_group)];
-	const struct ipspd_config *config = object;
+	const char *name = ipspd_setting_text(setting);
 
-	/* once: it may ask a server of names, and a reload must not make the sessions wait for one
-	 */
-	if (strcmp(known, config->control_group) == 0)
-		return;
-	if (getgrnam(config->control_group))
-		memcpy(known, config->control_group, sizeof(known));
-	else
+	(void)object;
+	if (!group_exists(name))
 		ipspd_confread_fault(rd, setting,
 				     "there is no group \"%s\" on this host; make one (groupadd "
 				     "--system %s), or leave this key out",
-				     config->control_group, config->control_group);
+				     name, name);
+}
+
+/* A group in two places would have two answers to what its members may do. */
+static void check_groups(struct ipspd_confread *rd, const struct ipspd_setting *control)
+{
+	static const char *const keys[] = {"group", "gateway-group", "status-group"};
+	const struct ipspd_setting *have[3];
+
+	for (size_t i = 0; i < 3; i++) {
+		have[i] = ipspd_setting_member(control, keys[i]);
+		for (size_t k = 0; k < i; k++) {
+			const char *a = have[k] ? ipspd_setting_text(have[k]) : NULL;
+			const char *b = have[i] ? ipspd_setting_text(have[i]) : NULL;
+
+			if (a && b && strcmp(a, b) == 0)
+				ipspd_confread_fault(
+					rd, have[i],
+					"\"%s\" is %s too; each needs a group of its own", b,
+					keys[k]);
+		}
+	}
 }
 
 static void read_control(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -424,12 +456,17 @@ static void read_control(struct ipspd_confread *rd, const struct ipspd_setting *
 {
 	static const struct ipspd_key keys[] = {
 		IPSPD_READ("socket", IPSPD_KEY_TEXT, false, read_socket),
-		{"group", IPSPD_KEY_TEXT, false, 1, 63,
+		{"group", IPSPD_KEY_TEXT, false, 1, GROUP_MAX,
 		 IPSPD_KEY_FIELD(struct ipspd_config, control_group), read_control_group},
+		{"gateway-group", IPSPD_KEY_TEXT, false, 1, GROUP_MAX,
+		 IPSPD_KEY_FIELD(struct ipspd_config, gateway_group), read_control_group},
+		{"status-group", IPSPD_KEY_TEXT, false, 1, GROUP_MAX,
+		 IPSPD_KEY_FIELD(struct ipspd_config, status_group), read_control_group},
 		IPSPD_KEYS_END,
 	};
 
 	ipspd_confread_group(rd, setting, keys, object);
+	check_groups(rd, setting);
 }
 
 static void read_state_directory(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -508,18 +545,18 @@ static void read_listen(struct ipspd_confread *rd, const struct ipspd_setting *s
 				     config->http_listen);
 }
 
+/* For ipsp-monitor, which reads the same file: checked here, so that one -t is enough. */
 static void read_http(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
 {
 	static const struct ipspd_key keys[] = {
-		{"listen", IPSPD_KEY_TEXT, true, 1, 127,
+		{"listen", IPSPD_KEY_TEXT, false, 1, 127,
 		 IPSPD_KEY_FIELD(struct ipspd_config, http_listen), read_listen},
 		IPSPD_KEYS_END,
 	};
+	struct ipspd_config *config = object;
 
+	snprintf(config->http_listen, sizeof(config->http_listen), "127.0.0.1:9618");
 	ipspd_confread_group(rd, setting, keys, object);
-	if (!IPSPD_HAS_HTTP)
-		ipspd_confread_fault(rd, setting,
-				     "this version has no HTTP part; take the group out");
 }
 
 static const struct ipspd_key file_keys[] = {

@@ -11,10 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Parts that this version may lack. To configure one that is missing is refused, never ignored. */
-#define IPSPD_HAS_HTTP	 0
-#define IPSPD_HAS_AGENTX 0
-
 #define IPSPD_PATH_MAX	 1024
 #define IPSPD_SOCKET_MAX 108 /* what sockaddr_un holds, with the NUL */
 #define IPSPD_SINKS_MAX	 16
@@ -48,10 +44,13 @@ struct ipspd_sink {	/* where traps go */
 
 struct ipspd_config {
 	char control_socket[IPSPD_SOCKET_MAX];
-	char control_group[64]; /* "": the socket is for the daemon's user alone */
+	/* "": nobody but root and the daemon's user. What members may do: everything; what a
+	 * gateway does; look. */
+	char control_group[64], gateway_group[64], status_group[64];
 	char state_directory[IPSPD_PATH_MAX];
 	char hook[IPSPD_PATH_MAX]; /* "": none */
-	char http_listen[128];	   /* "": none; else ADDRESS:PORT or [ADDRESS]:PORT, checked */
+	/* for ipsp-monitor, which reads the same file: ipspd only checks them */
+	char http_listen[128]; /* "": none; else ADDRESS:PORT or [ADDRESS]:PORT */
 	bool agentx;
 	char agentx_socket[IPSPD_SOCKET_MAX]; /* "": net-snmp's default */
 	enum ipspd_trap_style trap_style;

@@ -7,20 +7,38 @@
 
 #define PASSPHRASE_MIN 8 /* RFC 3414, 11.2 */
 
+/* How net-snmp names the socket of a master agent: a path, or [tcp:]HOST:PORT. */
+static bool agentx_ok(const char *text)
+{
+	const char *host = strncmp(text, "tcp:", 4) == 0 ? text + 4 : text;
+	const char *colon = strrchr(host, ':');
+	const size_t n = colon ? strspn(colon + 1, "0123456789") : 0;
+
+	if (text[0] == '/')
+		return true;
+	return n >= 1 && n <= 5 && colon[1 + n] == '\0' && colon > host && atoi(colon + 1) >= 1 &&
+	       atoi(colon + 1) <= 65535;
+}
+
+/* For ipsp-monitor, which is the subagent; checked here, so that one -t is enough. */
 static void read_agentx(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			void *object)
 {
 	struct ipspd_config *config = object;
+	const char *text = ipspd_setting_text(setting);
 
-	config->agentx = ipspd_setting_text(setting) != NULL;
-	if (config->agentx)
-		ipspd_confread_path(rd, setting, config->agentx_socket,
-				    sizeof(config->agentx_socket));
-	else if (!ipspd_setting_bool(setting, &config->agentx))
-		ipspd_confread_fault(rd, setting, "must be true, false, or a socket's path");
-	if (config->agentx && !IPSPD_HAS_AGENTX)
+	if (!text && ipspd_setting_bool(setting, &config->agentx))
+		return;
+	if (!text || !agentx_ok(text) || strlen(text) >= sizeof(config->agentx_socket)) {
 		ipspd_confread_fault(rd, setting,
-				     "this version has no AgentX part; allowed is false");
+				     "must be true or false, without quotes, or a master agent's "
+				     "socket: an absolute path of up to %zu characters, or "
+				     "\"HOST:PORT\"",
+				     sizeof(config->agentx_socket) - 1);
+		return;
+	}
+	config->agentx = true;
+	memcpy(config->agentx_socket, text, strlen(text) + 1);
 }
 
 static void read_trap_style(struct ipspd_confread *rd, const struct ipspd_setting *setting,

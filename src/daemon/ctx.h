@@ -21,7 +21,6 @@ struct event_base;
 struct ipspd_config; /* config.h */
 struct ipspd_ctl;    /* ctl.h */
 struct ipspd_snmp;   /* snmp.h */
-struct ipspd_http;   /* http.h */
 struct ipspd_store;  /* store.h */
 struct ipspd_hooks;  /* hook.h */
 struct ipspd_notify; /* notify.h */
@@ -104,7 +103,6 @@ struct ipspd {
 	struct ipspd_store *store;
 	struct ipspd_ctl *ctl; /* these may be NULL: not configured, or not yet there */
 	struct ipspd_snmp *snmp;
-	struct ipspd_http *http;
 	struct ipspd_hooks *hooks;
 	struct ipspd_notify *notify;
 	struct ipspd_loop *loop;

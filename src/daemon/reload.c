@@ -12,9 +12,6 @@
 #include "daemon/snmp.h"
 #include "daemon/start.h"
 #include "daemon/store.h"
-#if IPSPD_HAS_HTTP
-#include "daemon/http.h"
-#endif
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -81,9 +78,11 @@ static void check_daemon(struct reload *r)
 	if (!r->daemon->socket_path && strcmp(now->control_socket, next->control_socket) != 0)
 		refuse(r, IPSP_ERR_INVALID,
 		       "control.socket: can't change while the daemon runs: restart it");
-	if (strcmp(now->control_group, next->control_group) != 0)
+	if (strcmp(now->control_group, next->control_group) != 0 ||
+	    strcmp(now->gateway_group, next->gateway_group) != 0 ||
+	    strcmp(now->status_group, next->status_group) != 0)
 		refuse(r, IPSP_ERR_INVALID,
-		       "control.group: can't change while the daemon runs: restart it");
+		       "control: its groups can't change while the daemon runs: restart it");
 }
 
 static bool has_sessions(const struct ipspd_ctx *ctx)
@@ -156,7 +155,7 @@ static void make_fresh(struct reload *r)
 /* What can fail is done now, while the reload can be refused. */
 static void make_snmp(struct reload *r)
 {
-	const bool wanted = r->next.n_sinks > 0 || r->next.agentx;
+	const bool wanted = r->next.n_sinks > 0;
 	struct ipspd *daemon = r->daemon;
 	char why[400] = "";
 
@@ -183,21 +182,6 @@ static void take_snmp(struct reload *r)
 	daemon->snmp = r->snmp;
 	r->snmp = NULL;
 }
-
-#if IPSPD_HAS_HTTP
-static void reopen_http(struct ipspd *daemon, const struct ipspd_config *old)
-{
-	const char *listen = daemon->config->http_listen;
-	char why[400] = "";
-
-	if (strcmp(old->http_listen, listen) == 0)
-		return;
-	ipspd_http_free(daemon->http);
-	daemon->http = listen[0] ? ipspd_http_new(daemon, listen, why, sizeof(why)) : NULL;
-	if (listen[0] && !daemon->http)
-		ipspd_log(IPSP_LOG_ERROR, "http: %s", why);
-}
-#endif
 
 /* ---------------------------------------------------------------- taking */
 
@@ -255,9 +239,6 @@ static void take(struct reload *r)
 		add_ctx(daemon, r->fresh[i]);
 	r->n_fresh = 0;
 	take_snmp(r);
-#if IPSPD_HAS_HTTP
-	reopen_http(daemon, &old);
-#endif
 	ipspd_config_fini(&old);
 	ipspd_log(IPSP_LOG_NOTICE, "%s was read again", daemon->config_path);
 }

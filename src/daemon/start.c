@@ -6,9 +6,6 @@
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
 #include "daemon/store.h"
-#if IPSPD_HAS_HTTP
-#include "daemon/http.h"
-#endif
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,19 +109,12 @@ static int open_doors(struct ipspd *daemon, char *why, size_t n_why)
 	const struct ipspd_config *config = daemon->config;
 	const char *path = daemon->socket_path ? daemon->socket_path : config->control_socket;
 
-	if (config->n_sinks > 0 || config->agentx) {
+	if (config->n_sinks > 0) {
 		daemon->snmp = ipspd_snmp_prepare(daemon, config, NULL, why, n_why);
 		if (!daemon->snmp)
 			return IPSP_ERR_IO;
 		ipspd_snmp_start(daemon->snmp, NULL);
 	}
-#if IPSPD_HAS_HTTP
-	if (config->http_listen[0]) {
-		daemon->http = ipspd_http_new(daemon, config->http_listen, why, n_why);
-		if (!daemon->http)
-			return IPSP_ERR_IO;
-	}
-#endif
 	daemon->ctl = ipspd_ctl_new(daemon, path, config->control_group, why, n_why);
 	return daemon->ctl ? 0 : IPSP_ERR_IO;
 }
@@ -163,9 +153,6 @@ int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 void ipspd_stop(struct ipspd *daemon)
 {
 	ipspd_ctl_free(daemon->ctl);
-#if IPSPD_HAS_HTTP
-	ipspd_http_free(daemon->http);
-#endif
 	ipspd_snmp_free(daemon->snmp);
 	ipspd_loop_free(daemon->loop);
 	ipspd_store_close(daemon->store);

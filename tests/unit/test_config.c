@@ -445,20 +445,62 @@ static void numbers_in_quotes_are_named(void **state)
 		  "10: block-size: must be a whole number\n");
 }
 
-static void parts_that_are_missing_are_refused_not_ignored(void **state)
+/* What ipsp-monitor reads from the same file is checked with it, and kept. */
+static void keys_of_the_monitor_are_taken_and_checked(void **state)
 {
+	static const char *const good[] = {"true", "\"/run/agentx/master\"",
+					   "\"tcp:localhost:705\"", "\"127.0.0.1:705\"",
+					   "\"[::1]:705\""};
+	struct ipspd_config config;
+	char text[512];
+
 	(void)state;
-	if (!IPSPD_HAS_HTTP)
-		expect("http = {\nlisten = \"127.0.0.1:9618\"; };\ncontexts = ( { name = \"c\"; "
-		       "pools = (); } );",
-		       "1: http: no HTTP part\n");
+	put_conf("http = { };\ncontexts = ( { name = \"c\"; pools = (); } );");
+	assert_int_equal(read_conf(&config), 0);
+	assert_string_equal(config.http_listen, "127.0.0.1:9618");
+	assert_false(config.agentx);
+	ipspd_config_fini(&config);
+	put_conf("http = { listen = \"[::1]:80\"; };\ncontexts = ( { name = \"c\"; pools = (); } "
+		 ");");
+	assert_int_equal(read_conf(&config), 0);
+	assert_string_equal(config.http_listen, "[::1]:80");
+	ipspd_config_fini(&config);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "snmp = { agentx = %s; };\ncontexts = ( { name = \"c\"; pools = (); } );",
+			 good[i]);
+		put_conf(text);
+		assert_int_equal(read_conf(&config), 0);
+		assert_true(config.agentx);
+		ipspd_config_fini(&config);
+	}
 	expect("http = {\nlisten = \"127.0.0.1\"; };\n",
-	       IPSPD_HAS_HTTP
-		       ? "0: contexts: missing\n2: listen: ADDRESS:PORT\n"
-		       : "0: contexts: missing\n1: http: no HTTP part\n2: listen: ADDRESS:PORT\n");
-	if (!IPSPD_HAS_AGENTX)
-		expect("snmp = { agentx = true; };\ncontexts = ( { name = \"c\"; pools = (); } );",
-		       "1: agentx: no AgentX part\n");
+	       "0: contexts: missing\n2: listen: ADDRESS:PORT\n");
+	expect("http = {\nlisten = \"::1:80\"; };\nsnmp = {\nagentx = \"true\"; };\n",
+	       "0: contexts: missing\n2: listen: brackets\n4: agentx: without quotes\n");
+	expect("snmp = {\nagentx = 705; };\n", "0: contexts: missing\n2: agentx: absolute path\n");
+	expect("snmp = {\nagentx = \"localhost:70500\"; };\n",
+	       "0: contexts: missing\n2: agentx: \"HOST:PORT\"\n");
+}
+
+static void groups_of_the_socket_are_told_apart(void **state)
+{
+	struct ipspd_config config;
+
+	(void)state;
+	put_conf("control = { group = \"root\"; gateway-group = \"daemon\"; status-group = "
+		 "\"nogroup\"; };\ncontexts = ( { name = \"c\"; pools = (); } );");
+	assert_int_equal(read_conf(&config), 0);
+	assert_string_equal(config.control_group, "root");
+	assert_string_equal(config.gateway_group, "daemon");
+	assert_string_equal(config.status_group, "nogroup");
+	ipspd_config_fini(&config);
+	expect("control = { group = \"root\";\ngateway-group = \"root\";\nstatus-group = "
+	       "\"no-such-group\"; };\ncontexts = ( { name = \"c\"; pools = (); } );",
+	       "2: gateway-group: \"root\" is group too\n3: status-group: there is no group\n");
+	expect("control = {\ngateway-group = \"\";\nstatus-gruop = \"root\"; };\n",
+	       "0: contexts: missing\n2: gateway-group: 1 to 63\n3: status-gruop: "
+	       "\"status-group\"\n");
 }
 
 static void numbers_that_do_not_fit_are_refused(void **state)
@@ -929,10 +971,11 @@ static void link_local_addresses_need_their_interface(void **state)
 
 static const char before_save[] =
 	"# the pair in rack 4\n"
+	"http = { listen = \"127.0.0.1:9618\"; };  snmp = { agentx = true; };  # the monitor's\n"
 	"contexts = (\n"
 	"  { name = \"isp1\"; pools = ( { name = \"p\"; network = \"10.1.0.0/24\"; } );\n"
 	"    interfaces = (\n"
-	"      { name = \"lan\"; address = \"192.0.2.1/24\";\n"
+	"      { name = \"lan\"; address = \"192.0.2.1/24\"; device = \"eth1\";\n"
 	"        # the other side\n"
 	"        pool-share-protocol = {\n"
 	"          secondary = \"192.0.2.2\";   /* } */ # \"mode\n"
@@ -1056,7 +1099,7 @@ static void save_refuses_a_file_that_it_does_not_know(void **state)
 		put("conf", 0600, text, strlen(text));
 		assert_int_equal(ipspd_config_write(path_of("conf"), &config, why, sizeof(why)),
 				 IPSP_ERR_INVALID);
-		assert_non_null(strstr(why, ":3: network: "));
+		assert_non_null(strstr(why, ":4: network: "));
 		bad = slurp("conf");
 		assert_string_equal(bad, text);
 		free(bad);
@@ -1124,7 +1167,8 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_none_is_refused),
 		cmocka_unit_test(files_that_are_no_plain_text_are_named),
 		cmocka_unit_test(numbers_in_quotes_are_named),
-		cmocka_unit_test(parts_that_are_missing_are_refused_not_ignored),
+		cmocka_unit_test(keys_of_the_monitor_are_taken_and_checked),
+		cmocka_unit_test(groups_of_the_socket_are_told_apart),
 		cmocka_unit_test(numbers_that_do_not_fit_are_refused),
 		cmocka_unit_test(pools_are_checked),
 		cmocka_unit_test(lengths_of_nothing_have_their_sentence),
