@@ -9,11 +9,12 @@
 #   sh tests/run.sh --build FOLDER       builds there; default: build/ in the tree
 #
 # Needs Debian 12; root, or the packages of docs/packages.sh installed. The output of every step is
-# in FOLDER/log; of one that fails the end is shown. The last line: how many tests passed and failed.
+# in FOLDER/log; of one that fails the end is shown. The last line: how many tests passed and failed. A part
+# that ran nothing, or skipped all of it, has failed (tests/count.sh).
 set -u
 
 usage() {
-	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
@@ -41,7 +42,18 @@ while [ $# -gt 0 ]; do
 	shift
 done
 case $seeds$fuzz in *[!0-9]*) usage ;; esac
+[ "$seeds" -gt 0 ] || usage
 parts=${parts:- build unit sim fuzz lint bench e2e}
+if [ -n "$tests" ]; then
+	case "$parts " in *' e2e '*) ;; *) usage ;; esac
+	# before all else is built and run
+	if command -v python3 >/dev/null; then
+		# shellcheck disable=SC2086 # a list of names
+		python3 "$top/tests/e2e/run.py" --check $tests || exit 2
+	fi
+fi
+# shellcheck source=tests/count.sh
+. "$top/tests/count.sh"
 
 mkdir -p "$build/log" || exit 1
 build=$(CDPATH='' cd -- "$build" && pwd)
@@ -50,9 +62,6 @@ plain=$build/plain # gcc, optimised, asserts on: the simulator's swarm
 clang=$build/clang # clang, sanitizers, fuzz targets: a second opinion on warnings
 tsan=$build/tsan   # gcc, ThreadSanitizer: what uses the store's flusher thread
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-passed=0
-failed=0
-skipped=0
 began=$(date +%s)
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_stack_use_after_return=1:strict_string_checks=1"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-}:print_stacktrace=1"
@@ -73,24 +82,17 @@ step() {
 	log=$build/log/$(echo "$name" | tr -cs 'A-Za-z0-9\n' '-').log
 	from=$(date +%s)
 	if timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null; then
-		passed=$((passed + 1))
+		add 1 0 0
 		echo "ok      $name ($(($(date +%s) - from)) s)"
 		return 0
 	else
 		status=$?
 	fi
-	failed=$((failed + 1))
+	add 0 1 0
 	[ "$status" -ne 124 ] || echo "ended after $limit s" >>"$log"
 	echo "FAILED  $name ($(($(date +%s) - from)) s), the end of $log:"
 	tail -n 40 "$log" | sed 's/^/        /'
 	return 1
-}
-
-# add PASSED FAILED SKIPPED: what a runner of many tests has counted.
-add() {
-	passed=$((passed + $1))
-	failed=$((failed + $2))
-	skipped=$((skipped + $3))
 }
 
 # configure FOLDER COMPILER OPTION...
@@ -113,8 +115,7 @@ make_build() {
 	folder=$3
 	shift 2
 	configure "$@" >"$build/log/configure-$(basename "$folder").log" 2>&1 </dev/null || {
-		failed=$((failed + 1))
-		echo "FAILED  cmake for $name:"
+		wrong "cmake for $name:"
 		tail -n 30 "$build/log/configure-$(basename "$folder").log" | sed 's/^/        /'
 		return 1
 	}
@@ -137,16 +138,11 @@ builds() {
 unit() {
 	say 'Unit tests, and the stories of the simulator'
 	log=$build/log/ctest.log
-	ctest --test-dir "$asan" -LE slow --output-on-failure -j "$jobs" --timeout 300 >"$log" 2>&1 </dev/null
+	status=0
+	ctest --test-dir "$asan" -LE slow --output-on-failure -j "$jobs" --timeout 300 >"$log" 2>&1 </dev/null ||
+		status=$?
 	cat "$log"
-	# "87% tests passed, 2 tests failed out of 15"
-	out=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log")
-	if [ -n "$out" ] && [ "${out#* }" -gt 0 ]; then
-		add $((${out#* } - ${out% *})) "${out% *}" 0
-	else
-		echo 'FAILED  ctest ran no test'
-		add 0 1 0
-	fi
+	count_ctest "$status" "$log"
 	step 'bulk work, optimised: no turn takes 100 ms' 120 "$plain/tests/test_bulk"
 	step 'the store and its flusher under ThreadSanitizer' 300 "$tsan/tests/test_store"
 }
@@ -154,11 +150,12 @@ unit() {
 sim() {
 	say "Simulator: a swarm of $seeds seeds (the stories are among the unit tests)"
 	step 'explorer: all that may happen in a tiny world' 900 "$plain/tests/sim/explore" --states 50000 \
-		--audit 64 --jobs "$jobs" && tail -n 1 "$log" | sed 's/^/        /'
+		--audit 64 --jobs "$jobs" && tail -n 1 "$log" | sed 's/^/        /' &&
+		has_run explorer "$log" '^[1-9][0-9]* states visited.* 0 roots failed$'
 	step 'explorer: simpler rules fail' 600 sh "$top/tests/sim/variants.sh" "$top" &&
 		sed 's/^/        /' "$log"
 	step "simulator, $seeds seeds" 7200 "$plain/tests/sim/sim" --swarm "$seeds" --jobs "$jobs" &&
-		tail -n 5 "$log" | sed 's/^/        /'
+		tail -n 5 "$log" | sed 's/^/        /' && has_run simulator "$log" "^$seeds runs, 0 failed"
 }
 
 fuzzing() {
@@ -177,12 +174,10 @@ fuzzing() {
 		known=$top/tests/fuzz/corpus/${name#fuzz_}
 		[ -d "$known" ] || known=
 		step "$name" $((fuzz + 120)) "$target" "$budget" -timeout=10 \
-			-rss_limit_mb=2048 -artifact_prefix="$build/log/$name-" "$new" ${known:+"$known"}
+			-rss_limit_mb=2048 -artifact_prefix="$build/log/$name-" "$new" ${known:+"$known"} &&
+			has_run "$name" "$log" '^Done [1-9][0-9]* runs'
 	done
-	if [ "$targets" -eq 0 ]; then
-		echo 'FAILED  there is no fuzz target: the build with clang did not make them'
-		add 0 1 0
-	fi
+	[ "$targets" -gt 0 ] || wrong 'there is no fuzz target: the build with clang did not make them'
 }
 
 lint() {
@@ -196,6 +191,7 @@ lint() {
 	step 'names' 60 sh "$lint/names.sh"
 	step 'requirements' 60 python3 "$lint/trace.py"
 	step 'scripts' 120 sh "$lint/scripts.sh"
+	step 'the counting of this runner' 60 sh "$lint/runner.sh"
 	step 'bugs to be planted have their places' 60 sh "$top/tests/sim/planted.sh" --places
 }
 
@@ -209,24 +205,22 @@ bench() {
 	if IPSPD_BUILD=$plain step 'memory and instructions within their goals' 300 \
 		python3 "$top/tests/bench/bench.py" --gate --quick; then
 		sed -n '/^G/s/^/        /p' "$log"
+		has_run 'memory and instructions' "$log" '^G'
 	fi
 }
 
 e2e() {
 	say 'System tests: two daemons, a cable, snmptrapd'
 	log=$build/log/e2e.log
+	# the status is that of the tests, not of tee
 	# shellcheck disable=SC2086 # a list of names
-	IPSPD_BUILD=$asan IPSPD_PACKAGED=$plain timeout -k 30 3000 python3 "$top/tests/e2e/run.py" $tests 2>&1 </dev/null | tee "$log"
-	out=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)\{0,1\}$/\1 \2 \4/p' "$log" |
-		tail -n 1)
-	if [ -n "$out" ]; then
-		# shellcheck disable=SC2086 # two or three numbers
-		set -- $out
-		add "$1" "$2" "${3:-0}"
-	else
-		echo 'FAILED  the system tests did not come to their end'
-		add 0 1 0
-	fi
+	{
+		status=0
+		IPSPD_BUILD=$asan IPSPD_PACKAGED=$plain timeout -k 30 3000 python3 "$top/tests/e2e/run.py" $tests 2>&1 \
+			</dev/null || status=$?
+		echo "$status" >"$log.status"
+	} | tee "$log"
+	count_e2e "$(cat "$log.status")" "$log"
 	[ -n "$tests" ] || step 'daemons and their flushers under ThreadSanitizer' 300 \
 		env IPSPD_BUILD="$tsan" python3 "$top/tests/e2e/run.py" flush
 }
@@ -234,13 +228,18 @@ e2e() {
 echo "Testing $top, building in $build"
 sh "$top/docs/packages.sh" test || exit 1
 # Everything else stands on the builds. They are quick where nothing has changed.
+part_begins builds
 builds
-wants unit && unit
-wants sim && sim
-wants fuzz && fuzzing
-wants lint && lint
-wants bench && bench
-wants e2e && e2e
+part_ends
+for name in unit sim fuzz lint bench e2e; do
+	wants "$name" || continue
+	part_begins "$name"
+	case $name in
+	fuzz) fuzzing ;;
+	*) "$name" ;;
+	esac
+	part_ends
+done
 
 say "It took $(($(date +%s) - began)) s"
 if [ "$skipped" -gt 0 ]; then

@@ -3,6 +3,7 @@
 
   --jobs N   so many at once, each in a process of its own; 0: one after the other, in this one
   --long     the long form of tests that have one (ten measures instead of three)
+  --check    runs nothing: only looks whether there are tests of these names
 
 IPSPD_BUILD names the build folder, IPSPD_KEEP=1 keeps the tests' folders, IPSPD_SEED=N repeats the
 choice of a random test. Tests that measure time come last, when nothing else is running that works the
@@ -11,6 +12,7 @@ processor. The last line says how many passed.
 
 import argparse
 import glob
+import importlib
 import os
 import sys
 import tempfile
@@ -86,7 +88,9 @@ class Job:
         self._output.close()
         counts = counts_of(lines[-1]) if lines else None
         # (one that has only skipped something has passed nothing, and ends with 1 as well)
-        if counts is None or (self._process.returncode != 0) != (counts[1] > 0 or counts[0] == 0):
+        if counts is None or sum(counts) == 0 or (
+            (self._process.returncode != 0) != (counts[1] > 0 or counts[0] == 0)
+        ):
             lines.append(f"  {self._name} ended with {self._process.returncode}")
             counts = (0, 1, 0)
         elif counts[1] == 0:
@@ -109,15 +113,30 @@ def ending(passed, failed, skipped):
     return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
 
 
+def inside(word):
+    """Has the file the class and the method that @word names? (A file that can't be loaded is a test that fails.)"""
+    name, *path = word.split(".")
+    if not path:
+        return True
+    try:
+        thing = importlib.import_module(f"test_{name}")
+    except Exception:  # pylint: disable=broad-except  whatever is wrong with it, its test will say it
+        return True
+    for part in path:
+        thing = getattr(thing, part, None)
+    return thing is not None
+
+
 def names(words):
     found = sorted(
         os.path.basename(path)[len("test_"):-len(".py")]
         for path in glob.glob(os.path.join(HERE, "test_*.py"))
     )
     words = [word.removeprefix("test_") for word in words]
-    unknown = [word for word in words if word.partition(".")[0] not in found]
+    unknown = [word for word in words if word.partition(".")[0] not in found or not inside(word)]
     if unknown:
-        sys.exit(f"run.py: no such test: {', '.join(unknown)}; there are: {', '.join(found)}")
+        print(f"run.py: no such test: {', '.join(unknown)}; there are: {', '.join(found)}", file=sys.stderr)
+        sys.exit(2)
     return [f"test_{word}" for word in words or found]
 
 
@@ -156,10 +175,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("names", nargs="*")
     chosen = parser.parse_args()
     if chosen.long:
         os.environ["IPSPD_LONG"] = "1"
+    if chosen.check:
+        names(chosen.names)
+        return 0
     try:
         program = process.program("ipspd")
     except RuntimeError as error:

@@ -10,6 +10,8 @@ if [ $# -eq 0 ] || [ ! -f "$1/compile_commands.json" ]; then
 	exit 2
 fi
 build=$1
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
 shift
 if [ $# -gt 0 ]; then
 	printf '%s\n' "$@"
@@ -22,9 +24,22 @@ else
 		fi
 	done
 # One file a process: clang-tidy 14 finds va_lists "uninitialized" in the second file that it is given.
-fi | xargs -P "$jobs" -n 1 clang-tidy -p "$build" --quiet --warnings-as-errors='*' 2>&1 |
-	awk '
+fi >"$list"
+if [ ! -s "$list" ]; then
+	echo "tidy: $build compiles none of the files" >&2
+	exit 2
+fi
+{
+	status=0
+	xargs -P "$jobs" -n 1 clang-tidy -p "$build" --quiet --warnings-as-errors='*' <"$list" 2>&1 || status=$?
+	echo "xargs ended with $status"
+} | awk '
 		/^[0-9]+ warnings? (generated|treated)/ || /^Suppressed / || /^Use -header-filter/ { next }
+		/^xargs ended with / { ended = $4; next }
 		/(^| )(error|warning): / || /^Error while / { found++ }
 		{ print; fflush() }
-		END { if (found) { printf "clang-tidy: %d findings\n", found; exit 1 } }'
+		END {
+			if (found) { printf "clang-tidy: %d findings\n", found; exit 1 }
+			if (ended != 0) { printf "clang-tidy ended with %s, and named nothing\n", ended; exit 1 }
+		}'
+echo "tidy: nothing found in $(wc -l <"$list") files"

@@ -104,4 +104,8 @@ variant numbers-not-compared 2 's/bool i_behind = /bool i_behind = false \&\& /
 	s/bool peer_behind = /bool peer_behind = false \&\& /'
 
 [ "$missed" -eq 0 ] || exit 1
+if [ "$found" -eq 0 ]; then
+	echo "there is no variant of these names:$only"
+	exit 2
+fi
 echo "all $found found"
