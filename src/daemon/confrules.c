@@ -17,25 +17,26 @@ static const char *name_of(const struct ipspd_setting *group)
 	return text ? text : "";
 }
 
-/* The last element of @list with that name: of two with the same, the second is the wrong one. */
-static const struct ipspd_setting *named(const struct ipspd_setting *list, const char *name,
-					 size_t n)
+/*
+ * The last pool of that name, of two with the same: the second is the wrong one. Where some of them
+ * have @key (NULL: any), the last of these: what is wrong with it is written there.
+ */
+static const struct ipspd_setting *pool_setting(const struct ipspd_setting *context,
+						const char *name, size_t n, const char *key)
 {
-	const struct ipspd_setting *found = NULL;
+	const struct ipspd_setting *list = ipspd_setting_member(context, "pools");
+	const struct ipspd_setting *found = NULL, *with_key = NULL;
 
 	for (size_t i = 0; list && i < ipspd_setting_count(list); i++) {
 		const struct ipspd_setting *group = ipspd_setting_element(list, i);
 
-		if (strlen(name_of(group)) == n && memcmp(name_of(group), name, n) == 0)
-			found = group;
+		if (strlen(name_of(group)) != n || memcmp(name_of(group), name, n) != 0)
+			continue;
+		found = group;
+		if (key && ipspd_setting_member(group, key))
+			with_key = group;
 	}
-	return found;
-}
-
-static const struct ipspd_setting *pool_setting(const struct ipspd_setting *context,
-						const char *name, size_t n)
-{
-	return named(ipspd_setting_member(context, "pools"), name, n);
+	return with_key ? with_key : found;
 }
 
 /* The interface of the context that has pool-share-protocol. */
@@ -96,7 +97,8 @@ static const struct ipspd_setting *locate_pool(const struct ipspd_setting *conte
 	const struct ipspd_setting *found = NULL;
 
 	for (size_t n = strlen(rest); n > 0 && !found; n--)
-		if ((rest[n] == '\0' || rest[n] == '.') && (found = pool_setting(context, rest, n)))
+		if ((rest[n] == '\0' || rest[n] == '.') &&
+		    (found = pool_setting(context, rest, n, rest[n] == '.' ? rest + n + 1 : NULL)))
 			return leaf(found, rest[n] == '.' ? rest + n + 1 : "network");
 	return first_of(context, (const char *const[]){"pools", NULL});
 }
@@ -318,8 +320,8 @@ static void check_indexes(struct ipspd_confread *rd)
 		    strcmp(contexts[a->context].name, contexts[b->context].name) == 0)
 			continue; /* within one context ipsp_conf_check tells it */
 		/* of the few that are at fault: to look for each pool's would take its square */
-		const struct ipspd_setting *pool =
-			pool_setting(rd->context_settings[b->context], b->pool, strlen(b->pool));
+		const struct ipspd_setting *pool = pool_setting(rd->context_settings[b->context],
+								b->pool, strlen(b->pool), NULL);
 		ipspd_faults_add(
 			&rd->faults, false, ipspd_setting_line(ipspd_setting_member(pool, "name")),
 			"name",

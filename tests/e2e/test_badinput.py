@@ -128,6 +128,53 @@ class ConfigurationFile(Case):
             ("range", "10.9.0.9"),
         )
 
+    def test_every_kind_of_fault_in_one_run(self):
+        """Each that interface.md lists, in one file: all are told, each with its line and key."""
+        host = self.good()
+        key = write_key(host.folder + "/key", b"k" * 32)
+        shown = write_key(host.folder + "/shown", b"k" * 32, 0o644)
+        lines = [
+            f'control = {{ socket = "{host.socket}"; gruop = "root"; }};',
+            f'state-directory = "{host.config.state}";',
+            "contexts = (",
+            '{ name = "context-one"; pools = (',
+            '  { name = "pool-with-a-long-name-1"; network = "10.1.0.0/16"; priority = 11; },',
+            '  { name = "pool-with-a-long-name-2"; range = [ "10.1.255.1", "10.2.0.9" ]; },',
+            '  { name = "busy"; network = "10.3.0.0/24"; busyout = true; },',
+            '  { name = "busy"; network = "127.0.0.0/24"; address-hold-timer = 60; '
+            "address-quarantine-timer = 60; } );",
+            '  interfaces = ( { name = "lan"; address = "192.0.2.1/24";',
+            '    pool-share-protocol = { secondary = "198.51.100.2";',
+            '      primary = "192.0.2.1"; port = "4187";',
+            f'      key-file = "{shown}"; dead-interval = 24; }}; }},',
+            '  { name = "lan2"; address = "fe80::1/64";',
+            "    pool-share-protocol = { }; } ); },",
+            '{ name = "context-two"; pools = (',
+            '  { name = "pool-with-a-long-name-3"; network = "10.1.0.0/16"; } );',
+            '  interfaces = ( { name = "lan"; address = "192.0.3.1/24";',
+            f'    pool-share-protocol = {{ key-file = "{key}"; mode = "on"; }}; }} ); }},',
+            '{ name = "three"; pools = ( { name = "p"; network = "10.0.0.0/0"; } );',
+            '  interfaces = ( { name = "lan"; address = "192.0.3.1/24";',
+            f'    pool-share-protocol = {{ primary = "192.0.3.1"; key-file = "{key}";',
+            "      dead-interval-ms = 2000; }; } ); } );",
+        ]
+        with open(host.file, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        wanted = (
+            (1, "gruop", "unknown key", '"group"'), (5, "priority", "0 to 10"),
+            (6, "name", "first 16 characters"), (6, "range", "overlap"),
+            (7, "busyout", "pool-share-protocol"), (8, "name", '"busy"'),
+            (8, "network", "loopback"), (8, "address-quarantine-timer", "address-hold-timer"),
+            (11, "primary", "exactly one"), (11, "port", "without quotes"), (12, "key-file", "0644"),
+            (12, "dead-interval", "25 to 259200"), (13, "address", "link-local"),
+            (14, "pool-share-protocol", "one IPSP interface"), (16, "name", "SNMP index"),
+            (18, "primary", "exactly one"), (18, "mode", '"inactive"'),
+            (19, "network", "2^26"), (21, "port", "context-two"), (21, "primary", "own address"),
+            (22, "dead-interval-ms", "laboratories"), (22, "dead-interval-ms", "3 hello intervals"),
+        )
+        told = self.faulty(host, *((f"ipspd.conf:{line}: {key}: ", *words) for line, key, *words in wanted))
+        self.assertEqual(len(told), len(wanted), "\n".join(told))
+
     def test_single_faults(self):
         def other_network(host):
             host.config.ipsp.peer = "203.0.113.7"
