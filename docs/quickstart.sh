@@ -159,7 +159,7 @@ title 'Installing what is missing, and building'
 sh "$top/docs/packages.sh" demo
 mkdir -p "$build"
 {
-	cmake -S "$top" -B "$build" -DIPSPD_TESTS=OFF &&
+	cmake -S "$top" -B "$build" &&
 		cmake --build "$build" -j "$(getconf _NPROCESSORS_ONLN)"
 } >"$lab/build.log" 2>&1 </dev/null || fail 'the build failed'
 say "built in $build: $("$build/src/ipspd" -V)"
@@ -175,7 +175,7 @@ mkdir -p "$lab/ha1/state" "$lab/ha2/state" "$lab/snmp"
 
 echo 'disableAuthorization yes' >"$lab/snmptrapd.conf"
 SNMP_PERSISTENT_DIR=$lab/snmp snmptrapd -f -n -C -c "$lab/snmptrapd.conf" \
-	-M "$top/mibs:$top/tests/mibs" -m SNMPv2-MIB:IPSPD-MIB:IPSPD-STARENT-MIB -Lf "$lab/traps" -F '%v\n' \
+	-M "$top/mibs:$top/mibs/stand-in" -m SNMPv2-MIB:IPSPD-MIB:IPSPD-STARENT-MIB -Lf "$lab/traps" -F '%v\n' \
 	"udp:127.0.0.1:$trap_port" >"$lab/snmptrapd.log" 2>&1 &
 pids="$pids $!"
 wait_for 'snmptrapd' grep -q 'NET-SNMP version' "$lab/traps"

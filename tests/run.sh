@@ -104,7 +104,7 @@ configure() {
 	if command -v ccache >/dev/null; then
 		launcher=-DCMAKE_C_COMPILER_LAUNCHER=ccache
 	fi
-	cmake -S "$top" -B "$folder" -DCMAKE_C_COMPILER="$compiler" -DIPSPD_WERROR=ON \
+	cmake -S "$top" -B "$folder" -DCMAKE_C_COMPILER="$compiler" -DIPSPD_TESTS=ON -DIPSPD_WERROR=ON \
 		${launcher:+"$launcher"} "$@"
 }
 

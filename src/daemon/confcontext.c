@@ -105,10 +105,11 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 		return;
 	}
 	if (access(path, F_OK) != 0 && errno == ENOENT)
-		ipspd_confread_fault(rd, setting,
-				     "%s; make one by (umask 077; openssl rand -hex 32 > FILE), "
-				     "and copy it to the other side",
-				     why);
+		ipspd_confread_fault(
+			rd, setting,
+			"%s; make one by (umask 077; head -c 32 /dev/urandom | base64 > FILE), "
+			"and copy it to the other side",
+			why);
 	else
 		ipspd_confread_fault(rd, setting, "%s", why);
 }

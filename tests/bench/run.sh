@@ -39,7 +39,7 @@ if command -v ccache >/dev/null; then
 fi
 {
 	# as it is packaged, but with symbols for the profile
-	cmake -S "$top" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	cmake -S "$top" -B "$build" -DIPSPD_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 		-DCMAKE_C_FLAGS_RELWITHDEBINFO='-O2 -g' ${launcher:+"$launcher"} &&
 		cmake --build "$build" -j "$(getconf _NPROCESSORS_ONLN)"
 } >"$build/build.log" 2>&1 || {

@@ -631,7 +631,7 @@ static uint16_t free_port(void)
 	return m.port;
 }
 
-/* Our modules and the stand-ins for the IETF's: "TREE/tests/mibs:TREE/mibs". */
+/* Our modules and the stand-ins for the IETF's: "TREE/mibs/stand-in:TREE/mibs". */
 static void exec_trapd(const struct trapd *t, uint16_t port)
 {
 	char listen[64], log[160];
@@ -640,7 +640,7 @@ static void exec_trapd(const struct trapd *t, uint16_t port)
 	snprintf(listen, sizeof(listen), "udp:127.0.0.1:%u", port);
 	snprintf(log, sizeof(log), "-Lf%s", t->out);
 	setenv("SNMP_PERSISTENT_DIR", dir, 1);
-	setenv("MIBDIRS", SOURCE_DIR "/tests/mibs:" SOURCE_DIR "/mibs", 1);
+	setenv("MIBDIRS", SOURCE_DIR "/mibs/stand-in:" SOURCE_DIR "/mibs", 1);
 	setenv("MIBS", t->numbers ? "" : "IPSPD-MIB:IPSPD-STARENT-MIB", 1);
 	execl(SNMPTRAPD, SNMPTRAPD, "-f", "-C", "-c", t->conf, log, t->numbers ? "-On" : "-OS",
 	      listen, NULL);
