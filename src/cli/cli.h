@@ -103,6 +103,8 @@ int cli_command(struct cli *cli, const char *name, const char *argument, char **
 
 /* cmd.c, stop.c, agent.c */
 int cli_show_ipsp(struct cli *cli);
+int cli_show_brief(struct cli *cli);
+int cli_show_configuration(struct cli *cli);
 int cli_show_pool(struct cli *cli);
 int cli_show_sessions(struct cli *cli); /* sessions.c */
 int cli_show_counters(struct cli *cli);
@@ -134,6 +136,8 @@ struct cli_widths { /* of the columns of a table */
 	bool right[CLI_COLUMNS_MAX];
 };
 void cli_text_ipsp(const json_t *root);
+void cli_text_brief(const json_t *brief); /* of cli_json_brief */
+void cli_text_configuration(const json_t *root);
 void cli_text_pools(const json_t *root);
 /* The head of the table, as wide as @rows need it; then rows, these and others. */
 void cli_text_sessions_begin(struct cli_widths *widths, const json_t *rows);
@@ -149,6 +153,8 @@ const char *cli_duration(json_int_t ms, char *text, size_t size);
 /* Writes what is buffered for standard output. False: it, or anything before it, failed. */
 bool cli_flush(void);
 int cli_output_error(void); /* the errno of the first failure that _flush has seen; 0 */
+/* {"contexts":[...],"total":{...}}: what `show ip ipsp brief` has of a show ip ipsp; a new one. */
+json_t *cli_json_brief(const json_t *root);
 /* One line on standard output; takes over the reference. */
 void cli_json_print(json_t *value);
 /* {"ok":false,"error":"locked","message":"..."}; @text NULL or "": the sentence of the list */

@@ -129,6 +129,29 @@ int cli_show_ipsp(struct cli *cli)
 	return show(cli, "ipsp", NULL, cli_text_ipsp);
 }
 
+int cli_show_brief(struct cli *cli)
+{
+	json_t *root, *brief;
+	int result = cli_show(cli, "ipsp", NULL, &root);
+
+	if (result != CLI_DONE)
+		return result;
+	brief = cli_json_brief(root);
+	json_decref(root);
+	if (cli->json) {
+		cli_json_print(brief);
+		return CLI_DONE;
+	}
+	cli_text_brief(brief);
+	json_decref(brief);
+	return CLI_DONE;
+}
+
+int cli_show_configuration(struct cli *cli)
+{
+	return show(cli, "configuration", NULL, cli_text_configuration);
+}
+
 int cli_show_pool(struct cli *cli)
 {
 	struct ipsp_conn_filter filter = {.pool = cli->n_words > 0 ? cli->words[0] : NULL};

@@ -91,3 +91,44 @@ json_t *cli_json_answer(const struct ipsp_conn_msg *answer)
 		json_object_set_new(object, "prefix-length", json_integer(answer->plen));
 	return object;
 }
+
+static const char *const counts[] = {"size",	   "used",     "free",	     "hold",
+				     "quarantine", "released", "in-transit", "reclaimed"};
+
+#define N_COUNTS (sizeof(counts) / sizeof(counts[0]))
+
+static json_t *brief_of(const json_t *context)
+{
+	const json_t *totals = json_object_get(context, "totals");
+	json_t *line =
+		json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "name", cli_text(context, "name"),
+			  "role", cli_text(context, "role"), "state", cli_text(context, "state"),
+			  "peer", cli_text(json_object_get(context, "peer"), "state"), "serving",
+			  cli_true(context, "serving"), "draining", cli_true(context, "draining"));
+
+	for (size_t i = 0; i < N_COUNTS; i++)
+		json_object_set_new(line, counts[i], json_integer(cli_number(totals, counts[i])));
+	return line;
+}
+
+json_t *cli_json_brief(const json_t *root)
+{
+	json_t *lines = json_array(), *total = json_object();
+	const json_t *context, *line;
+	json_int_t serving = 0, sum;
+	size_t i;
+
+	json_array_foreach(json_object_get(root, "contexts"), i, context)
+	{
+		json_array_append_new(lines, brief_of(context));
+		serving += cli_true(context, "serving");
+	}
+	json_object_set_new(total, "contexts", json_integer((json_int_t)json_array_size(lines)));
+	json_object_set_new(total, "serving", json_integer(serving));
+	for (size_t c = 0; c < N_COUNTS; c++) {
+		sum = 0;
+		json_array_foreach(lines, i, line) sum += cli_number(line, counts[c]);
+		json_object_set_new(total, counts[c], json_integer(sum));
+	}
+	return json_pack("{s:o, s:o}", "contexts", lines, "total", total);
+}

@@ -203,6 +203,21 @@ static void print_notes(const json_t *context)
 		printf("  note         %s\n", json_string_value(note));
 }
 
+/* A row more for all of them, where they are several. */
+static void print_pools_and_total(const struct column *columns, size_t n, const json_t *context)
+{
+	json_t *rows = json_copy(json_object_get(context, "pools"));
+	json_t *total = json_copy(json_object_get(context, "totals"));
+
+	if (rows && total && json_array_size(rows) > 1) {
+		json_object_set_new(total, "name", json_string("total"));
+		json_array_append(rows, total);
+	}
+	print_table("  ", columns, n, rows);
+	json_decref(total);
+	json_decref(rows);
+}
+
 static void print_dead_interval(const json_t *context)
 {
 	json_int_t ms = cli_number(context, "dead-interval-ms");
@@ -244,7 +259,7 @@ static void print_context(const json_t *context)
 	print_peer(json_object_get(context, "peer"));
 	print_serving(context);
 	print_notes(context);
-	PRINT_TABLE("  ", columns, json_object_get(context, "pools"));
+	print_pools_and_total(columns, sizeof(columns) / sizeof(columns[0]), context);
 }
 
 /* Calls @print for each context, with an empty line between two. */
@@ -264,6 +279,107 @@ static void each_context(const json_t *root, void (*print)(const json_t *context
 void cli_text_ipsp(const json_t *root)
 {
 	each_context(root, print_context);
+}
+
+/* The contexts' lines, and one for all of them. */
+void cli_text_brief(const json_t *brief)
+{
+	static const struct column columns[] = {
+		{"context", "name", false},	 {"role", "role", false},
+		{"state", "state", false},	 {"peer", "peer", false},
+		{"serving", "serving", false},	 {"size", "size", false},
+		{"used", "used", false},	 {"free", "free", false},
+		{"released", "released", false}, {"in-transit", "in-transit", false},
+	};
+	json_t *rows = json_array(), *row;
+	const json_t *context, *total = json_object_get(brief, "total");
+	char text[64];
+	size_t i;
+
+	json_array_foreach(json_object_get(brief, "contexts"), i, context)
+	{
+		row = json_copy((json_t *)(uintptr_t)context);
+		json_object_set_new(row, "serving",
+				    json_string(cli_true(context, "serving")	? "yes"
+						: cli_true(context, "draining") ? "no, drains"
+										: "no"));
+		json_array_append_new(rows, row);
+	}
+	row = json_copy((json_t *)(uintptr_t)total);
+	json_object_set_new(row, "name", json_string("total"));
+	snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT,
+		 cli_number(total, "serving"), cli_number(total, "contexts"));
+	json_object_set_new(row, "serving", json_string(text));
+	json_array_append_new(rows, row);
+	PRINT_TABLE("", columns, rows);
+	json_decref(rows);
+}
+
+/* ---------------------------------------------------------------- show configuration */
+
+static void print_members(const char *indent, const json_t *object)
+{
+	const json_t *value;
+	const char *name;
+
+	json_object_foreach((json_t *)(uintptr_t)object, name, value)
+	{
+		if (strcmp(name, "name") == 0)
+			continue; /* it stands above */
+		if (json_is_string(value))
+			printf("%s%-24s  %s\n", indent, name, json_string_value(value));
+		else if (json_is_integer(value))
+			printf("%s%-24s  %" JSON_INTEGER_FORMAT "\n", indent, name,
+			       json_integer_value(value));
+		else if (json_is_boolean(value))
+			printf("%s%-24s  %s\n", indent, name, json_is_true(value) ? "yes" : "no");
+		else if (json_is_null(value))
+			printf("%s%-24s  -\n", indent, name);
+	}
+}
+
+static void print_sinks(const json_t *sinks)
+{
+	static const struct column columns[] = {
+		{"notifications to", "host", false},
+		{"port", "port", false},
+		{"version", "version", false},
+		{"user", "user", false},
+	};
+
+	if (json_array_size(sinks) > 0)
+		PRINT_TABLE("", columns, sinks);
+}
+
+void cli_text_configuration(const json_t *root)
+{
+	static const struct column columns[] = {
+		{"pool", "name", false},
+		{"group", "group", false},
+		{"type", "type", false},
+		{"prio", "priority", false},
+		{"first", "first", false},
+		{"last", "last", false},
+		{"length", "prefix-length", false},
+		{"size", "size", false},
+		{"hold s", "address-hold-timer", false},
+		{"quarantine s", "address-quarantine-timer", false},
+	};
+	const json_t *context, *peer;
+	size_t i;
+
+	print_members("", root);
+	print_sinks(json_object_get(root, "sinks"));
+	json_array_foreach(json_object_get(root, "contexts"), i, context)
+	{
+		printf("\ncontext %s\n", cli_text(context, "name"));
+		peer = json_object_get(context, "peer");
+		if (peer)
+			printf("  %-24s  %s port %" JSON_INTEGER_FORMAT "\n", "peer",
+			       cli_text(peer, "address"), cli_number(peer, "port"));
+		print_members("  ", context);
+		PRINT_TABLE("  ", columns, json_object_get(context, "pools"));
+	}
 }
 
 /* ---------------------------------------------------------------- the other shows */

@@ -9,6 +9,7 @@
 static const struct cli_command commands[] = {
 	{"show ip ipsp", "", "roles, states, and each pool's used and released addresses", 0, 0, 0,
 	 cli_show_ipsp},
+	{"show ip ipsp brief", "", "a line for each context, and a total", 0, 0, 0, cli_show_brief},
 	{"show ip pool", "[NAME]", "each pool's definition and all its counts", 0, 1, 0,
 	 cli_show_pool},
 	{"show sessions",
@@ -16,6 +17,7 @@ static const struct cli_command commands[] = {
 	 "who has which address", 0, 1,
 	 OPT_POOL | OPT_SUBSCRIBER | OPT_ADDRESS | OPT_STATE | OPT_LIMIT | OPT_COUNT,
 	 cli_show_sessions},
+	{"show configuration", "", "the configuration in force", 0, 0, 0, cli_show_configuration},
 	{"show counters", "", "what the protocol has counted since the start", 0, 0, 0,
 	 cli_show_counters},
 	{"show log", "[-n N]", "the latest events", 0, 0, OPT_N, cli_show_log},

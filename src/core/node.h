@@ -332,6 +332,7 @@ enum ipsp_waiting {
 };
 
 const char *ipsp_role_word(enum ipsp_role role);	      /* "primary" */
+const char *ipsp_pool_type_word(enum ipsp_pool_type type);    /* "public" */
 const char *ipsp_mode_word(enum ipsp_mode mode);	      /* "check-config" */
 const char *ipsp_state_word(enum ipsp_state state);	      /* "peer-lost" */
 const char *ipsp_peer_state_word(enum ipsp_peer_state state); /* "up" */

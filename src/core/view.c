@@ -10,6 +10,12 @@ const char *ipsp_role_word(enum ipsp_role role)
 	return words[role];
 }
 
+const char *ipsp_pool_type_word(enum ipsp_pool_type type)
+{
+	static const char *const words[] = {"public", "private", "static"};
+	return words[type];
+}
+
 const char *ipsp_mode_word(enum ipsp_mode mode)
 {
 	static const char *const words[] = {"active", "inactive", "check-config"};

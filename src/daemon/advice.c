@@ -11,6 +11,7 @@ struct reasons {
 	ipspd_reason_fn *fn; /* may be NULL */
 	void *arg;
 	const char *name; /* of the context */
+	bool first;	  /* of all, the peer is needed: a drain is refused until then */
 	size_t n;
 };
 
@@ -30,7 +31,8 @@ reason(struct reasons *r, const char *remedy, const char *command, const char *f
 	if (remedy)
 		snprintf(then, sizeof(then), "%s", remedy);
 	else
-		snprintf(then, sizeof(then), "ipspctl -c %s %s", r->name, command);
+		snprintf(then, sizeof(then), "%sipspctl -c %s %s",
+			 r->first ? "once the peer is up: " : "", r->name, command);
 	r->fn(r->arg, what, then);
 }
 
@@ -97,8 +99,10 @@ static void session_reason(struct reasons *r, const struct ipsp_status *s, bool 
 size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *s, ipspd_reason_fn *fn,
 			  void *arg)
 {
-	struct reasons r = {fn, arg, name, 0};
+	struct reasons r = {fn, arg, name, false, 0};
 	const bool shares = s->conf->psp.enabled && s->role != IPSP_ROLE_NONE;
+
+	r.first = shares && s->mode == IPSP_MODE_ACTIVE && s->peer_state != IPSP_PEER_UP;
 
 	session_reason(&r, s, shares);
 	if (!shares)

@@ -95,6 +95,8 @@ static char *show_text(struct ipspd *daemon, const struct ipspd_job *job)
 		return ipspd_show_ipsp(daemon, job->ctx);
 	if (strcmp(job->name, "ok-to-stop") == 0)
 		return ipspd_show_ok_to_stop(daemon, job->ctx);
+	if (strcmp(job->name, "configuration") == 0)
+		return ipspd_show_configuration(daemon, job->ctx);
 	if (strcmp(job->name, "pool") == 0)
 		return ipspd_show_pools(daemon, job->ctx, job->sessions.pool);
 	if (strcmp(job->name, "counters") == 0)
@@ -104,7 +106,8 @@ static char *show_text(struct ipspd *daemon, const struct ipspd_job *job)
 
 static bool is_show(const char *name)
 {
-	static const char *const names[] = {"ipsp", "ok-to-stop", "pool", "counters", "log"};
+	static const char *const names[] = {"ipsp", "ok-to-stop", "configuration",
+					    "pool", "counters",	  "log"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)

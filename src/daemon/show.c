@@ -93,24 +93,11 @@ static char *each_context(struct ipspd *daemon, const struct ipspd_ctx *only, co
 
 /* ---------------------------------------------------------------- pools */
 
-static const char *pool_type_word(enum ipsp_pool_type type)
-{
-	switch (type) {
-	case IPSP_POOL_PUBLIC:
-		return "public";
-	case IPSP_POOL_PRIVATE:
-		return "private";
-	case IPSP_POOL_STATIC:
-		return "static";
-	}
-	return "unknown";
-}
-
 static void put_pool_head(struct maker *m, json_t *object, const struct ipsp_pool_conf *conf)
 {
 	put(m, object, "name", json_string(conf->name));
 	put(m, object, "group", text_or_null(conf->group));
-	put(m, object, "type", json_string(pool_type_word(conf->type)));
+	put(m, object, "type", json_string(ipsp_pool_type_word(conf->type)));
 	put(m, object, "priority", json_integer(conf->priority));
 	put(m, object, "size", json_integer(conf->size));
 }
@@ -134,6 +121,32 @@ static void put_pool_definition(struct maker *m, json_t *object, const struct ip
 	put(m, object, "address-hold-timer", json_integer(conf->hold_s));
 	put(m, object, "address-quarantine-timer", json_integer(conf->quarantine_s));
 	put(m, object, "busyout", json_boolean(conf->busyout));
+}
+
+/* Of the dynamic pools, those that IPSP shares. */
+static void put_totals(struct maker *m, json_t *object, const struct ipsp_node *node,
+		       const struct ipsp_context_conf *conf)
+{
+	struct ipsp_pool_status one, sum = {0};
+	json_t *totals = json_object();
+	uint64_t size = 0;
+
+	for (uint32_t i = 0; i < conf->n_pools; i++) {
+		if (conf->pools[i].type == IPSP_POOL_STATIC)
+			continue;
+		ipsp_node_pool_status(node, (uint16_t)i, &one);
+		size += conf->pools[i].size;
+		sum.used += one.used;
+		sum.free += one.free;
+		sum.hold += one.hold;
+		sum.quarantine += one.quarantine;
+		sum.released += one.released;
+		sum.in_transit += one.in_transit;
+		sum.reclaimed += one.reclaimed;
+	}
+	put(m, totals, "size", json_integer((json_int_t)size));
+	put_pool_counts(m, totals, &sum);
+	put(m, object, "totals", totals);
 }
 
 struct pools_arg {
@@ -167,6 +180,8 @@ static void put_pools(struct maker *m, json_t *object, const struct ipspd_ctx *c
 		append(m, pools, pool);
 	}
 	put(m, object, "pools", pools);
+	if (!*how->name)
+		put_totals(m, object, ctx->node, status.conf);
 }
 
 char *ipspd_show_pools(struct ipspd *daemon, const struct ipspd_ctx *only, const char *name)

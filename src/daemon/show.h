@@ -17,6 +17,8 @@ char *ipspd_show_ok_to_stop(struct ipspd *daemon, const struct ipspd_ctx *only);
 /* Each pool's definition and counts; @name "": all of them. A name that no context has gives empty
  * lists. */
 char *ipspd_show_pools(struct ipspd *daemon, const struct ipspd_ctx *only, const char *name);
+/* show_conf.c: the configuration in force. */
+char *ipspd_show_configuration(struct ipspd *daemon, const struct ipspd_ctx *only);
 char *ipspd_show_counters(struct ipspd *daemon, const struct ipspd_ctx *only);
 /* The latest @n events of each context, oldest first; 0: all that are kept. */
 char *ipspd_show_log(struct ipspd *daemon, const struct ipspd_ctx *only, uint32_t n);

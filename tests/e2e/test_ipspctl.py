@@ -135,15 +135,61 @@ class Contexts(Case):
         self.assertIn('unknown-context: there is no context "elsewhere"; there is isp1', done.stderr)
 
 
-class Sessions(Case):
-    def many(self, count):
+class Configuration(Case):
+    def test_in_force(self):
+        pair = self.pair()
+        host = pair.hosts[0]
+        pair.ipsp(0, "primary", block_size=7, mode="inactive")
+        host.config.pools.append({"name": "fixed", "network": "10.9.0.0/24", "type": "static"})
+        host.start()
+        shown = host.look("show", "configuration")
+        self.assertEqual(shown["socket"], host.socket)
+        self.assertEqual(shown["file"], host.file)
+        self.assertEqual(shown["sinks"][0]["host"], pair.trapd.address)
+        context = shown["contexts"][0]
+        wanted = {"name": "isp1", "interface": "lan-ha1", "address": pair.net.addresses[0],
+                  "port": pair.net.port, "configured-role": "primary", "mode": "inactive",
+                  "dead-interval-ms": 25000, "hello-interval-ms": 200, "block-size": 7, "durability": "crash",
+                  "peer": {"address": pair.net.addresses[1], "port": pair.net.port}}
+        self.assertEqual({name: context[name] for name in wanted}, wanted)
+        self.assertEqual([pool["name"] for pool in context["pools"]],
+                         sorted(pool["name"] for pool in host.config.pools))
+        # In force is what a command has changed, too.
+        host.do("pool-share-protocol", "mode", "check-config")
+        self.assertEqual(host.look("show", "configuration")["contexts"][0]["mode"], "check-config")
+        text = host.do("show", "configuration")
+        for words in ("mode                      check-config", f"{pair.net.addresses[1]} port {pair.net.port}",
+                      "10.9.0.254", host.file):
+            self.assertIn(words, text)
+        for secret in ("public\"", "community", "5a5a"):
+            self.assertNotIn(secret, host.do("--json", "show", "configuration").replace('"type":"public"', ""))
+
+    def test_brief(self):
         host = self.host()
+        host.config.pools = [{"name": "a", "network": "10.1.0.0/24"}, {"name": "b", "network": "10.2.0.0/24"}]
+        host.start()
+        host.do("request", "u1@isp")
+        brief = host.look("show", "ip", "ipsp", "brief")
+        self.assertEqual(len(brief["contexts"]), 1)
+        self.assertEqual((brief["contexts"][0]["name"], brief["contexts"][0]["used"]), ("isp1", 1))
+        self.assertEqual((brief["total"]["contexts"], brief["total"]["serving"], brief["total"]["size"]),
+                         (1, 1, 508))
+        lines = host.do("show", "ip", "ipsp", "brief").splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["context", "isp1", "total"])
+        # Several pools have a line for their sum in the long form.
+        self.assertIn("  total", host.do("show", "ip", "ipsp"))
+
+
+class Sessions(Case):
+    def many(self, count, build=None):
+        host = self.host()
+        host.build = build
         host.config.pools = [{"name": "pool-a", "network": "10.0.0.0/14"}]
         host.start()
         lines = "".join(json.dumps({"id": i, "op": "request", "subscriber": f"u{i}@isp", "session": "s"}) + "\n"
                         for i in range(count))
-        done = process.run([process.program("ipspctl"), "-s", host.socket, "agent"], input=lines, timeout=300,
-                           stdin=None)
+        done = process.run([process.program("ipspctl", build), "-s", host.socket, "agent"], input=lines,
+                           timeout=300, stdin=None)
         self.assertEqual(done.stdout.count('"ok":true'), count)
         return host
 
@@ -174,13 +220,14 @@ class Sessions(Case):
     lasts = 30
 
     def test_a_hundred_thousand(self):
-        host = self.many(MANY)
+        build = process.packaged_folder()  # sanitizers need longer for main() alone
+        host = self.many(MANY, build)
         for words in ((), ("--json",)):
             first = []
             for _ in range(5):
                 began = time.monotonic()
-                show = process.spawn([process.program("ipspctl"), "-s", host.socket, "show", "sessions", *words],
-                                     stdout=subprocess.PIPE)
+                show = process.spawn([process.program("ipspctl", build), "-s", host.socket, "show", "sessions",
+                                      *words], stdout=subprocess.PIPE)
                 text = show.stdout.read1(1)
                 first.append(time.monotonic() - began)
                 text += show.stdout.read()

@@ -164,6 +164,10 @@ static void single_reasons(void **state)
 		else
 			assert_has(&text, "the peer is not up");
 	}
+	s = shared(); /* where a drain is refused it is no remedy */
+	s.peer_state = IPSP_PEER_LOST;
+	text = reasons_of(&s);
+	assert_int_equal(count(&text, "once the peer is up: ipspctl -c isp1 drain --wait"), 2);
 	s = drained();
 	s.in_transit = 3;
 	text = reasons_of(&s);

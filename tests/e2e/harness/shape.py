@@ -15,7 +15,8 @@ CONTEXT = {
     "configured-role": ROLES, "role": ROLES, "state": STATES, "epoch": NUMBER, "draining": BOOL,
     "all-free": BOOL, "serving": BOOL, "waiting-for": (*WAITS, None), "waiting-ms": (NUMBER, None),
     "may-take-over": BOOL, "role-on-loan": BOOL, "address": (TEXT, None), "port": (NUMBER, None),
-    "dead-interval-ms": (NUMBER, None), "notes": list, "peer": dict, "pools": list, "counters": dict,
+    "dead-interval-ms": (NUMBER, None), "notes": list, "peer": dict, "pools": list, "totals": dict,
+    "counters": dict,
 }
 PEER = {
     "address": (TEXT, None), "role": ROLES, "state": PEER_STATES, "last-heard-ms": (NUMBER, None),
@@ -52,6 +53,8 @@ def check(status):
         _check(pool, POOL, pool.get("name"))
         counts = ("used", "free", "hold", "quarantine", "released", "in-transit")
         assert sum(pool[count] for count in counts) == pool["size"], f"the counts of {pool}"
+    for count, number in status["totals"].items():
+        assert number == sum(pool[count] for pool in status["pools"]), f"the total of {count}"
     for note in status["notes"]:
         assert type(note) is str and note, f"a note is {note!r}"
     waits, lost = status["waiting-for"] is not None, status["peer"]["state"] == "lost"
