@@ -74,7 +74,8 @@ static void book_reasons(struct reasons *r, const struct ipsp_status *s)
 		reason(r, "wait: the peer has to acknowledge them", NULL,
 		       "%u address%s on the way to the peer", s->in_transit,
 		       s->in_transit == 1 ? " is" : "es are");
-	else if (s->peer_state == IPSP_PEER_UP && s->unused == 0 && !s->peer_knows)
+	else if (s->peer_state == IPSP_PEER_UP && s->unused == 0 &&
+		 (!s->peer_knows || s->all_free_due)) /* (what is due is the trap) */
 		reason(r, "wait: it ends by itself", NULL,
 		       "the peer has not acknowledged everything yet");
 	if (s->role == IPSP_ROLE_PRIMARY && s->unused == 0 && s->used == 0)

@@ -4,12 +4,14 @@ that can't be written."""
 
 import json
 import os
+import pty
 import pwd
 import re
 import socket
 import stat
 import subprocess
 import sys
+import termios
 import time
 
 from harness import process
@@ -236,6 +238,48 @@ class Sessions(Case):
                 self.assertEqual(text.count(b"@isp"), MANY)
             self.say(f"{words}: the first byte after {min(first) * 1000:.0f} ms")
             self.assertLess(min(first), 0.05)
+
+
+class Watch(Case):
+    def test_lines(self):
+        """No terminal: a line when something has changed; SIGTERM is a good end."""
+        host = self.host()
+        host.start()
+        watch = process.spawn([process.program("ipspctl"), "-s", host.socket, "watch"], stdout=subprocess.PIPE,
+                              text=True)
+        self.assertIn("isp1: none, disabled, peer unknown, serving yes, used 0", watch.stdout.readline())
+        host.do("request", "u1@isp")
+        self.assertIn("used 1", watch.stdout.readline())
+        watch.terminate()
+        self.assertEqual(watch.wait(10), 0)
+        watch.stdout.close()
+
+    def test_on_a_terminal(self):
+        host = self.host()
+        host.start()
+        master, slave = pty.openpty()
+        before = termios.tcgetattr(slave)
+        watch = process.spawn([process.program("ipspctl"), "-s", host.socket, "watch"], stdin=slave, stdout=slave)
+        text = b""
+        while text.count(b"context isp1") < 2:
+            text += os.read(master, 65536)
+        os.write(master, b"q")
+        self.assertEqual(watch.wait(10), 0)
+        while not text.endswith(b"\033[?1049l"):
+            text += os.read(master, 65536)
+        self.assertEqual(termios.tcgetattr(slave), before)
+        os.close(slave)
+        os.close(master)
+
+    def test_the_daemon_goes_away(self):
+        host = self.host()
+        host.start()
+        watch = process.spawn([process.program("ipspctl"), "-s", host.socket, "watch"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True)
+        watch.stdout.readline()
+        host.stop()
+        self.assertEqual(watch.wait(10), 3)
+        watch.stdout.close()
 
 
 class Output(Case):
