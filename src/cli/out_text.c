@@ -155,6 +155,8 @@ static void print_peer(const json_t *peer)
 		printf(", dead in %s", cli_duration(dead, text, sizeof(text)));
 	if (*cli_text(peer, "version"))
 		printf(", version %s", cli_text(peer, "version"));
+	if (json_is_boolean(json_object_get(peer, "key-match")))
+		printf(", %s", cli_true(peer, "key-match") ? "same key" : "ANOTHER KEY");
 	putchar('\n');
 }
 

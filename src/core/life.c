@@ -71,6 +71,7 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	n->blank = true;
 	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at =
 		IPSP_NEVER;
+	ipsp_keys_init(n);
 	n->takeover_at = n->p6_sent_at = n->stall.applied_at = IPSP_NEVER;
 	n->link.unheard_since = n->link.knocked_at = IPSP_NEVER;
 	ipsp_rng_bytes(&n->rng, n->hash_key, sizeof n->hash_key);
@@ -304,7 +305,8 @@ void ipsp_node_set_conf(struct ipsp_node *n, struct ipsp_context_conf *conf, boo
 		bool none = ipsp_flow_owns_none(n);
 		swap_pools(n, conf, none ? IPSP_OWN_PEER : IPSP_OWN_OURS);
 	}
-	ipsp_seal_set_keys(&n->seal, &n->conf.psp);
+	if (ipsp_seal_set_keys(&n->seal, &n->conf.psp))
+		ipsp_keys_changed(n);
 	if (n->conf.psp.mode != file_mode || !was)
 		ipsp_psp_mode(n, n->conf.psp.mode);
 	ipsp_psp_enabled(n, was);

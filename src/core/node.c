@@ -26,6 +26,9 @@ static void count_drop(struct ipsp_node *n, int err)
 	case IPSP_ERR_SESSION:
 		n->stats.drop_session++;
 		break;
+	case IPSP_ERR_KEY:
+		n->stats.drop_seal++;
+		break;
 	default:
 		n->stats.drop_seal++;
 		if (n->now - n->seal_said_at >= 60000 || n->seal_said_at == 0) {
@@ -79,6 +82,8 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 		ipsp_seal_open(&n->seal, ev->bytes, ev->n_bytes, plain, &plain_n, reply, &reply_n);
 	if (opened < 0) {
 		count_drop(n, opened);
+		if (opened == IPSP_ERR_KEY)
+			ipsp_keys_foreign(n, ev->bytes);
 		return;
 	}
 	if (reply_n > 0)
@@ -87,10 +92,13 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 		ipsp_tx_dgram(n, reply, ipsp_seal_candidate(&n->seal, reply));
 	if (opened == IPSP_OPENED_SHAKE || opened == IPSP_OPENED_CANDIDATE) {
 		ipsp_link_not_silent(n);
+		ipsp_keys_answered(n);
 		return;
 	}
-	if (opened == IPSP_OPENED_NEW)
+	if (opened == IPSP_OPENED_NEW) {
 		ipsp_hello_session(n);
+		ipsp_keys_session(n);
+	}
 	n->peer.opened_at = n->now;
 	if (!well_formed(plain, plain_n)) {
 		n->stats.drop_format++;

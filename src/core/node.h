@@ -318,6 +318,11 @@ enum ipsp_mismatch { /* why nothing is shared with a peer that is heard */
 		     IPSP_MISMATCH_ROLES,
 		     IPSP_MISMATCH_VERSIONS,
 };
+enum ipsp_key_match {			/* has the peer our first key? */
+		      IPSP_KEY_UNTRIED, /* no handshake has told yet */
+		      IPSP_KEY_MATCHES,
+		      IPSP_KEY_DIFFERS
+};
 enum ipsp_waiting {
 	IPSP_WAIT_NONE,
 	IPSP_WAIT_PEER,
@@ -360,6 +365,8 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	enum ipsp_waiting waiting;
 	ipsp_ms waiting_ms, last_heard_ms, dead_in_ms;
 	char peer_version[16];
+	char key_fingerprint[9]; /* of the first key; "" with auth = "none" */
+	enum ipsp_key_match key_match;
 	uint8_t protocol; /* the version that both speak; 0: none is common */
 	uint8_t peer_protocol_min, peer_protocol_max; /* as last said; 0: never heard */
 	uint32_t peer_capabilities;		      /* enum ipsp_capability */

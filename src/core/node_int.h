@@ -17,6 +17,7 @@
  *   command.c what operators command                psp.c     IPSP switched on and off
  *   tx.c      what goes into datagrams              view.c    what is shown
  *   link.c    the own end of the link               serving.c does it serve, and why
+ *   keys.c    has the peer the same secret
  */
 #ifndef IPSP_CORE_NODE_INT_H
 #define IPSP_CORE_NODE_INT_H
@@ -78,6 +79,17 @@ struct ipsp_peer_facts {	 /* volatile; of the present session but for the last t
 	ipsp_ms heard_at;	/* the newest hello; IPSP_NEVER: never */
 	ipsp_ms opened_at;	/* the last datagram of any kind; IPSP_NEVER: never */
 	ipsp_ms shook_at;	/* our last handshake */
+};
+
+struct ipsp_key_check { /* volatile: see keys.c */
+	enum ipsp_key_match match;
+	bool asking;   /* it is looked whether our first key is answered */
+	bool renewed;  /* ... as the file has other keys, and no session was made with them yet */
+	uint8_t tries; /* that a peer which is there has let go by */
+	ipsp_ms began; /* ... asking */
+	ipsp_ms foreign_at, foreign_said_at; /* a handshake came with a key that isn't ours */
+	bool in_session;		     /* there was a session of keys, ... */
+	uint8_t session[8];		     /* ... made with this one */
 };
 
 /* --------------------------------------------------------------- parts */
@@ -292,6 +304,7 @@ struct ipsp_node {
 	uint64_t seq, flushed; /* records made; durable */
 
 	struct ipsp_seal seal;
+	struct ipsp_key_check keys;
 	struct ipsp_peer_facts peer;
 	ipsp_ms now, last_step, started_at;
 	struct ipsp_lease_note lease;
@@ -683,6 +696,15 @@ void ipsp_tx(struct ipsp_node *n);
 void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram,
 		   size_t len); /* to the peer; nothing when @len is 0 */
 ipsp_ms ipsp_tx_due(const struct ipsp_node *n);
+
+/* keys.c */
+void ipsp_keys_init(struct ipsp_node *n);
+void ipsp_keys_changed(struct ipsp_node *n); /* by a reload */
+void ipsp_keys_foreign(struct ipsp_node *n, const uint8_t *dgram);
+void ipsp_keys_answered(struct ipsp_node *n); /* when a handshake came */
+void ipsp_keys_session(struct ipsp_node *n);  /* a new one is in force */
+size_t ipsp_keys_begin(struct ipsp_node *n, bool session, uint8_t *dgram);
+ipsp_ms ipsp_keys_due(const struct ipsp_node *n);
 
 /* peer.c */
 void ipsp_peer_message(struct ipsp_node *n, const struct ipsp_msg *msg);

@@ -51,6 +51,7 @@
 #define WINDOW ((IPSP_REPLAY_WORDS - 1) * 64u)
 
 static const uint8_t no_echo[32];
+static const uint8_t no_secret[IPSP_KEY_BYTES]; /* auth = "none" */
 
 static void put_u32(uint8_t *p, uint32_t v)
 {
@@ -119,17 +120,22 @@ static void make_key(struct ipsp_seal_key *key, const uint8_t secret[32])
 	hash_label(secret, "ipsp 1 derive", key->derive, sizeof(key->derive));
 }
 
-void ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf)
+bool ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf)
 {
-	static const uint8_t none[IPSP_KEY_BYTES];
+	struct ipsp_seal_key keys[IPSP_KEYS_MAX] = {0};
+	bool other;
 
 	assert(conf->n_keys <= IPSP_KEYS_MAX);
-	sodium_memzero(seal->keys, sizeof(seal->keys));
-	make_key(&seal->keys[0], none);
+	make_key(&keys[0], no_secret);
 	for (size_t i = 0; i < conf->n_keys; i++)
-		make_key(&seal->keys[i], conf->keys[i]);
+		make_key(&keys[i], conf->keys[i]);
+	other = sodium_memcmp(keys, seal->keys, sizeof(keys)) != 0;
+	memcpy(seal->keys, keys, sizeof(keys));
+	sodium_memzero(keys, sizeof(keys));
 	seal->n_keys = conf->n_keys ? conf->n_keys : 1;
 	make_offer(seal);
+	memset(seal->ask, 0, sizeof(seal->ask));
+	return other;
 }
 
 void ipsp_seal_init(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf,
@@ -157,6 +163,24 @@ static const struct ipsp_seal_key *find_key(const struct ipsp_seal *seal, const 
 		if (memcmp(seal->keys[i].id, id, sizeof(seal->keys[i].id)) == 0)
 			return &seal->keys[i];
 	return NULL;
+}
+
+void ipsp_seal_fingerprint(const uint8_t key_id[8], char text[IPSP_FINGERPRINT_MAX])
+{
+	sodium_bin2hex(text, IPSP_FINGERPRINT_MAX, key_id, IPSP_FINGERPRINT_MAX / 2);
+}
+
+const uint8_t *ipsp_seal_key_id(const uint8_t *dgram)
+{
+	return dgram + AT_KEY_ID;
+}
+
+bool ipsp_seal_is_none(const uint8_t key_id[8])
+{
+	struct ipsp_seal_key none;
+
+	make_key(&none, no_secret);
+	return memcmp(none.id, key_id, sizeof(none.id)) == 0;
 }
 
 /*
@@ -187,6 +211,7 @@ static int derive(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
 
 	memset(session, 0, sizeof(*session));
 	session->valid = true;
+	memcpy(session->key_id, key->id, sizeof(session->key_id));
 	hash_label(root, "low to high", low ? session->tx_key : session->rx_key, 32);
 	hash_label(root, "high to low", low ? session->rx_key : session->tx_key, 32);
 	hash_label(root, "tag", tag, sizeof(tag));
@@ -214,12 +239,12 @@ static void make_mac(const struct ipsp_seal_key *key, const uint8_t *shake, uint
 	crypto_generichash(mac, 32, shake, AT_MAC, key->mac, sizeof(key->mac));
 }
 
-/* Our offer as it is now, echoing @echo. */
+/* Our offer as it is now, echoing @echo; or another nonce instead of the offer's. */
 static size_t put_shake(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
-			const uint8_t echo[32], uint8_t *out)
+			const uint8_t nonce[32], const uint8_t echo[32], uint8_t *out)
 {
 	put_header(out, IPSP_DGRAM_SHAKE, 0, 0);
-	memcpy(out + AT_NONCE, seal->nonce, 32);
+	memcpy(out + AT_NONCE, nonce, 32);
 	memcpy(out + AT_PUBLIC, seal->eph_public, 32);
 	memcpy(out + AT_ECHO, echo, 32);
 	memcpy(out + AT_KEY_ID, key->id, sizeof(key->id));
@@ -229,7 +254,17 @@ static size_t put_shake(const struct ipsp_seal *seal, const struct ipsp_seal_key
 
 size_t ipsp_seal_shake(struct ipsp_seal *seal, uint8_t *out)
 {
-	return seal->n_keys ? put_shake(seal, &seal->keys[0], no_echo, out) : 0;
+	return seal->n_keys ? put_shake(seal, &seal->keys[0], seal->nonce, no_echo, out) : 0;
+}
+
+size_t ipsp_seal_ask(struct ipsp_seal *seal, uint8_t *out)
+{
+	if (!seal->n_keys)
+		return 0;
+	if (sodium_is_zero(seal->ask,
+			   sizeof(seal->ask))) /* one until it is answered, however late */
+		ipsp_rng_bytes(&seal->rng, seal->ask, sizeof(seal->ask));
+	return put_shake(seal, &seal->keys[0], seal->ask, no_echo, out);
 }
 
 /* Somebody begins. Nothing that he could have replayed may change more than what is given way to.
@@ -239,7 +274,7 @@ static int answer_beginning(struct ipsp_seal *seal, const struct ipsp_seal_key *
 {
 	if (memcmp(key->id, seal->keys[0].id, sizeof(key->id)) < 0)
 		memcpy(seal->yield, shake + AT_NONCE, 32);
-	*reply_n = put_shake(seal, key, shake + AT_NONCE, reply);
+	*reply_n = put_shake(seal, key, seal->nonce, shake + AT_NONCE, reply);
 	return IPSP_OPENED_SHAKE;
 }
 
@@ -251,14 +286,16 @@ static int make_candidate(struct ipsp_seal *seal, const struct ipsp_seal_key *ke
 
 	if (key == &seal->keys[0] && memcmp(seal->yield, shake + AT_NONCE, 32) == 0) {
 		memset(seal->yield, 0, 32); /* once: his may have been lost */
+		seal->proven = true;
 		return IPSP_OPENED_SHAKE;
 	}
 	err = derive(seal, key, shake, &made);
 	if (err)
 		return err;
-	*reply_n = put_shake(seal, key, shake + AT_NONCE, reply);
+	*reply_n = put_shake(seal, key, seal->nonce, shake + AT_NONCE, reply);
 	seal->candidate = made;
 	seal->tries = 0;
+	seal->proven |= key == &seal->keys[0];
 	memcpy(seal->spent, seal->nonce, 32);
 	make_offer(seal);
 	sodium_memzero(&made, sizeof(made));
@@ -275,18 +312,24 @@ static int open_shake(struct ipsp_seal *seal, const uint8_t *shake, size_t n, ui
 		return n < IPSP_SHAKE_LEN ? IPSP_ERR_SHORT : IPSP_ERR_FORMAT;
 	key = find_key(seal, shake + AT_KEY_ID);
 	if (!key)
-		return IPSP_ERR_SEAL;
+		return IPSP_ERR_KEY;
 	make_mac(key, shake, mac);
 	if (sodium_memcmp(mac, shake + AT_MAC, sizeof(mac)) != 0)
 		return IPSP_ERR_SEAL;
 
 	/* from here on: made by somebody who has the secret, now or once */
-	if (memcmp(shake + AT_NONCE, seal->nonce, 32) == 0)
+	if (memcmp(shake + AT_NONCE, seal->nonce, 32) == 0 ||
+	    memcmp(shake + AT_NONCE, seal->ask, 32) == 0)
 		return IPSP_ERR_REPLAY; /* our own, reflected */
 	if (memcmp(shake + AT_ECHO, no_echo, 32) == 0)
 		return answer_beginning(seal, key, shake, reply, reply_n);
 	if (memcmp(shake + AT_ECHO, seal->nonce, 32) == 0)
 		return make_candidate(seal, key, shake, reply, reply_n);
+	if (memcmp(shake + AT_ECHO, seal->ask, 32) == 0) {
+		memset(seal->ask, 0, sizeof(seal->ask));
+		seal->proven |= key == &seal->keys[0];
+		return IPSP_OPENED_SHAKE;
+	}
 	if (memcmp(shake + AT_ECHO, seal->spent, 32) == 0)
 		return IPSP_OPENED_SHAKE; /* finished here: his last word, or again */
 	return IPSP_ERR_REPLAY;

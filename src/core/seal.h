@@ -52,6 +52,8 @@
 #define IPSP_SHAKE_LEN	  152
 #define IPSP_SEAL_TRIES	  8 /* datagrams of _candidate() before the candidate is given up */
 
+#define IPSP_FINGERPRINT_MAX 9 /* 8 digits and the NUL */
+
 enum ipsp_dgram_kind { IPSP_DGRAM_SHAKE = 1, IPSP_DGRAM_SEALED = 2 };
 
 struct ipsp_rng { /* a ratchet: what it gave can't be found from what it is now */
@@ -65,7 +67,8 @@ void ipsp_rng_bytes(struct ipsp_rng *rng, void *p, size_t n);
 
 struct ipsp_session { /* one direction pair of keys */
 	bool valid;
-	uint32_t tag; /* in every header of it: which session, for both sides the same */
+	uint32_t tag;	   /* in every header of it: which session, for both sides the same */
+	uint8_t key_id[8]; /* of the secret that it was made with */
 	uint8_t tx_key[32], rx_key[32];
 	uint64_t tx_seq; /* the last used; the first is 1; at UINT64_MAX - 1 sealing fails: shake
 			    again */
@@ -86,6 +89,9 @@ struct ipsp_seal {
 		eph_public[32]; /* the offer: ours, of the next session */
 	uint8_t spent[32];	/* our nonce of the newest session */
 	uint8_t yield[32];	/* his nonce in a SHAKE that ours has to give way to: see seal.c */
+	uint8_t ask[32]; /* the nonce of ipsp_seal_ask(): of no offer, so no session comes of it */
+	bool proven;	 /* a SHAKE of ours with the first key was answered since the caller cleared
+			    this */
 	struct ipsp_session present, candidate;
 	uint8_t tries; /* of the candidate */
 };
@@ -93,8 +99,8 @@ struct ipsp_seal {
 /* @seed: fresh random bytes, never the same twice, or the whole of the above is void. */
 void ipsp_seal_init(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf,
 		    const uint8_t seed[32]);
-void ipsp_seal_set_keys(struct ipsp_seal *seal,
-			const struct ipsp_psp_conf *conf); /* sessions go on */
+/* Sessions go on. Returns whether these are other keys than before, or in another order. */
+bool ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf);
 void ipsp_seal_wipe(
 	struct ipsp_seal *seal); /* everything secret, zeroed; nothing opens or seals then */
 
@@ -105,6 +111,19 @@ void ipsp_seal_forget(struct ipsp_seal *seal);
 /* A SHAKE without echo, with the first key. @out has room for IPSP_DGRAM_MAX; returns the length.
  */
 size_t ipsp_seal_shake(struct ipsp_seal *seal, uint8_t *out);
+
+/* The same, but no session comes of its answer, which only sets .proven: has the peer this key? */
+size_t ipsp_seal_ask(struct ipsp_seal *seal, uint8_t *out);
+
+/*
+ * What people compare to see whether two sides have the same secret: the first half of the key id,
+ * which every SHAKE says in clear. The secret can't be found from it.
+ */
+void ipsp_seal_fingerprint(const uint8_t key_id[8], char text[IPSP_FINGERPRINT_MAX]);
+/* The key id in a datagram for which ipsp_seal_open() has returned IPSP_ERR_KEY. */
+const uint8_t *ipsp_seal_key_id(const uint8_t *dgram);
+/* Is it the one of auth = "none"? */
+bool ipsp_seal_is_none(const uint8_t key_id[8]);
 
 /*
  * Seals @n <= IPSP_PLAIN_MAX bytes of messages in the present session, or in the candidate while
@@ -129,9 +148,10 @@ enum ipsp_opened {
 /*
  * Opens what came. @plain and @reply have room for IPSP_DGRAM_MAX each and don't overlap @dgram;
  * *plain_n and *reply_n are 0 where there is none. Returns an enum ipsp_opened, or IPSP_ERR_SHORT,
- * IPSP_ERR_FORMAT (magic, kind, lengths), IPSP_ERR_VERSION, IPSP_ERR_SEAL (no key opens it, no
- * such session, a public key of low order), IPSP_ERR_REPLAY (opened before, too old, an echo of
- * long ago, our own come back); on an error nothing has changed.
+ * IPSP_ERR_FORMAT (magic, kind, lengths), IPSP_ERR_VERSION, IPSP_ERR_KEY (a SHAKE with
+ * a secret that this side does not have: anybody may say so), IPSP_ERR_SEAL (no key opens it, a
+ * public key of low order), IPSP_ERR_SESSION (no such session), IPSP_ERR_REPLAY (opened before, too
+ * old, an echo of long ago, our own come back); on an error nothing has changed.
  */
 int ipsp_seal_open(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, uint8_t *plain,
 		   size_t *plain_n, uint8_t *reply, size_t *reply_n);

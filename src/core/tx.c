@@ -158,15 +158,26 @@ static bool needs_shake(const struct ipsp_node *n)
 	       n->now - n->peer.opened_at >= 3ULL * (mine > theirs ? mine : theirs);
 }
 
+/* When the next SHAKE is due; IPSP_NEVER: none. */
+static ipsp_ms shake_due(const struct ipsp_node *n)
+{
+	ipsp_ms due = ipsp_keys_due(n);
+
+	if (!needs_shake(n))
+		return due;
+	ipsp_ms next =
+		n->peer.shook_at == IPSP_NEVER ? n->now : n->peer.shook_at + ipsp_hello_ms(n);
+	return next < due ? next : due;
+}
+
 static void shake(struct ipsp_node *n)
 {
 	uint8_t dgram[IPSP_DGRAM_MAX];
 
-	if (!needs_shake(n) ||
-	    (n->peer.shook_at != IPSP_NEVER && n->now - n->peer.shook_at < ipsp_hello_ms(n)))
+	if (n->now < shake_due(n))
 		return;
+	ipsp_tx_dgram(n, dgram, ipsp_keys_begin(n, needs_shake(n), dgram));
 	n->peer.shook_at = n->now;
-	ipsp_tx_dgram(n, dgram, ipsp_seal_shake(&n->seal, dgram));
 	ipsp_tx_dgram(n, dgram, ipsp_seal_candidate(&n->seal, dgram));
 }
 
@@ -218,11 +229,8 @@ ipsp_ms ipsp_tx_due(const struct ipsp_node *n)
 	ipsp_ms due = n->hello_at;
 	if (n->hello_soon && n->hello_min_at < due)
 		due = n->hello_min_at;
-	if (needs_shake(n)) {
-		ipsp_ms next = n->peer.shook_at == IPSP_NEVER ? n->now
-							      : n->peer.shook_at + ipsp_hello_ms(n);
-		due = next < due ? next : due;
-	}
+	ipsp_ms next = shake_due(n);
+	due = next < due ? next : due;
 	if (streams_open(n)) {
 		ipsp_ms item = ipsp_sync_due(n);
 		due = item < due ? item : due;

@@ -152,6 +152,9 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 				   ? IPSP_NEVER
 				   : now - n->peer.opened_at;
 	s->dead_in_ms = dead_in(n, now);
+	s->key_match = n->keys.match;
+	if (ipsp_psp(n)->n_keys > 0)
+		ipsp_seal_fingerprint(n->seal.keys[0].id, s->key_fingerprint);
 	memcpy(s->peer_version, n->peer.hello.version, sizeof s->peer_version);
 	s->protocol = n->peer.speaks;
 	s->peer_protocol_min = n->peer.hello.version_min;

@@ -48,6 +48,11 @@ static void peer_reasons(struct reasons *r, const struct ipsp_status *s)
 	if (s->peer_state != IPSP_PEER_UP)
 		reason(r, "start ipspd on the peer's host, and see that the link is up", NULL, "%s",
 		       words[s->peer_state]);
+	else if (s->key_match == IPSP_KEY_DIFFERS)
+		reason(r,
+		       "put the same secret first into the key-file of both sides, then \"ipspctl "
+		       "reload\" on both",
+		       NULL, "the peer has another key: after a restart the two would not meet");
 	else if (s->state == IPSP_ST_RECONCILING || s->waiting == IPSP_WAIT_HEALING)
 		reason(r, "wait: it ends by itself", NULL,
 		       "the two sides are still putting their books in order");
@@ -193,6 +198,19 @@ static void note_link(const struct notes *n, const struct ipsp_status *s)
 			"sharing; where there is no peer, the way out is \"takeover --force\"");
 }
 
+static void note_key(const struct notes *n, const struct ipsp_status *s)
+{
+	if (s->key_match != IPSP_KEY_DIFFERS)
+		return;
+	note(n,
+	     "the peer has another key, as it does not answer a handshake with this side's: put "
+	     "the "
+	     "same secret first into the key-file of both sides, then \"reload\" on both; %s",
+	     s->peer_state == IPSP_PEER_UP
+		     ? "restart neither ipspd before that, as the two would not meet any more"
+		     : "after the dead interval both may use the same addresses");
+}
+
 /* Why it does not serve, or will not, and the way out. */
 static void note_service(const struct notes *n, const struct ipsp_status *s)
 {
@@ -254,6 +272,7 @@ void ipspd_notes(const char *name, const struct ipsp_status *s, ipspd_note_fn *f
 {
 	const struct notes n = {fn, arg};
 
+	note_key(&n, s);
 	note_mismatch(&n, s);
 	note_service(&n, s);
 	note_books(&n, s);

@@ -93,9 +93,12 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 {
 	struct ipsp_psp_conf *psp = object;
 	char path[IPSPD_PATH_MAX], why[IPSPD_WHY_MAX];
+	char **kept = &rd->config->key_files[rd->config->n_contexts - 1];
 
 	if (!ipspd_confread_secret(rd, setting, path, sizeof(path)))
 		return;
+	*kept = strdup(path);
+	rd->faults.failed |= !*kept;
 	if (ipspd_keyfile_keys(path, psp->keys, &psp->n_keys, why) == 0) {
 		if (why[0])
 			ipspd_confread_warn(rd, setting, "%s", why);
@@ -383,8 +386,9 @@ void ipspd_confread_contexts(struct ipspd_confread *rd, const struct ipspd_setti
 		return;
 	}
 	config->contexts = calloc(n, sizeof(*config->contexts));
+	config->key_files = calloc(n, sizeof(*config->key_files));
 	rd->context_settings = calloc(n, sizeof(*rd->context_settings));
-	if (!config->contexts || !rd->context_settings) {
+	if (!config->contexts || !config->key_files || !rd->context_settings) {
 		rd->faults.failed = true;
 		return;
 	}

@@ -709,6 +709,9 @@ void ipspd_config_fini(struct ipspd_config *config)
 		ipsp_conf_fini(&config->contexts[i]);
 		sodium_memzero(&config->contexts[i], sizeof(config->contexts[i]));
 	}
+	for (size_t i = 0; config->key_files && i < config->n_contexts; i++)
+		free(config->key_files[i]);
+	free(config->key_files);
 	free(config->contexts);
 	if (config->n_sinks > 0)
 		sodium_memzero(config->sinks, config->n_sinks * sizeof(*config->sinks));

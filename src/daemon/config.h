@@ -60,6 +60,7 @@ struct ipspd_config {
 	struct ipsp_context_conf
 		*contexts; /* owned, n_contexts, pools sorted, in the order of the file */
 	size_t n_contexts;
+	char **key_files; /* owned, one for each context; NULL: it has none */
 };
 
 /*

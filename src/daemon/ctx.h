@@ -18,13 +18,14 @@
 #include <stdint.h>
 
 struct event_base;
-struct ipspd_config; /* config.h */
-struct ipspd_ctl;    /* ctl.h */
-struct ipspd_snmp;   /* snmp.h */
-struct ipspd_store;  /* store.h */
-struct ipspd_hooks;  /* hook.h */
-struct ipspd_notify; /* notify.h */
-struct ipspd_loop;   /* loop.h */
+struct ipspd_config;   /* config.h */
+struct ipspd_ctl;      /* ctl.h */
+struct ipspd_snmp;     /* snmp.h */
+struct ipspd_store;    /* store.h */
+struct ipspd_hooks;    /* hook.h */
+struct ipspd_notify;   /* notify.h */
+struct ipspd_keywatch; /* keywatch.h */
+struct ipspd_loop;     /* loop.h */
 
 /* ---------------------------------------------------------------- the inbox */
 
@@ -105,6 +106,7 @@ struct ipspd {
 	struct ipspd_snmp *snmp;
 	struct ipspd_hooks *hooks;
 	struct ipspd_notify *notify;
+	struct ipspd_keywatch *keywatch;
 	struct ipspd_loop *loop;
 	uint64_t started_ms; /* ipspd_now() of the start */
 	bool stopping;	     /* SIGTERM was taken: no new client is worth accepting */

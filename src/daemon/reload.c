@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
+#include "daemon/keywatch.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
@@ -239,6 +240,7 @@ static void take(struct reload *r)
 		add_ctx(daemon, r->fresh[i]);
 	r->n_fresh = 0;
 	take_snmp(r);
+	ipspd_keywatch_reloaded(daemon->keywatch);
 	ipspd_config_fini(&old);
 	ipspd_log(IPSP_LOG_NOTICE, "%s was read again", daemon->config_path);
 }

@@ -1,5 +1,6 @@
 #include "daemon/show.h"
 #include "daemon/advice.h"
+#include "daemon/keywatch.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,6 +297,7 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, object, "kept-back", json_boolean(s->kept_back));
 	put(m, object, "unheard", json_boolean(s->unheard));
 	put_link(m, object, s);
+	put(m, object, "key-fingerprint", text_or_null(s->key_fingerprint));
 }
 
 struct array {
@@ -310,12 +312,15 @@ static void append_note(void *arg, const char *text)
 	append(array->m, array->json, sentence(text));
 }
 
-static void put_notes(struct maker *m, json_t *object, const char *name,
+static void put_notes(struct maker *m, json_t *object, const struct ipspd_ctx *ctx,
 		      const struct ipsp_status *s)
 {
+	const char *fault = ipspd_keywatch_fault(ctx->daemon->keywatch, ctx->name);
 	struct array notes = {m, json_array()};
 
-	ipspd_notes(name, s, append_note, &notes);
+	if (fault)
+		append_note(&notes, fault);
+	ipspd_notes(ctx->name, s, append_note, &notes);
 	put(m, object, "notes", notes.json);
 }
 
@@ -342,6 +347,9 @@ static void put_peer(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, peer, "protocol-min", version_or_null(s->peer_protocol_min));
 	put(m, peer, "protocol-max", version_or_null(s->peer_protocol_max));
 	put(m, peer, "capabilities", capabilities(m, s->peer_capabilities));
+	put(m, peer, "key-match",
+	    s->key_match == IPSP_KEY_UNTRIED ? json_null()
+					     : json_boolean(s->key_match == IPSP_KEY_MATCHES));
 	put(m, peer, "used", json_integer(s->peer_used));
 	put(m, object, "peer", peer);
 }
@@ -354,7 +362,7 @@ static void put_ipsp(struct maker *m, json_t *object, const struct ipspd_ctx *ct
 	(void)arg;
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	put_side(m, object, &status);
-	put_notes(m, object, ctx->name, &status);
+	put_notes(m, object, ctx, &status);
 	put_peer(m, object, &status);
 	put_pools(m, object, ctx, &counts_only);
 	put_counters(m, object, ctx, NULL);

@@ -2,6 +2,7 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
+#include "daemon/keywatch.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
@@ -127,7 +128,8 @@ int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 		return no_memory(why, n_why);
 	daemon->notify = ipspd_notify_new(daemon->base);
 	daemon->hooks = ipspd_hooks_new(daemon);
-	if (!daemon->notify || !daemon->hooks)
+	daemon->keywatch = ipspd_keywatch_new(daemon);
+	if (!daemon->notify || !daemon->hooks || !daemon->keywatch)
 		return no_memory(why, n_why);
 
 	int err = open_store(daemon, why, n_why);
@@ -160,6 +162,7 @@ void ipspd_stop(struct ipspd *daemon)
 		ipspd_ctx_free(daemon->ctxs[i]);
 	free(daemon->ctxs);
 	ipspd_hooks_free(daemon->hooks);
+	ipspd_keywatch_free(daemon->keywatch);
 	ipspd_notify_free(daemon->notify);
 	if (daemon->base)
 		event_base_free(daemon->base);

@@ -150,6 +150,91 @@ class Reload(Case):
         host.config.ipsp.key_file = path
         host.write_config()
 
+    def until_match(self, pair, *wanted):
+        """What each side says of its first key, within ten hello intervals and what a busy machine takes."""
+        def match():
+            return tuple(host.status()["peer"]["key-match"] for host in pair.hosts) == wanted
+        pair.loop.until(match, 5, lambda: f"the keys to be {wanted}\n{pair.story()}")
+
+    def test_a_wrong_key_is_noticed(self):
+        """At once, and on both sides, not at the next restart; the session in force goes on meanwhile."""
+        pair = self.shared()
+        first, second = pair.hosts
+        self.until_match(pair, True, True)
+        prints = [host.status()["key-fingerprint"] for host in pair.hosts]
+        self.assertRegex(prints[0], r"^[0-9a-f]{8}$")
+        self.assertEqual(prints[0], prints[1])
+        self.assertNotIn(prints[0], KEYS[0].hex())
+        self.take_keys(first, [1])
+        first.do("reload")
+        self.until_match(pair, False, False)
+        self.assertNotEqual(first.status()["key-fingerprint"], prints[0])
+        self.assertEqual(second.status()["key-fingerprint"], prints[0])
+        for host in pair.hosts:
+            for words in ("does not answer a handshake with key", "put the same secret first into the key-file"):
+                self.assertIn(words, host.log())
+                self.assertIn(words, host.do("show", "log"))
+            self.assertIn("ANOTHER KEY", host.do("show", "ip", "ipsp"))
+            self.assertIn("the peer has another key", host.status()["notes"][0])
+        self.assertIn(f"begins a handshake with key {first.status()['key-fingerprint']}", second.log())
+        self.number = 0
+        for _ in range(30):
+            self.load(pair)
+            pair.loop.turn(0.1)
+        self.assertTrue(pair.sharing(), pair.story())
+
+        self.take_keys(second, [1])
+        second.do("reload")
+        self.until_match(pair, True, True)
+        for host in pair.hosts:
+            self.assertIn("has answered a handshake with key", host.log())
+            self.assertEqual(host.counters()["peer-losses"], 0)
+        pair.work(20, "the sessions")
+        pair.settle()
+        pair.check_ledger()
+        # and what was proven is true: a restart changes nothing
+        second.kill9()
+        pair.loop.until(lambda: not pair.gateways[1].connected(), 10, "the agent to end")
+        second.launch()
+        second.wait_ready()
+        pair.gateways[1].attach()
+        pair.wait_sharing(10)
+        self.until_match(pair, True, True)
+
+    def test_no_key_is_no_fingerprint(self):
+        pair = self.pair(trapd=False)
+        pair.start(hello_interval_ms=100, key_file=None, auth="none")
+        self.until_match(pair, True, True)
+        for host in pair.hosts:
+            self.assertIsNone(host.status()["key-fingerprint"])
+
+    def test_a_key_file_that_was_not_read_again(self):
+        """Replaced, removed, or unreadable now: said before a restart finds it out."""
+        pair = self.shared()
+        host = pair.hosts[0]
+        self.take_keys(host, [0])
+        host.do("reload")
+        path = host.config.ipsp.key_file
+        def says(words, times=1):
+            pair.loop.until(lambda: host.log().count(words) == times, 15, lambda: f"{words}\n{host.tail()}")
+        self.take_keys(host, [1])
+        says(f"{path} has other secrets than those in force")
+        self.assertIn(f"{path} has other secrets", host.status()["notes"][0])
+        self.take_keys(host, [0])
+        says(f"{path} has the secrets in force again")
+        os.chmod(path, 0o644)
+        says("others can read or change it")
+        refused = host.ctl("reload")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("others can read or change it", refused.stderr)
+        self.assertEqual(host.status()["peer"]["key-match"], True)
+        os.unlink(path)
+        says("the next start would find none", 2)
+        self.take_keys(host, [0])
+        says(f"{path} has the secrets in force again", 2)
+        self.assertTrue(pair.sharing(), pair.story())
+        self.assertEqual(host.counters()["peer-losses"], 0)
+
     def test_key_rotation(self):
         """The three steps of docs/operations.md, with both gateways working all the time."""
         pair = self.shared()

@@ -26,7 +26,7 @@ PAGE = "docs/requirements.md"
 IDS = (
     [f"P{n}" for n in range(1, 7)] + [f"S{n}" for n in range(1, 7)] + [f"B{n}" for n in range(1, 14)]
     + [f"O{n}" for n in range(1, 9)] + [f"I{n}" for n in range(1, 6)]
-    + [str(n) for n in range(1, 44)] + ["43a", "43b", "43c"] + [str(n) for n in range(44, 59)]
+    + [str(n) for n in range(1, 44)] + ["43a", "43b", "43c", "51a"] + [str(n) for n in range(44, 59)]
 )
 RUNS = ("unit", "story", "system", "sim", "fuzz", "lint")  # what runs by itself and can fail
 

@@ -326,6 +326,17 @@ static void do_reload(struct plan *plan, struct host *h)
 	host_reload(h, ms);
 }
 
+/* A step of a rotation, taken in any order, or a secret that the other side has never. */
+static void do_reload_keys(struct plan *plan, struct host *h)
+{
+	static const char *const files[] = {"k", "kn", "nk", "n", "x"};
+
+	world_hit(plan->w, FAULT_RELOAD_KEYS);
+	plan_set_keys(h, files[rand_below(&plan->rand, 5)]);
+	host_reload(h, h->conf.psp.dead_interval_ms);
+	undo_later(plan, h);
+}
+
 static void do_disable(struct plan *plan, struct host *h)
 {
 	bool force = rand_chance(&plan->rand, 200);
@@ -347,10 +358,11 @@ static void do_differ(struct plan *plan, struct host *h)
 }
 
 static act_fn *const acts[] = {
-	do_cut,	      do_cut,	  do_kill,    do_kill,	    do_power,	do_stop,       do_storm,
-	do_slow_disk, do_full,	  do_wipe,    do_roll_back, do_compact, do_slow_turns, do_ha_crash,
-	do_ha_detach, do_ha_hang, do_ha_slow, do_veto,	    do_drain,	do_takeover,   do_force,
-	do_terminate, do_leave,	  do_reload,  do_disable,   do_differ,	do_link,
+	do_cut,	       do_cut,	     do_kill,	   do_kill,	   do_power,	 do_stop,
+	do_storm,      do_slow_disk, do_full,	   do_wipe,	   do_roll_back, do_compact,
+	do_slow_turns, do_ha_crash,  do_ha_detach, do_ha_hang,	   do_ha_slow,	 do_veto,
+	do_drain,      do_takeover,  do_force,	   do_terminate,   do_leave,	 do_reload,
+	do_disable,    do_differ,    do_link,	   do_reload_keys,
 };
 _Static_assert(sizeof(acts) / sizeof(acts[0]) == PLAN_ACTS, "a weight for each");
 

@@ -130,6 +130,8 @@ void check_look(struct host *h)
 	if (st.state == IPSP_ST_RECONCILING && cs->status.state != IPSP_ST_RECONCILING &&
 	    rand_chance(&h->rand, h->w->spite))
 		world_plan(h->w, h->w->now + rand_below(&h->rand, 30000), PLAN_SPITE);
+	if (st.key_match == IPSP_KEY_DIFFERS && cs->status.key_match != IPSP_KEY_DIFFERS)
+		world_hit(h->w, FAULT_SAW_WRONG_KEY);
 	check_deaf(h, cs, &st);
 	cs->status = st;
 	cs->status.conf = NULL;

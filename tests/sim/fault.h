@@ -72,6 +72,8 @@
 	X(CMD_STOP, "command: stop (SIGTERM)")                                                     \
 	X(CMD_MODE, "command: mode")                                                               \
 	X(RELOAD, "command: reload with another dead interval")                                    \
+	X(RELOAD_KEYS, "command: reload with other keys, right or wrong")                          \
+	X(SAW_WRONG_KEY, "seen: a peer that is there was found to have another key")               \
 	X(CMD_DISABLE, "command: no pool-share-protocol, and enabled again later")                 \
 	X(CMD_DISABLE_FORCE, "command: ... --force")                                               \
 	X(DIFFER, "file: a side is restarted with pools that differ")                              \

@@ -52,8 +52,10 @@ struct host {
 	struct ipsp_actions act;
 	struct ipsp_node *node; /* NULL: no process */
 	bool powered, stopped, leaving, disk_full;
-	bool link_down; /* its own end of the link fails: nothing goes out or comes in */
-	bool differs;	/* its file says another priority of the first pool than the peer's */
+	bool link_down;	 /* its own end of the link fails: nothing goes out or comes in */
+	bool other_keys; /* its key file is not that of the beginning, which had so many */
+	uint8_t first_n_keys;
+	bool differs; /* its file says another priority of the first pool than the peer's */
 	enum turn_phase { TURN_NONE, TURN_STEPPED, TURN_WRITTEN } phase; /* of the turn that runs */
 	uint32_t life, boot, turn_gen;
 	sim_us turn_at, died_at, stopped_at, last_turn_at;

@@ -9,7 +9,7 @@
 
 enum plan_arg { PLAN_CARE, PLAN_FAULT, PLAN_LOAD, PLAN_COPY };
 
-#define PLAN_ACTS 27 /* as many as there are kinds of faults in acts.c */
+#define PLAN_ACTS 28 /* as many as there are kinds of faults in acts.c */
 
 struct plan {
 	struct world *w;
@@ -44,6 +44,8 @@ void plan_care(struct plan *plan); /* whatever has had its time */
 void plan_calm_down(struct plan *plan);
 void plan_undo(struct plan *plan, struct host *h); /* what an operator would take back */
 void plan_set_differs(struct host *h, bool on);
+/* A secret a letter; NULL: as at the beginning. */
+void plan_set_keys(struct host *h, const char *letters);
 
 /* Runs all of it in @w, zeroed by the caller: leaves by world_fail when something is wrong. */
 void plan_run(struct plan *plan, struct world *w, uint64_t seed);

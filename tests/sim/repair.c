@@ -1,11 +1,25 @@
 /* What was done is put right again: after its time, or all at once. */
 #include "plan.h"
+#include <string.h>
 
 void plan_set_differs(struct host *h, bool on)
 {
 	if (h->differs != on)
 		h->conf.pools[0].priority ^= 4;
 	h->differs = on;
+}
+
+void plan_set_keys(struct host *h, const char *letters)
+{
+	struct ipsp_psp_conf *psp = &h->conf.psp;
+
+	if (!h->other_keys)
+		h->first_n_keys = psp->n_keys;
+	h->other_keys = letters != NULL;
+	memset(psp->keys, 0, sizeof(psp->keys));
+	psp->n_keys = letters ? (uint8_t)strlen(letters) : h->first_n_keys;
+	for (unsigned i = 0; i < psp->n_keys; i++)
+		memset(psp->keys[i], letters ? letters[i] : FIRST_KEY, sizeof(psp->keys[i]));
 }
 
 static void repair_network(struct plan *plan, bool all)
@@ -24,6 +38,28 @@ static void repair_network(struct plan *plan, bool all)
 		w->net.mix = (struct net_mix){.delay = 1000, .jitter = 1000};
 	if (all || plan->unveto_at <= w->now)
 		w->veto = 0;
+}
+
+/* The file's, and those in force: a reload may have been refused, or come to a process that died.
+ */
+static void repair_keys(struct host *h)
+{
+	const struct ipsp_psp_conf *file = &h->conf.psp, *in_force;
+	char why[128];
+
+	if (h->other_keys)
+		plan_set_keys(h, NULL);
+	if (!h->node)
+		return;
+	in_force = &ipsp_node_conf(h->node)->psp;
+	if (in_force->n_keys != file->n_keys ||
+	    memcmp(in_force->keys, file->keys, sizeof(file->keys)) != 0) {
+		if (ipsp_node_may_conf(h->node, &h->conf, why) == 0)
+			host_reload(h, file->dead_interval_ms);
+		else /* the pools of the log are in force, not the file's: a restart takes the rest
+		      */
+			host_kill(h);
+	}
 }
 
 static void repair_host(struct plan *plan, struct host *h, bool all)
@@ -55,6 +91,8 @@ static void repair_host(struct plan *plan, struct host *h, bool all)
 		h->disk_full = false;
 		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK});
 	}
+	if (all)
+		repair_keys(h);
 	if (all || plan->fast_at <= w->now)
 		h->disk.flush_max = plan->flush_max;
 	if (all) {
@@ -83,7 +121,10 @@ void plan_undo(struct plan *plan, struct host *h)
 		host_command(h, IPSP_CMD_UNDRAIN, false, IPSP_MODE_ACTIVE);
 	if (st->mode != IPSP_MODE_ACTIVE || st->state == IPSP_ST_TERMINATED)
 		host_command(h, IPSP_CMD_MODE, false, IPSP_MODE_ACTIVE);
-	if (st->configured_role == IPSP_ROLE_NONE) /* enabled again by a reload */
+	const bool keys = h->other_keys;
+	if (keys)
+		plan_set_keys(h, NULL);
+	if (keys || st->configured_role == IPSP_ROLE_NONE) /* enabled again by a reload */
 		host_reload(h, h->conf.psp.dead_interval_ms);
 	if (h->differs) {
 		plan_set_differs(h, false);

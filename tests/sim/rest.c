@@ -15,6 +15,8 @@ static const char *rest_of_side(struct world *w, unsigned i)
 	ipsp_node_status(h->node, host_ms(h), &st);
 	if (st.state != IPSP_ST_ACTIVE || st.peer_state != IPSP_PEER_UP)
 		return i == 0 ? "P isn't active" : "S isn't active";
+	if (st.key_match != IPSP_KEY_MATCHES)
+		return "a side doesn't know that its peer has the same key";
 	if (!st.serving)
 		return i == 0 ? "P doesn't serve" : "S doesn't serve";
 	if (st.role == st.peer_role || st.role == w->check.side[1 - i].status.role)

@@ -14,5 +14,6 @@ int main(void)
 	failed += stories_apart();
 	failed += stories_roles();
 	failed += stories_link();
+	failed += stories_keys();
 	return failed;
 }

@@ -15,5 +15,6 @@ int stories_transfers(void);
 int stories_apart(void);
 int stories_roles(void);
 int stories_link(void);
+int stories_keys(void);
 
 #endif

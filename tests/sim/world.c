@@ -36,7 +36,7 @@ static void configure(struct host *h, const struct world_conf *conf)
 	psp->durability = conf->durability;
 	psp->port = 4187;
 	psp->n_keys = conf->has_key ? 1 : 0;
-	memset(psp->keys[0], 0x5a, sizeof(psp->keys[0]));
+	memset(psp->keys[0], FIRST_KEY, sizeof(psp->keys[0]));
 }
 
 static void say_fault(void *arg, const char *key, const char *text)

@@ -30,6 +30,7 @@ enum trace_class {
 };
 
 #define WORLD_POOLS_MAX 8
+#define FIRST_KEY	0x5a /* each byte of it */
 
 struct world_conf {
 	struct ipsp_pool_conf *pools; /* borrowed, copied into both configurations */

@@ -288,6 +288,28 @@ static void notes_stand_in_the_order_of_what_matters(void **state)
 	assert_null(strchr(strchr(last, '\n') + 1, '\n')); /* the last line */
 }
 
+/* A wrong key is noticed before a restart, which would part the two. */
+static void another_key_comes_first(void **state)
+{
+	struct ipsp_status s = drained();
+	struct text text;
+
+	(void)state;
+	s.key_match = IPSP_KEY_MATCHES;
+	text = notes_on(&s);
+	assert_lacks(&text, "key");
+	s.key_match = IPSP_KEY_DIFFERS;
+	text = notes_on(&s);
+	assert_int_equal(strstr(text.all, "the peer has another key") - text.all, 0);
+	assert_has(&text, "restart neither");
+	assert_lacks(&text, "safe to stop");
+	text = reasons_of(&s);
+	assert_has(&text, "after a restart the two would not meet: put the same secret first");
+	s.peer_state = IPSP_PEER_LOST;
+	text = notes_on(&s);
+	assert_has(&text, "after the dead interval both may use the same addresses");
+}
+
 static void every_state_has_notes_without_a_hole(void **state)
 {
 	(void)state;
@@ -318,6 +340,7 @@ int main(void)
 		cmocka_unit_test(nothing_to_note),
 		cmocka_unit_test(safe_to_stop_is_said_once),
 		cmocka_unit_test(notes_stand_in_the_order_of_what_matters),
+		cmocka_unit_test(another_key_comes_first),
 		cmocka_unit_test(every_state_has_notes_without_a_hole),
 	};
 

@@ -392,12 +392,17 @@ static void test_wrong_key(void **state)
 	side_init(&a, 1, "k");
 	side_init(&b, 2, "m");
 	d = shake(&a);
-	hear_fails(&b, &d, IPSP_ERR_SEAL);
+	hear_fails(&b, &d, IPSP_ERR_KEY);
+	assert_memory_equal(ipsp_seal_key_id(d.b), a.seal.keys[0].id, 8);
+	assert_false(ipsp_seal_is_none(ipsp_seal_key_id(d.b)));
 	memcpy(d.b + 112, b.seal.keys[0].id, 8); /* its name is no secret */
 	hear_fails(&b, &d, IPSP_ERR_SEAL);
 	side_init(&b, 2, "");
 	d = shake(&a);
-	hear_fails(&b, &d, IPSP_ERR_SEAL);
+	hear_fails(&b, &d, IPSP_ERR_KEY);
+	d = shake(&b);
+	hear_fails(&a, &d, IPSP_ERR_KEY);
+	assert_true(ipsp_seal_is_none(ipsp_seal_key_id(d.b)));
 	/* a session of others is none of ours */
 	pair(&a, &b);
 	side_init(&b, 3, "k");
@@ -593,12 +598,64 @@ static void test_sequence_zero(void **state)
 
 /* ---------------------------------------------------------------- replacing the secret */
 
-static void set_keys(struct side *s, const char *keys)
+static bool set_keys(struct side *s, const char *keys)
 {
 	s->conf.n_keys = 0;
 	for (; *keys; keys++)
 		memset(s->conf.keys[s->conf.n_keys++], *keys, IPSP_KEY_BYTES);
-	ipsp_seal_set_keys(&s->seal, &s->conf);
+	return ipsp_seal_set_keys(&s->seal, &s->conf);
+}
+
+static void test_other_keys(void **state)
+{
+	struct side a;
+
+	(void)state;
+	side_init(&a, 1, "kl");
+	assert_false(set_keys(&a, "kl"));
+	assert_true(set_keys(&a, "lk"));
+	assert_true(set_keys(&a, "l"));
+	assert_true(set_keys(&a, "lm"));
+	assert_true(set_keys(&a, ""));
+	assert_false(set_keys(&a, ""));
+}
+
+/* The question whether the peer has the first key: answered, and nothing else comes of it. */
+static void test_ask(void **state)
+{
+	struct ipsp_seal was[2];
+	struct side a, b;
+	struct dgram d;
+
+	(void)state;
+	pair(&a, &b);
+	a.seal.proven = false;
+	d.n = ipsp_seal_ask(&a.seal, d.b);
+	assert_int_equal(d.n, IPSP_SHAKE_LEN);
+	was[0] = a.seal;
+	was[1] = b.seal;
+	hear_fails(&a, &d, IPSP_ERR_REPLAY); /* reflected */
+	assert_int_equal(hear(&b, &d), IPSP_OPENED_SHAKE);
+	assert_memory_equal(&was[1], &b.seal, sizeof(b.seal));
+	d = b.reply;
+	assert_false(a.seal.proven);
+	assert_int_equal(hear(&a, &d), IPSP_OPENED_SHAKE);
+	assert_true(a.seal.proven);
+	assert_int_equal(a.reply.n, 0);
+	assert_false(a.seal.candidate.valid);
+	assert_memory_equal(was[0].nonce, a.seal.nonce, 32);
+	assert_memory_equal(&was[0].present, &a.seal.present, sizeof(a.seal.present));
+	hear_fails(&a, &d, IPSP_ERR_REPLAY);
+
+	/* with a key that is not the first one's answer proves nothing of the first */
+	a.seal.proven = false;
+	set_keys(&a, "xk");
+	d = shake(&b);
+	assert_int_equal(hear(&a, &d), IPSP_OPENED_SHAKE);
+	assert_int_equal(hear(&b, &a.reply), IPSP_OPENED_CANDIDATE);
+	assert_int_equal(hear(&a, &b.reply), IPSP_OPENED_CANDIDATE);
+	assert_false(a.seal.proven);
+	assert_true(b.seal.proven);
 }
 
 static void test_key_rotation(void **state)
@@ -625,7 +682,7 @@ static void test_key_rotation(void **state)
 	set_keys(&a, "no");
 	set_keys(&b, "o"); /* only one side can begin: it does, with what both have */
 	d = shake(&a);
-	hear_fails(&b, &d, IPSP_ERR_SEAL);
+	hear_fails(&b, &d, IPSP_ERR_KEY);
 	connect(&b, &a);
 	assert_int_equal(b.seal.n_keys, 1);
 	assert_true(sodium_is_zero((uint8_t *)&b.seal.keys[1], sizeof(b.seal.keys[1])));
@@ -710,6 +767,8 @@ int main(void)
 		cmocka_unit_test(test_replay_window),
 		cmocka_unit_test(test_sequence_zero),
 		cmocka_unit_test(test_key_rotation),
+		cmocka_unit_test(test_other_keys),
+		cmocka_unit_test(test_ask),
 		cmocka_unit_test(test_both_at_once_with_two_keys),
 		cmocka_unit_test(test_gives_way_once),
 	};
