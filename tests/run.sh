@@ -187,6 +187,7 @@ lint() {
 	step 'clang-tidy' 1200 sh "$lint/tidy.sh" "$clang"
 	step 'cppcheck' 600 sh "$lint/cppcheck.sh"
 	step 'layers' 120 sh "$lint/layers.sh" "$plain"
+	step 'hardening' 60 sh "$lint/hardening.sh" "$plain" && sed 's/^/        /' "$log"
 	step 'clocks' 60 sh "$lint/clocks.sh"
 	step 'names' 60 sh "$lint/names.sh"
 	step 'requirements' 60 python3 "$lint/trace.py"
