@@ -46,6 +46,7 @@ struct cli {
 		*state;	    /* NULL: not given */
 	uint32_t limit;	    /* 0: none */
 	uint32_t n;	    /* -n, 0: not given */
+	bool printed;	    /* standard output has the JSON of this command, or a part of it */
 	int64_t timeout_ms; /* --timeout, -1: not given */
 	int patience_ms;    /* the longest wait for any one answer of the daemon */
 	char **words;	    /* what follows the words of the command */
@@ -57,11 +58,12 @@ struct cli {
 int cli_connect(struct cli *cli);
 
 /*
- * What to exit with after @err of an ipsp_call_; says "ipspctl: word: text" on standard error.
+ * What to exit with after @err of an ipsp_call_; says "ipspctl: word: text" on standard error, and
+ * with --json what was refused on standard output.
  * @msg: what that call left there, NULL where it gives none: an answer of the daemon is a refusal,
  * whatever it says.
  */
-int cli_failed(const struct cli *cli, int err, const struct ipsp_conn_msg *msg);
+int cli_failed(struct cli *cli, int err, const struct ipsp_conn_msg *msg);
 
 /* The words did not make sense: says so, and returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -96,8 +98,8 @@ int cli_show(struct cli *cli, const char *what, const struct ipsp_conn_filter *f
 	     json_t **root);
 
 /*
- * A command of the daemon's, as ipsp_call_command: CLI_DONE, or what to exit with. --json says a
- * failure on standard output too. free() *json in any case.
+ * A command of the daemon's, as ipsp_call_command: CLI_DONE, or what to exit with. free() *json in
+ * any case.
  */
 int cli_command(struct cli *cli, const char *name, const char *argument, char **json);
 

@@ -6,7 +6,7 @@
 
 /* ---------------------------------------------------------------- the daemon */
 
-int cli_failed(const struct cli *cli, int err, const struct ipsp_conn_msg *msg)
+int cli_failed(struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 {
 	bool answered = msg && (msg->type == IPSP_CONN_ANSWER || msg->type == IPSP_CONN_DONE);
 	const char *text = answered && *msg->text ? msg->text : ipsp_err_text(err);
@@ -24,6 +24,8 @@ int cli_failed(const struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 			(cli->patience_ms + 999) / 1000);
 		return CLI_TIMEOUT;
 	}
+	if (cli->json && !cli->printed)
+		cli_json_print(cli_json_failed(err, text));
 	fprintf(stderr, "ipspctl: %s: %s\n", ipsp_err_word(err), text);
 	if (err == IPSP_ERR_TIMEOUT)
 		return CLI_TIMEOUT; /* the daemon has waited, and says so */
@@ -53,8 +55,7 @@ int cli_command(struct cli *cli, const char *name, const char *argument, char **
 				cli->force ? IPSP_COMMAND_FORCE : 0, json, &msg, cli->patience_ms);
 	if (!err)
 		return CLI_DONE;
-	if (cli->json && !(*json && **json))
-		cli_json_print(cli_json_failed(err, msg.text));
+	cli->printed = *json && **json; /* or will be: it is the caller's */
 	return cli_failed(cli, err, &msg);
 }
 
@@ -206,11 +207,13 @@ int cli_request(struct cli *cli)
 	if (result != CLI_DONE)
 		return result;
 	err = ipsp_call_request(cli->call, &request, &msg, cli->patience_ms);
+	if (err)
+		return cli_failed(cli, err, &msg);
 	if (cli->json)
-		cli_json_print(err ? cli_json_failed(err, msg.text) : cli_json_answer(&msg));
-	else if (!err)
+		cli_json_print(cli_json_answer(&msg));
+	else
 		puts(ipsp_address_text(&msg.address, text, sizeof(text)));
-	return err ? cli_failed(cli, err, &msg) : CLI_DONE;
+	return CLI_DONE;
 }
 
 int cli_release(struct cli *cli)
@@ -226,9 +229,11 @@ int cli_release(struct cli *cli)
 		return result;
 	err = ipsp_call_release_session(cli->call, &address, cli->subscriber, cli->session, &msg,
 					cli->patience_ms);
+	if (err)
+		return cli_failed(cli, err, &msg);
 	if (cli->json)
-		cli_json_print(err ? cli_json_failed(err, msg.text) : json_pack("{s:b}", "ok", 1));
-	return err ? cli_failed(cli, err, &msg) : CLI_DONE;
+		cli_json_print(json_pack("{s:b}", "ok", 1));
+	return CLI_DONE;
 }
 
 /* ---------------------------------------------------------------- the others */

@@ -83,6 +83,7 @@ static void take_text(struct cli *cli, struct stream *stream, const char *text, 
 {
 	if (cli->json) {
 		fwrite(text, 1, n, stdout);
+		cli->printed = true;
 		cli_flush();
 		return;
 	}

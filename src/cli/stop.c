@@ -238,6 +238,7 @@ int cli_drain(struct cli *cli)
 
 	if (cli->timeout_ms >= 0 && !cli->wait)
 		return cli_usage("--timeout goes with --wait");
+	be_patient(cli, &wait);
 	result = cli_command(cli, "drain", "", &json);
 	free(json);
 	while (result == CLI_DONE) {

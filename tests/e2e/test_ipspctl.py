@@ -240,6 +240,45 @@ class Sessions(Case):
             self.assertLess(min(first), 0.05)
 
 
+class Json(Case):
+    def test_every_answer(self):
+        """One JSON value on standard output, of a refusal too; the exit code and the sentence are as without."""
+        pair = self.pair(trapd=False)
+        host = pair.hosts[0]
+        pair.ipsp(0, "primary", mode="inactive")
+        host.start()
+        pair.loop.until(lambda: host.status()["serving"], 10, "it to serve")
+        good = (["show", "ip", "ipsp"], ["show", "ip", "ipsp", "brief"], ["show", "ip", "pool"],
+                ["show", "sessions"], ["show", "sessions", "--count"], ["show", "counters"], ["show", "log"],
+                ["show", "configuration"], ["request", "u1@isp"], ["reload"])
+        for words in good:
+            with self.subTest(words):
+                self.assertIsInstance(host.look(*words), dict)
+        refused = {
+            ("show", "ip", "pool", "none"): "unknown-pool",
+            ("show", "sessions", "--pool", "none"): "unknown-pool",
+            ("show", "sessions", "10.1"): "invalid",
+            ("request", "u2@isp", "--pool", "none"): "unknown-pool",
+            ("request", "u2@isp", "--address", "203.0.113.1"): "not-in-pool",
+            ("release", "10.1.0.200"): "no-such-session",
+            ("drain",): "disabled",
+            ("takeover",): "disabled",
+            ("check-config",): None,
+            ("-c", "elsewhere", "show", "log"): "unknown-context",
+            ("-c", "elsewhere", "ok-to-stop"): "unknown-context",
+            ("-c", "elsewhere", "drain", "--wait"): "unknown-context",
+        }
+        for words, error in refused.items():
+            with self.subTest(words):
+                done, plain = host.ctl("--json", *words), host.ctl(*words)
+                self.assertEqual((done.returncode, plain.returncode), (1, 1))
+                self.assertEqual(done.stderr, plain.stderr)
+                answer = json.loads(done.stdout)
+                if error:
+                    self.assertEqual((answer["ok"], answer["error"]), (False, error))
+                    self.assertTrue(done.stderr.startswith(f"ipspctl: {error}: {answer['message']}"), done.stderr)
+
+
 class Watch(Case):
     def test_lines(self):
         """No terminal: a line when something has changed; SIGTERM is a good end."""

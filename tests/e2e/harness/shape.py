@@ -15,9 +15,10 @@ CONTEXT = {
     "configured-role": ROLES, "role": ROLES, "state": STATES, "epoch": NUMBER, "draining": BOOL,
     "all-free": BOOL, "serving": BOOL, "waiting-for": (*WAITS, None), "waiting-ms": (NUMBER, None),
     "may-take-over": BOOL, "role-on-loan": BOOL, "address": (TEXT, None), "port": (NUMBER, None),
-    "dead-interval-ms": (NUMBER, None), "notes": list, "peer": dict, "pools": list, "totals": dict,
+    "dead-interval-ms": (NUMBER, None), "link": dict, "notes": list, "peer": dict, "pools": list, "totals": dict,
     "counters": dict,
 }
+LINK = {"bound": BOOL, "error": (TEXT, None)}
 PEER = {
     "address": (TEXT, None), "role": ROLES, "state": PEER_STATES, "last-heard-ms": (NUMBER, None),
     "dead-in-ms": (NUMBER, None), "version": (TEXT, None),
@@ -48,6 +49,7 @@ def check(status):
     """Of one context."""
     _check(status, CONTEXT, status.get("name"))
     _check(status["peer"], PEER, "peer")
+    _check(status["link"], LINK, "link")
     _check(status["counters"], COUNTERS, "counters")
     for pool in status["pools"]:
         _check(pool, POOL, pool.get("name"))
