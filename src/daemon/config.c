@@ -652,7 +652,7 @@ static char *slurp(struct ipspd_confread *rd, const char *path)
 		close(fd);
 	if (why)
 		ipspd_faults_add(&rd->faults, false, 0, "file", "%s", why);
-	else if (check_plain(rd, text, n))
+	else if (text && check_plain(rd, text, n))
 		return text;
 	free(text);
 	return NULL;

@@ -12,12 +12,14 @@ static bool agentx_ok(const char *text)
 {
 	const char *host = strncmp(text, "tcp:", 4) == 0 ? text + 4 : text;
 	const char *colon = strrchr(host, ':');
-	const size_t n = colon ? strspn(colon + 1, "0123456789") : 0;
+	char *end;
 
 	if (text[0] == '/')
 		return true;
-	return n >= 1 && n <= 5 && colon[1 + n] == '\0' && colon > host && atoi(colon + 1) >= 1 &&
-	       atoi(colon + 1) <= 65535;
+	if (!colon || colon == host || !isdigit((unsigned char)colon[1]))
+		return false;
+	const unsigned long port = strtoul(colon + 1, &end, 10);
+	return *end == '\0' && port >= 1 && port <= 65535;
 }
 
 /* For ipsp-monitor, which is the subagent; checked here, so that one -t is enough. */

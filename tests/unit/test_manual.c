@@ -19,8 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROWS  128
-#define RANGE "%lld to %lld"
+#define ROWS 128
 
 /* "none", "required", "one of two": there is no value to take its place */
 static bool no_value(const char *fallback)
@@ -128,16 +127,16 @@ static const struct frame *frame_of(const struct row *row)
 }
 
 /* @needed without "KEY = ...;", when it has that. */
-static void without(const char *needed, const char *key, char *out)
+static void without(const char *needed, const char *key, char *out, size_t cap)
 {
 	char start[64];
 
 	snprintf(start, sizeof(start), "%s = ", key);
 	const char *at = strstr(needed, start), *behind = at ? strchr(at, ';') : NULL;
 	if (at && (at == needed || at[-1] == ' '))
-		sprintf(out, "%.*s%s", (int)(at - needed), needed, behind + 1);
+		snprintf(out, cap, "%.*s%s", (int)(at - needed), needed, behind + 1);
 	else
-		strcpy(out, needed);
+		snprintf(out, cap, "%s", needed);
 }
 
 static void hear(void *arg, bool warning, const char *text)
@@ -159,7 +158,7 @@ static int read_with(const struct row *row, const char *setting, bool needed,
 
 	assert_non_null(f);
 	if (needed)
-		without(frame->needed, row->key, beside);
+		without(frame->needed, row->key, beside, sizeof(beside));
 	fprintf(f, "%s %s %s %s\n", frame->before, beside, setting, frame->after);
 	fclose(f);
 	said[0] = '\0';
@@ -189,6 +188,19 @@ static bool faulty(const struct row *row, const char *value, const char *words)
 			fail_msg("%s.%s: %s\nwhat was said:\n%s", (row)->group, (row)->key,        \
 				 #condition, said);                                                \
 	} while (0)
+
+/* "LO to HI UNIT": false when the row has no range. The unit may be "". */
+static bool range_of(const struct row *row, long long *lo, long long *hi, const char **unit)
+{
+	char *end;
+
+	*lo = strtoll(row->allowed, &end, 10);
+	if (end == row->allowed || strncmp(end, " to ", 4) != 0)
+		return false;
+	*hi = strtoll(end + 4, &end, 10);
+	*unit = end + (*end == ' ');
+	return true;
+}
 
 /* ---------------------------------------------------------------- the tests */
 
@@ -240,10 +252,9 @@ static void ranges_are_those_of_the_code(void **state)
 	for (size_t i = 0; i < n_rows; i++) {
 		const struct row *row = &rows[i];
 		long long lo, hi;
-		char unit[32] = "";
+		const char *unit;
 
-		if (sscanf(row->allowed, RANGE " %31s", &lo, &hi, unit) < 2 ||
-		    strcmp(unit, "characters") == 0)
+		if (!range_of(row, &lo, &hi, &unit) || strcmp(unit, "characters") == 0)
 			continue;
 		n++;
 		for (int k = 0; k < 4; k++) {
@@ -273,17 +284,17 @@ static void lengths_of_texts_are_those_of_the_code(void **state)
 	for (size_t i = 0; i < n_rows; i++) {
 		const struct row *row = &rows[i];
 		long long lo, hi;
-		char unit[32] = "";
+		const char *unit;
 
-		if (sscanf(row->allowed, RANGE " %31s", &lo, &hi, unit) < 3 ||
-		    strcmp(unit, "characters") != 0)
+		if (!range_of(row, &lo, &hi, &unit) || strcmp(unit, "characters") != 0)
 			continue;
 		n++;
 		for (int k = 0; k < 4; k++) {
 			const long long len = k == 0 ? lo : k == 1 ? hi : k == 2 ? lo - 1 : hi + 1;
 			value[0] = '"';
 			memset(value + 1, 'x', (size_t)len);
-			strcpy(value + 1 + len, "\"");
+			value[1 + len] = '"';
+			value[2 + len] = '\0';
 			EXPECT(row, faulty(row, value, "allowed are ") == (k > 1));
 		}
 	}

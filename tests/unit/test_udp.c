@@ -31,6 +31,7 @@ static int refuse_rows; /* with this errno; 0: it takes them */
 /* In place of libc's: an interface whose MTU is too small for a moment can't be had on the
  * loopback.
  */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
 	for (unsigned i = 0; i < n; i++) {
