@@ -56,6 +56,7 @@ class OneWay(Case):
         refused = other.ctl("request", "late@isp")
         self.assertEqual(refused.returncode, 1, refused.stdout)
         self.assertIn("locked", refused.stderr)
+        self.says_the_cause(other, taker)
 
         pair.net.lose(0)
         pair.wait_sharing()
@@ -70,6 +71,26 @@ class OneWay(Case):
             self.assertEqual(counters["duplicates-found"] + counters["duplicates-resolved"], 0)
             self.assertEqual(gateway.reasons, {}, "sessions were ended")
             self.assertEqual(total(host.status(), "used"), BEFORE + DURING)
+
+    def says_the_cause(self, other, taker):
+        """@other is alive, and not heard: it says so, and no command is offered that would make duplicates."""
+        status = other.status()
+        self.assertEqual(status["waiting-for"], "unheard")
+        self.assertEqual(status["link"], {"bound": True, "error": None})
+        shown = other.do("show", "ip", "ipsp")
+        self.assertIn("does not hear this side", shown)
+        self.assertNotIn("no session was given", shown)
+        self.assertNotIn("silent for long enough", shown)
+        self.assertIn("the peer is heard, but does not hear this side", other.log())
+        self.assertIn("new sessions are not served: the peer does not hear this side", other.log())
+        for words in (["takeover"], ["takeover", "--force"]):
+            refused = other.ctl(*words)
+            self.assertEqual(refused.returncode, 1 if status["role"] == "secondary" else 0, refused)
+            if status["role"] == "secondary":
+                self.assertIn("does not hear this side", refused.stderr)
+                self.assertNotIn("asks it", refused.stderr)
+                self.assertNotIn("gone for good", refused.stderr)
+        self.assertNotIn("does not hear this side", taker.do("show", "ip", "ipsp"))
 
     def test_the_secondary_does_not_hear(self):
         self.cut_off(deaf=1)

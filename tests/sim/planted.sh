@@ -79,6 +79,8 @@ plant sooner-end-not-noticed effect.c 's/if (end < n->kept_due)/if (n->kept_due 
 plant held-for-too-long life.c 's/hold_s = hold_s < 600 ? 600 : hold_s;/hold_s = 6000;/'
 plant held-for-anybody grant.c 's/else if (same_subscriber(&b, r))/else if (b.kind == IPSP_BIND_KEPT)/'
 plant moved-and-held-anew flow.c 's/left_s(n, b.at),/600,/'
+plant listening-while-deaf link.c 's/^\t\tn->listen_deaf = true;/\t\t;/'
+plant takeover-though-deaf link.c 's/return ipsp_link_deaf(n) \&\& !ipsp_psp(n)->takeover_when_deaf;/return false;/'
 plant duplicate-never-over effect.c 's/ipsp_pool_set_flag(n->pools\[at.pool\], at.index, IPSP_ADDR_DUP, false);/(void)at;/'
 
 [ "$missed" -eq 0 ] || exit 1
