@@ -61,7 +61,8 @@ void ipsp_link_listen_no_more(struct ipsp_node *n)
 
 bool ipsp_link_listens(const struct ipsp_node *n, ipsp_ms now)
 {
-	return n->listen_deaf || now < n->listen_until;
+	/* who says and hears nothing by its configuration is not deaf: it serves alone */
+	return (n->listen_deaf && ipsp_link_open(n)) || now < n->listen_until;
 }
 
 void ipsp_link_not_silent(struct ipsp_node *n)
@@ -132,10 +133,17 @@ void ipsp_link_on(struct ipsp_node *n, bool bound, const char *error)
 /* Before a step: what passed since the last one was no silence, if nothing could be heard. */
 void ipsp_link_count(struct ipsp_node *n)
 {
-	if (n->side.shared && ipsp_link_stays_still(n) && n->now > n->last_step) {
-		n->lease.quiet_since += n->now - n->last_step;
-		n->lease_dirty = true;
-	}
+	ipsp_ms *since = &n->lease.quiet_since;
+
+	if (!ipsp_link_deaf(n) || (n->side.shared && ipsp_psp(n)->takeover_when_deaf) ||
+	    n->now <= n->last_step)
+		return;
+	/* without a sharing there is no takeover, and so no exception for one */
+	if (!n->side.shared && n->peer.heard_at != IPSP_NEVER && *since < n->peer.heard_at)
+		*since = n->peer.heard_at;
+	*since += n->now - n->last_step;
+	*since = *since > n->now ? n->now : *since;
+	n->lease_dirty = true;
 }
 
 /* --------------------------------------------------------------- heard one way */

@@ -10,6 +10,18 @@
 
 /* --------------------------------------------------------------- mode */
 
+/*
+ * A primary that knows of no sharing, and has no session, may have lost its state: so it listens
+ * whenever it begins to hear, as it does at its start.
+ */
+static void listen_first(struct ipsp_node *n)
+{
+	const struct ipsp_side *s = &n->side;
+
+	if (s->primary && !s->shared && !s->lost && !s->licence && !s->owner && n->used == 0)
+		ipsp_link_listen(n, 3 * ipsp_psp(n)->hello_interval_ms);
+}
+
 void ipsp_psp_mode(struct ipsp_node *n, enum ipsp_mode mode)
 {
 	struct ipsp_side s = n->side;
@@ -20,9 +32,12 @@ void ipsp_psp_mode(struct ipsp_node *n, enum ipsp_mode mode)
 	}
 	if (mode == n->mode)
 		return;
+	const bool heard_nothing = n->mode == IPSP_MODE_INACTIVE;
 	n->mode = mode;
 	if (mode == IPSP_MODE_ACTIVE)
 		ipsp_role_fit(n);
+	if (heard_nothing)
+		listen_first(n);
 	ipsp_seal_forget(&n->seal);
 	n->peer.known = false;
 	n->hello_soon = true;
@@ -210,5 +225,6 @@ void ipsp_psp_enabled(struct ipsp_node *n, bool was)
 		s.epoch++;
 	ipsp_rec_side(n, &s, true);
 	ipsp_role_fit(n);
+	listen_first(n);
 	n->hello_soon = true;
 }

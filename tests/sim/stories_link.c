@@ -119,6 +119,53 @@ static void test_no_key_lets_it_serve(void **state)
 	expect_its_state_back(w);
 }
 
+/* In mode inactive it has heard nobody; so it listens when it is made active. */
+static void test_an_empty_primary_made_active(void **state)
+{
+	struct world *w = with_an_empty_primary();
+
+	(void)state;
+	w->hosts[P].conf.psp.mode = IPSP_MODE_INACTIVE;
+	host_link(&w->hosts[P], false);
+	story_start(w, P);
+	story_run(w, 10000);
+	assert_true(story_status(w, P).serving); /* alone, as every primary that never shared */
+	host_command(&w->hosts[P], IPSP_CMD_MODE, false, IPSP_MODE_ACTIVE);
+	story_run(w, 10000);
+	story_expect_side(w, P, "primary", "connecting", false);
+	assert_int_equal(story_status(w, P).waiting, IPSP_WAIT_LINK);
+	host_link(&w->hosts[P], true);
+	story_run(w, 10000);
+	expect_its_state_back(w);
+}
+
+/* A secondary with an empty state that a reload makes the primary has heard nobody either. */
+static void test_an_empty_secondary_made_primary(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_run(w, 1500);
+	host_kill(&w->hosts[S]);
+	disk_wipe(&w->hosts[S].disk);
+	check_state_lost(&w->hosts[S]);
+	host_link(&w->hosts[S], false);
+	story_start(w, S);
+	story_run(w, 5000);
+	w->hosts[S].conf.psp.role = IPSP_ROLE_PRIMARY;
+	host_reload(&w->hosts[S], DEAD_S * 1000);
+	story_run(w, 10000);
+	story_expect_side(w, S, "primary", "connecting", false);
+	assert_int_equal(story_status(w, S).waiting, IPSP_WAIT_LINK);
+	host_link(&w->hosts[S], true);
+	story_run(w, 10000);
+	assert_true(story_noted(w, S, "this side has lost its state"));
+	story_expect_rest(w, 30000);
+	assert_non_null(ha_find(&w->has[HA1], 1, 1));
+	story_end(w);
+}
+
 /* The peer begins handshakes, and never gets an answer: that is no silence. */
 static void test_an_empty_primary_that_is_not_heard(void **state)
 {
@@ -439,6 +486,8 @@ int stories_link(void)
 		cmocka_unit_test(test_an_empty_primary_that_is_deaf),
 		cmocka_unit_test(test_a_listening_that_is_interrupted),
 		cmocka_unit_test(test_no_key_lets_it_serve),
+		cmocka_unit_test(test_an_empty_primary_made_active),
+		cmocka_unit_test(test_an_empty_secondary_made_primary),
 		cmocka_unit_test(test_an_empty_primary_that_is_not_heard),
 		cmocka_unit_test(test_an_empty_primary_is_told_to_serve),
 		cmocka_unit_test(test_an_empty_primary_that_can_hear),
