@@ -5,7 +5,7 @@ import os
 from . import net, process
 
 # Ours, and stand-ins for the IETF's, which Debian does not ship.
-MIBS = ":".join(os.path.join(process.TOP, *where) for where in (("mibs",), ("tests", "mibs")))
+MIBS = ":".join(os.path.join(process.TOP, *where) for where in (("mibs",), ("mibs", "stand-in")))
 
 
 class Trapd:
