@@ -180,6 +180,13 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 
 	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE) {
 		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
+	} else if (ipsp_conflict_yields(n) && (!ev->force || ipsp_heard(n))) {
+		done(n, ev, IPSP_ERR_CONFIG_MISMATCH,
+		     "the peer is primary, too, and gives the addresses: in the file of one side "
+		     "name its peer by \"primary\", and reload there");
+	} else if (ipsp_conflict_yields(n)) {
+		ipsp_conflict_end(n);
+		done(n, ev, 0, NULL);
 	} else if (n->side.primary && ev->force && ipsp_link_listens(n, n->now) &&
 		   (n->side.licence || !n->side.shared)) {
 		listen_no_more(n, ev);
@@ -338,7 +345,8 @@ static void waiters(struct ipsp_node *n)
 		    n->side_seq <= n->flushed)
 			err = 0;
 		if (w->command == IPSP_CMD_CHECK && ipsp_heard(n) && n->compare.known)
-			err = n->compare.same ? 0 : IPSP_ERR_CONFIG_MISMATCH;
+			err = n->compare.same && !n->conf_role_conflict ? 0
+									: IPSP_ERR_CONFIG_MISMATCH;
 		if (w->command == IPSP_CMD_DISABLE && !ipsp_psp(n)->enabled)
 			err = 0;
 		if (err > 0 && n->now >= w->deadline && w->command == IPSP_CMD_DISABLE)

@@ -76,6 +76,7 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->report = n->side.report;
 	h->used = n->used;
 	h->spare = spare;
+	ipsp_conflict_saying(n, h);
 	n->stats.hellos_sent++;
 }
 
@@ -93,6 +94,7 @@ void ipsp_hello_session(struct ipsp_node *n)
 	n->peer.echoed_sent_at = IPSP_NEVER;
 	n->hello_soon = true;
 	n->compare.asking = false;
+	ipsp_conflict_session(n);
 	ipsp_sync_new_session(n);
 }
 
@@ -297,12 +299,12 @@ static void agreed(struct ipsp_side *s, const struct ipsp_hello *h, const struct
 	}
 }
 
-/* Nothing was ever shared: the configured roles decide, if they are one of each. */
+/* Nothing was ever shared: the configured roles decide, if they are one of each (see conflict.c).
+ */
 static void first_agreement(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	bool mine = ipsp_psp(n)->role == IPSP_ROLE_PRIMARY;
 	bool theirs = h->flags & IPSP_HF_CONF_PRIMARY;
-	n->conf_role_conflict = mine == theirs;
 	if (mine == theirs)
 		return;
 	ipsp_role_fit(n);
@@ -367,7 +369,6 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	bool theirs = h->flags & IPSP_HF_PRIMARY;
 
-	n->conf_role_conflict = false;
 	if (h->flags & IPSP_HF_CHECK || n->mode != IPSP_MODE_ACTIVE)
 		return;
 	if (!n->side.shared && !n->side.lost && !(h->flags & (IPSP_HF_SHARED | IPSP_HF_LOST))) {
@@ -462,6 +463,7 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	ipsp_heal_drop_now(n);
 	nobody_shares(n, h);
 	shared_by_force(n, h);
+	ipsp_conflict_on_hello(n, h);
 	agree(n, h);
 	ipsp_compare_on_hello(n);
 	if (h->flags & IPSP_HF_GOODBYE)

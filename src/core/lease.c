@@ -128,7 +128,7 @@ bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now)
 	if (n->side.licence)
 		return !n->licence_pending && !n->licence_resting && !ipsp_link_listens(n, now);
 	if (!n->side.shared)
-		return n->side.primary && !ipsp_link_listens(n, now);
+		return n->side.primary && !ipsp_link_listens(n, now) && !ipsp_conflict_yields(n);
 	return n->lease.lease_end != 0 && now < n->lease.lease_end;
 }
 
@@ -257,6 +257,7 @@ static void take_all(struct ipsp_node *n)
 
 void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 {
+	ipsp_conflict_end(n);
 	/* one that owns all already may not say that it has shared: the peer would take its own
 	 * books for whole, too */
 	if (force && !n->side.shared && (n->side.peer_books == 0 || n->side.owner)) {

@@ -214,6 +214,7 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 	ipsp_serve_tick(n);
 	ipsp_lease_end_licence(n);
 	ipsp_peer_situation(n);
+	ipsp_conflict_turn(n);
 	ipsp_flow_turn(n);
 	bool may = ipsp_may_assign(n);
 	if (may && !n->could_assign)
@@ -387,6 +388,7 @@ ipsp_ms ipsp_node_due(const struct ipsp_node *n)
 	due = earlier(due, ipsp_flow_due(n));
 	due = earlier(due, ipsp_role_due(n));
 	due = earlier(due, ipsp_command_due(n));
+	due = earlier(due, ipsp_conflict_due(n));
 	due = earlier(due, n->kept_due);
 	if (n->n_late > 0)
 		due = n->now;

@@ -355,6 +355,7 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	bool shared;	 /* the first assignment was made; addresses may be on both sides */
 	bool disk_full;	 /* no new assignment can be recorded */
 	enum ipsp_mismatch mismatch;
+	bool role_conflict; /* both sides are configured with one role */
 	bool link;	/* datagrams are said and heard: the shell keeps a socket */
 	bool bound;	/* ... and has it */
 	bool deaf;	/* by its own link: see .link_error */
@@ -406,11 +407,11 @@ bool ipsp_node_session(const struct ipsp_node *node, uint32_t *cursor,
 const struct ipsp_stats *ipsp_node_stats(const struct ipsp_node *node);
 /* The latest, to be shown; each was an IPSP_OUT_NOTE of its turn. */
 const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *node);
-/* How many differences the last comparison found; 0 and *known: none. */
-size_t ipsp_node_n_differences(const struct ipsp_node *node);
-/* The first 200 of them, as lines, and one more that says how many there are where there are more;
- * 0 lines and *known when nothing stands against sharing. */
-size_t ipsp_node_differences(const struct ipsp_node *node, const char *const **lines, bool *known);
+/* How many differences stand against sharing, of pools, versions and roles; 0 and *known: none. */
+size_t ipsp_node_differences(const struct ipsp_node *node, bool *known);
+/* The lines that show them: the first 200 of the pools', and one that says how many there are where
+ * there are more. NULL: there is no line @i. */
+const char *ipsp_node_difference(const struct ipsp_node *node, size_t i);
 
 /* A digest of everything that replay must give back: two nodes with the same one have the same
  * books, sessions and side. */

@@ -8,6 +8,7 @@
  *   books.c   lost, given anew, begun anew          repool.c  other pools under sessions
  *   hello.c   facts about both sides, agreement     lease.c   heard, promised, lease, takeover
  *   compare.c versions and pools, before all else
+ *   conflict.c both sides configured with one role
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
@@ -264,6 +265,16 @@ struct ipsp_compare { /* P1 */
 	size_t n_lines, n_found; /* n_found: all differences, of which some are in .lines */
 };
 
+struct ipsp_conflict {	    /* see conflict.c; volatile */
+	bool won;	    /* the peer knows what names this side */
+	bool said_sessions; /* the newest hellos, from number .since on, say that sessions are here
+			     */
+	bool say_again;	    /* .since begins with the next one */
+	bool said_yields, said_gives;
+	uint32_t since;
+	char line[80]; /* the difference, as check-config shows it */
+};
+
 struct ipsp_waiter { /* a command that is answered later */
 	bool used;
 	enum ipsp_command command;
@@ -339,6 +350,7 @@ struct ipsp_node {
 	struct ipsp_stock stock;
 	struct ipsp_has has;
 	struct ipsp_compare compare;
+	struct ipsp_conflict conflict; /* while .conf_role_conflict */
 	struct ipsp_waiter waiters[IPSP_WAITERS];
 	uint32_t n_waiters; /* that are used */
 	bool stopping, stopped, stop_at_once, said_stopped;
@@ -560,6 +572,16 @@ bool ipsp_compare_next(struct ipsp_node *n, uint32_t *offset);
 bool ipsp_compare_part(struct ipsp_node *n, struct ipsp_conf_part *part);
 ipsp_ms ipsp_compare_due(const struct ipsp_node *n);
 void ipsp_compare_on_part(struct ipsp_node *n, const struct ipsp_conf_part *part);
+
+/* conflict.c */
+bool ipsp_conflict_yields(
+	const struct ipsp_node *n); /* a primary that gives none, as the peer is one, too */
+void ipsp_conflict_saying(struct ipsp_node *n, const struct ipsp_hello *h);
+void ipsp_conflict_session(struct ipsp_node *n);
+void ipsp_conflict_on_hello(struct ipsp_node *n, const struct ipsp_hello *h);
+void ipsp_conflict_end(struct ipsp_node *n);
+void ipsp_conflict_turn(struct ipsp_node *n);
+ipsp_ms ipsp_conflict_due(const struct ipsp_node *n);
 
 /* xact.c */
 int ipsp_xact_init(struct ipsp_node *n);

@@ -109,6 +109,7 @@ static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 static void closed(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
+	ipsp_conflict_end(n);
 	set_peer(n, IPSP_PEER_UNKNOWN);
 }
 
@@ -160,13 +161,10 @@ static void mismatch(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
 	set_peer(n, IPSP_PEER_UP);
+	if (n->conf_role_conflict)
+		return; /* said when it began, in whatever mode */
 	ipsp_out_trap(n, IPSP_TRAP_CONFIG_MISMATCH, IPSP_ADDR_NONE);
 	ipsp_out_hook(n, IPSP_HOOK_CONFIG_MISMATCH, IPSP_ADDR_NONE);
-	if (n->conf_role_conflict)
-		ipsp_say(n, IPSP_LOG_ERROR,
-			 "both sides are configured as %s: nothing is shared until one side names "
-			 "its peer by \"%s\" instead, in pool-share-protocol",
-			 ipsp_role_word(ipsp_psp(n)->role), ipsp_role_word(ipsp_psp(n)->role));
 }
 
 static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
@@ -363,6 +361,8 @@ enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 	if (n->link.unheard)
 		return IPSP_WAIT_UNHEARD;
 	if (!n->side.shared && !n->side.lost) {
+		if (ipsp_conflict_yields(n) && ipsp_heard(n))
+			return IPSP_WAIT_NONE; /* for the operator */
 		if (n->side.primary && !n->side.grounded)
 			return IPSP_WAIT_SILENCE;
 		return ipsp_contact(n) ? IPSP_WAIT_FIRST_GRANT : IPSP_WAIT_PEER;

@@ -32,6 +32,8 @@ int ipsp_serve_gate(const struct ipsp_node *n)
 	}
 	if (ipsp_may_assign(n))
 		return 0;
+	if (ipsp_conflict_yields(n))
+		return IPSP_ERR_CONFIG_MISMATCH;
 	return s->shared ? IPSP_XW_LEASE : IPSP_XW_START;
 }
 

@@ -144,6 +144,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->role_on_loan = n->side.loan;
 	s->given_anew = n->side.anew;
 	s->pools_from_log = n->pools_from_log;
+	s->role_conflict = n->conf_role_conflict;
 	s->waiting = n->waiting;
 	s->waiting_ms = n->waiting == IPSP_WAIT_NONE || now < n->waiting_since
 				? IPSP_NEVER
@@ -228,16 +229,17 @@ const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *n)
 	return &n->notes;
 }
 
-size_t ipsp_node_n_differences(const struct ipsp_node *n)
+size_t ipsp_node_differences(const struct ipsp_node *n, bool *known)
 {
-	return n->compare.n_found;
+	*known = n->compare.known;
+	return n->compare.n_found + n->conf_role_conflict;
 }
 
-size_t ipsp_node_differences(const struct ipsp_node *n, const char *const **lines, bool *known)
+const char *ipsp_node_difference(const struct ipsp_node *n, size_t i)
 {
-	*lines = (const char *const *)n->compare.lines;
-	*known = n->compare.known;
-	return n->compare.n_lines;
+	if (n->conf_role_conflict && i-- == 0)
+		return n->conflict.line;
+	return i < n->compare.n_lines ? n->compare.lines[i] : NULL;
 }
 
 void ipsp_node_address(const struct ipsp_node *n, uint16_t p, uint32_t i,

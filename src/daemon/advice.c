@@ -158,6 +158,20 @@ static bool no_common_version(const struct ipsp_status *s)
 	       (s->peer_protocol_min > IPSP_VERSION || s->peer_protocol_max < IPSP_VERSION_MIN);
 }
 
+static void note_one_role(const struct notes *n, const struct ipsp_status *s)
+{
+	const bool primary = s->configured_role == IPSP_ROLE_PRIMARY;
+
+	note(n,
+	     "both sides are configured as %s: nothing is shared, and %s; in one side's file name "
+	     "its peer by \"%s\", and reload there",
+	     ipsp_role_word(s->configured_role),
+	     !primary	  ? "neither side gives addresses"
+	     : s->serving ? "this side gives new addresses, the peer refuses them"
+			  : "this side refuses new addresses (config-mismatch), the peer gives them",
+	     primary ? "primary" : "secondary");
+}
+
 /* Nothing is shared. */
 static void note_mismatch(const struct notes *n, const struct ipsp_status *s)
 {
@@ -172,9 +186,11 @@ static void note_mismatch(const struct notes *n, const struct ipsp_status *s)
 			     "does not serve until then; where that takes too long: stop ipspd on "
 			     "the peer's host, and this side takes over after the dead interval, "
 			     "or by \"takeover --force\" once the peer is lost");
+	} else if (s->role_conflict) {
+		note_one_role(n, s);
 	} else if (s->state == IPSP_ST_CONFIG_MISMATCH) {
-		note(n, "nothing is shared: the pools or the roles of the two sides do not fit; "
-			"see \"check-config\" and \"show log\"");
+		note(n, "nothing is shared: the pools of the two sides differ; see "
+			"\"check-config\" and \"show log\"");
 	}
 }
 

@@ -296,6 +296,7 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, object, "dead-interval-ms", psp_number(s, s->dead_interval_ms));
 	put(m, object, "kept-back", json_boolean(s->kept_back));
 	put(m, object, "unheard", json_boolean(s->unheard));
+	put(m, object, "role-conflict", json_boolean(s->role_conflict));
 	put_link(m, object, s);
 	put(m, object, "key-fingerprint", text_or_null(s->key_fingerprint));
 }
@@ -478,16 +479,16 @@ char *ipspd_show_differences(const struct ipspd_ctx *ctx)
 {
 	struct maker m = {false};
 	json_t *root = json_object(), *differences = json_array();
-	const char *const *lines = NULL;
+	const char *line;
 	bool known = false;
-	size_t n = ipsp_node_differences(ctx->node, &lines, &known);
+	size_t n = ipsp_node_differences(ctx->node, &known);
 
-	for (size_t i = 0; i < n; i++)
-		append(&m, differences, sentence(lines[i]));
+	for (size_t i = 0; (line = ipsp_node_difference(ctx->node, i)); i++)
+		append(&m, differences, sentence(line));
 	put(&m, root, "context", json_string(ctx->name));
 	put(&m, root, "compared", json_boolean(known));
 	put(&m, root, "identical", json_boolean(known && n == 0));
-	put(&m, root, "count", json_integer((json_int_t)ipsp_node_n_differences(ctx->node)));
+	put(&m, root, "count", json_integer((json_int_t)n));
 	put(&m, root, "differences", differences);
 	return finish(&m, root);
 }

@@ -124,6 +124,23 @@ class Refused(Case):
         for host in self.two.hosts:
             self.assertEqual(total(host.status(), "released"), 0)
             self.assertNotEqual(host.status()["state"], "active")
+            self.assertIn("both sides are configured as primary", host.do("show", "ip", "ipsp"))
+        # Exactly one gives addresses: neither has sessions, so it is the one with the lower address.
+        first, second = self.two.hosts
+        self.assertEqual([host.status()["serving"] for host in self.two.hosts], [True, False])
+        given = [host.ctl("request", f"u{n}@isp") for n in range(3) for host in (first, second)]
+        self.assertEqual([done.returncode for done in given], [0, 1] * 3)
+        self.assertIn("config-mismatch", given[1].stderr)
+        checked = second.ctl("check-config")
+        self.assertEqual(checked.returncode, 1)
+        self.assertIn("configured roles: here primary, peer primary", checked.stdout)
+        # Mended by a reload of the other's file: the pair shares.
+        self.two.ipsp(1, "secondary")
+        second.write_config()
+        second.do("reload")
+        self.two.wait_sharing()
+        for host in self.two.hosts:
+            host.do("check-config")
 
     def test_two_secondaries(self):
         for host in self.unequal_pair(roles=("secondary", "secondary")):

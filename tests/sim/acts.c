@@ -384,6 +384,10 @@ void plan_fault(struct plan *plan)
 
 	if (plan->shield)
 		return;
+	if (plan->mend_at != 0) { /* nothing is shared: what needs a pair has no meaning yet */
+		plan_spite(plan);
+		return;
+	}
 	if (rand_chance(&plan->rand, 30)) {
 		do_mode(plan, h);
 		return;

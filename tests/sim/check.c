@@ -162,6 +162,23 @@ static void check_lease(struct host *h)
 	}
 }
 
+/* Two primaries that never shared, and know of each other: at most one of them gives addresses. */
+static void check_one_gives(const struct host *h)
+{
+	struct world *w = h->w;
+	struct ipsp_status st[2];
+
+	if (!w->check.one_role || !w->hosts[0].node || !w->hosts[1].node)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		if (i != h->side && w->hosts[i].phase != TURN_NONE)
+			return;
+		ipsp_node_status(w->hosts[i].node, host_ms(&w->hosts[i]), &st[i]);
+	}
+	if (st[0].role_conflict && st[1].role_conflict && st[0].serving && st[1].serving)
+		world_fail(w, "both are primary, know it, and give addresses");
+}
+
 /* ---------------------------------------------------------------- the books */
 
 bool check_wrong(const struct world *w, uint32_t g)
@@ -290,7 +307,7 @@ static void check_books(struct world *w)
 {
 	static const char *const words[] = {"owned", "the peer's", "on its way"};
 
-	if (w->check.n_wrong == 0 || w->check.books_lost || w->check.seized)
+	if (w->check.n_wrong == 0 || w->check.books_lost || w->check.seized || w->check.one_role)
 		return;
 	for (uint32_t g = 0; g < w->n_addrs; g++) {
 		if (check_wrong(w, g))
@@ -325,6 +342,8 @@ static void check_regained(struct world *w)
 			return;
 	}
 	check->agreed_at = w->now;
+	if (check->n_wrong == 0)
+		check->one_role = false; /* mended, and shared */
 	if ((!check->books_lost && !check->forced) || check->n_wrong != 0)
 		return;
 	if (check->books_lost)
@@ -347,6 +366,7 @@ void check_turn(struct host *h)
 	sweep(h, false);
 	check_books(w);
 	check_lease(h);
+	check_one_gives(h);
 	check_regained(w);
 	if (w->n_addrs <= 64 || rand_below(&h->rand, 8) == 0)
 		ipsp_node_check(h->node);
@@ -465,8 +485,8 @@ static void judge_both(struct world *w, uint32_t gaddr, const struct check_hold 
 		    there->ha->name);
 	/* one subscriber: what was held for it since its host was rebooted has moved with it */
 	bool moved = same && (here->unsure || there->unsure);
-	bool declared =
-		later->licensed || w->check.forced || here->orphan || there->orphan || moved;
+	bool declared = w->check.one_role || later->licensed || w->check.forced || here->orphan ||
+			there->orphan || moved;
 	if (!declared)
 		world_fail(w, "%s is used by mn-%u on %s and by mn-%u on %s",
 			   world_addr_text(w, gaddr), here->sub, here->ha->name, there->sub,

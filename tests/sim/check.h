@@ -59,6 +59,9 @@ struct check {
 	/* ... on a side that knew of no peer, and owns all, whatever another says; or by it a side
 	 * has found that it has lost its state, and is given it anew */
 	bool seized;
+	/* both sides were configured with one role and have not shared since: each owns all, or
+	 * none */
+	bool one_role;
 	bool rebooted;	  /* a host was, in this run */
 	sim_us agreed_at; /* when both sides were last active: no healing was open */
 	unsigned sample;  /* one in so many turns is looked at with the expensive checks */

@@ -146,6 +146,15 @@ static void draw_rush(struct plan *plan, uint64_t seed)
 	plan->rush_at = SIM_MS(rand_range(&r, 5000, 15000));
 }
 
+/* Two files from one template: both sides are primary, until an operator has seen it. */
+static void draw_roles(struct plan *plan, uint64_t seed)
+{
+	struct sim_rand r = {.state = seed ^ 0x726f6c65ULL};
+
+	if (rand_chance(&r, 50))
+		plan->mend_at = SIM_MS(rand_range(&r, 5000, 14000));
+}
+
 void plan_draw(struct plan *plan, uint64_t seed)
 {
 	plan->rand.state = seed ^ 0x706c616eULL;
@@ -155,4 +164,5 @@ void plan_draw(struct plan *plan, uint64_t seed)
 	draw_rest(plan);
 	draw_hardness(plan);
 	draw_rush(plan, seed);
+	draw_roles(plan, seed);
 }

@@ -76,6 +76,7 @@
 	X(SAW_WRONG_KEY, "seen: a peer that is there was found to have another key")               \
 	X(CMD_DISABLE, "command: no pool-share-protocol, and enabled again later")                 \
 	X(CMD_DISABLE_FORCE, "command: ... --force")                                               \
+	X(ONE_ROLE, "file: both sides are configured as primary at first")                         \
 	X(DIFFER, "file: a side is restarted with pools that differ")                              \
 	X(SAW_TAKEOVER_P, "seen: P took over after its dead interval")                             \
 	X(SAW_TAKEOVER_S, "seen: S took over after its dead interval")                             \

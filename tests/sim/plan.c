@@ -86,6 +86,8 @@ static void begin(struct plan *plan)
 		plan->downtime[i] = SIM_MS(rand_below(&plan->rand, 3000));
 		w->hosts[i].disk.flush_min = 200;
 	}
+	if (plan->mend_at != 0)
+		plan_one_role(plan);
 	plan_care_at(plan, 0);
 	world_plan(w, SIM_MS(500), PLAN_LOAD);
 	world_plan(w, SIM_MS(4000), PLAN_FAULT);

@@ -23,6 +23,7 @@ struct plan {
 		hot; /* per mille: sessions directed to S; of them that want a certain address */
 	sim_us calm_at, uncut_at[2], cont_at[2], downtime[2], room_at[2], fast_at, unveto_at,
 		undo_at[2], link_at[2];
+	sim_us mend_at; /* both files say primary until then; 0: they don't */
 	sim_us rush_at; /* the demand turns to the other side then, and again; 0: never */
 	unsigned flush_max;
 	bool quiet, shield; /* shield: a side has lost its state; nothing else may go wrong until it
@@ -43,6 +44,7 @@ void plan_care_at(struct plan *plan, sim_us at);
 void plan_care(struct plan *plan); /* whatever has had its time */
 void plan_calm_down(struct plan *plan);
 void plan_undo(struct plan *plan, struct host *h); /* what an operator would take back */
+void plan_one_role(struct plan *plan);
 void plan_set_differs(struct host *h, bool on);
 /* A secret a letter; NULL: as at the beginning. */
 void plan_set_keys(struct host *h, const char *letters);

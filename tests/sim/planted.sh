@@ -73,6 +73,7 @@ plant lease-not-looked-at lease.c 's/^\treturn n->lease.lease_end != 0 \&\& now 
 plant lost-state-not-noticed hello.c 's/bool i_behind = /bool i_behind = false \&\& /
 	s/bool peer_behind = /bool peer_behind = false \&\& /'
 plant late-answer-ends-another-session asked.c 's/\ta->gone = true;/;/'
+plant both-primaries-give conflict.c 's/return n->conf_role_conflict \&\& n->side.primary/return false \&\& n->side.primary/'
 plant old-epoch-obeyed hello.c 's/if (h->epoch < n->side.epoch) {/if (0) {/
 	s/if (h->epoch > n->side.epoch) {/if (h->epoch != n->side.epoch) {/'
 plant sooner-end-not-noticed effect.c 's/if (end < n->kept_due)/if (n->kept_due == IPSP_NEVER)/'

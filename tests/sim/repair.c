@@ -110,6 +110,34 @@ void plan_calm_down(struct plan *plan)
 		repair_host(plan, &plan->w->hosts[i], true);
 }
 
+void plan_one_role(struct plan *plan)
+{
+	world_hit(plan->w, FAULT_ONE_ROLE);
+	plan->w->hosts[1].conf.psp.role = IPSP_ROLE_PRIMARY;
+	plan->w->check.one_role = true;
+	plan_care_at(plan, plan->mend_at);
+}
+
+/* S is to be the secondary: its sessions are ended, and it begins anew with a right file. */
+static void mend_role(struct plan *plan)
+{
+	struct world *w = plan->w;
+	struct host *s = &w->hosts[1];
+
+	plan->mend_at = 0;
+	plan->shield = true;
+	plan_calm_down(plan);
+	for (unsigned i = 0; i < w->n_has; i++) {
+		if (w->has[i].side == s->side)
+			ha_crash(&w->has[i]);
+	}
+	host_kill(s);
+	disk_wipe(&s->disk);
+	check_state_lost(s);
+	s->conf.psp.role = IPSP_ROLE_SECONDARY;
+	plan->downtime[s->side] = 0;
+}
+
 /* What an operator would take back. */
 void plan_undo(struct plan *plan, struct host *h)
 {
@@ -140,6 +168,8 @@ void plan_care(struct plan *plan)
 
 	if (plan->shield && !lost && w->hosts[0].node && w->hosts[1].node)
 		plan->shield = false;
+	if (plan->mend_at != 0 && plan->mend_at <= w->now)
+		mend_role(plan);
 	repair_network(plan, all);
 	for (unsigned i = 0; i < 2; i++) {
 		if (plan->undo_at[i] <= w->now && !(lost && !plan->quiet)) {

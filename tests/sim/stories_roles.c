@@ -125,6 +125,196 @@ static void test_lost_before_sharing(void **state)
 	story_end(w);
 }
 
+/* ---------------------------------------------------------------- both are primary */
+
+static void both_primary(struct world *w)
+{
+	w->hosts[S].conf.psp.role = IPSP_ROLE_PRIMARY;
+	w->check.one_role = true;
+	for (unsigned side = P; side <= S; side++) {
+		story_start(w, side);
+		w->hosts[side].n_traps[IPSP_TRAP_CONFIG_MISMATCH] = 0;
+	}
+}
+
+/* @one gives new addresses, the other refuses; both have said so once, and why. */
+static void expect_one(struct world *w, unsigned one, const char *why)
+{
+	const unsigned other = 1 - one;
+
+	for (unsigned side = P; side <= S; side++) {
+		const struct host *h = &w->hosts[side];
+
+		assert_int_equal(h->n_traps[IPSP_TRAP_CONFIG_MISMATCH], 1);
+		assert_int_equal(h->n_hooks[IPSP_HOOK_CONFIG_MISMATCH], 1);
+		assert_true(story_noted(w, side, "both sides are configured as primary"));
+		assert_true(story_noted(w, side, why));
+		assert_true(story_status(w, side).role_conflict);
+		story_command(w, side, IPSP_CMD_CHECK, false, IPSP_ERR_CONFIG_MISMATCH);
+		assert_non_null(strstr(ipsp_node_difference(h->node, 0),
+				       "configured roles: here primary, peer primary"));
+	}
+	story_expect_side(w, one, "primary", "config-mismatch", true);
+	story_expect_side(w, other, "primary", "config-mismatch", false);
+	story_take(w, one, "mn-20", NULL);
+	assert_int_equal(w->has[one].last_err, 0);
+	story_take(w, other, "mn-21", NULL);
+	assert_int_equal(w->has[other].last_err, IPSP_ERR_CONFIG_MISMATCH);
+	story_take(w, other, "mn-22", "10.1.0.8");
+	assert_int_equal(w->has[other].last_err, IPSP_ERR_CONFIG_MISMATCH);
+}
+
+/* Neither has sessions, or both have: the one with the lower address. */
+static void test_both_primary(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	both_primary(w);
+	story_run(w, 6000);
+	expect_one(w, P, "has the lower address, and neither has sessions");
+	story_end(w);
+
+	w = story_begin_cold(NULL);
+	story_cut(w, true, true);
+	both_primary(w);
+	story_run(w, 6000);
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", "10.1.0.7");
+	story_cut(w, false, false);
+	story_run(w, 6000);
+	expect_one(w, P, "has the lower address, and both have sessions");
+	story_again(w, HA2, "mn-2"); /* what a session has is confirmed all the same */
+	story_run(w, 100);
+	assert_int_equal(w->has[HA2].last_err, 0);
+	story_end(w);
+}
+
+/* Only one has sessions: it, whatever its address; and until its last one has ended. */
+static void test_both_primary_and_sessions(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	w->hosts[P].conf.psp.mode = IPSP_MODE_INACTIVE;
+	both_primary(w);
+	story_run(w, 6000);
+	story_take(w, HA2, "mn-2", NULL);
+	set_mode(w, P, IPSP_MODE_ACTIVE);
+	story_run(w, 6000);
+	expect_one(w, S, "has sessions and the other has none");
+	story_leave(w, HA2, "mn-20");
+	story_leave(w, HA2, "mn-2");
+	story_run(w, 2000);
+	assert_true(story_status(w, P).serving);
+	assert_false(story_status(w, S).serving);
+	story_end(w);
+}
+
+/* The roles are mended by a reload of one file: the pair shares. */
+static void test_both_primary_mended(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	both_primary(w);
+	story_run(w, 6000);
+	story_take(w, HA1, "mn-1", NULL);
+	w->hosts[S].conf.psp.role = IPSP_ROLE_SECONDARY;
+	host_reload(&w->hosts[S], DEAD_S * 1000);
+	story_expect_rest(w, 10000);
+	story_expect_side(w, P, "primary", "active", true);
+	assert_false(story_status(w, P).role_conflict);
+	story_command(w, S, IPSP_CMD_CHECK, false, 0);
+	story_end(w);
+}
+
+/*
+ * The one that gives dies: the other, which heard it, does so again after one dead interval of
+ * silence and not before; or when an operator says so; or when the first has stopped in order.
+ */
+static void test_both_primary_and_one_dies(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	both_primary(w);
+	story_run(w, 6000);
+	story_take(w, HA1, "mn-1", NULL);
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, IPSP_ERR_CONFIG_MISMATCH); /* it is heard */
+	host_kill(&w->hosts[P]);
+	story_run(w, (DEAD_S - 3) * 1000);
+	story_expect_side(w, S, "primary", "connecting", false);
+	assert_int_equal(story_status(w, S).waiting, IPSP_WAIT_SILENCE);
+	story_run(w, 5000);
+	story_expect_side(w, S, "primary", "connecting", true);
+	assert_true(story_noted(w, S, "this side gives new addresses again"));
+	story_start(w, P);
+	story_run(w, 6000);
+	assert_int_equal(story_status(w, P).serving + story_status(w, S).serving, 1);
+	host_kill(&w->hosts[P]);
+	story_run(w, 20000);
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, 0);
+	story_expect_side(w, S, "primary", "connecting", true);
+	story_end(w);
+}
+
+/* One direction of the link is dead: the one that hears stands back. */
+static void test_both_primary_one_way(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	both_primary(w);
+	story_run(w, 6000);
+	story_cut(w, false, true); /* S hears nothing any more, and has lost */
+	story_run(w, 3 * DEAD_S * 1000);
+	assert_true(story_status(w, P).serving || !story_status(w, S).serving);
+	story_end(w);
+}
+
+/* In check-config as well, where a primary that has never shared serves. */
+static void test_both_primary_only_compare(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	w->hosts[P].conf.psp.mode = w->hosts[S].conf.psp.mode = IPSP_MODE_CHECK;
+	both_primary(w);
+	story_run(w, 6000);
+	story_expect_side(w, P, "primary", "checking", true);
+	story_expect_side(w, S, "primary", "checking", false);
+	for (unsigned side = P; side <= S; side++) {
+		story_command(w, side, IPSP_CMD_CHECK, false, IPSP_ERR_CONFIG_MISMATCH);
+		assert_int_equal(w->hosts[side].n_traps[IPSP_TRAP_CONFIG_MISMATCH], 1);
+	}
+	story_end(w);
+}
+
+static void test_both_secondary(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	w->hosts[P].conf.psp.role = IPSP_ROLE_SECONDARY;
+	w->check.one_role = true;
+	story_start(w, P);
+	story_start(w, S);
+	story_run(w, 6000);
+	for (unsigned side = P; side <= S; side++) {
+		story_expect_side(w, side, "secondary", "config-mismatch", false);
+		assert_true(
+			story_noted(w, side,
+				    "both sides are configured as secondary: nothing is shared, "
+				    "and neither side gives addresses"));
+		assert_int_equal(w->hosts[side].n_hooks[IPSP_HOOK_CONFIG_MISMATCH], 1);
+		story_command(w, side, IPSP_CMD_CHECK, false, IPSP_ERR_CONFIG_MISMATCH);
+		story_take(w, side, "mn-1", NULL);
+		assert_int_equal(w->has[side].last_err, IPSP_ERR_CONFIG_MISMATCH);
+	}
+	story_end(w);
+}
+
 int stories_roles(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +322,13 @@ int stories_roles(void)
 		cmocka_unit_test(test_a_new_session_is_no_loss),
 		cmocka_unit_test(test_terminated_and_a_new_session),
 		cmocka_unit_test(test_lost_before_sharing),
+		cmocka_unit_test(test_both_primary),
+		cmocka_unit_test(test_both_primary_and_sessions),
+		cmocka_unit_test(test_both_primary_mended),
+		cmocka_unit_test(test_both_primary_and_one_dies),
+		cmocka_unit_test(test_both_primary_one_way),
+		cmocka_unit_test(test_both_primary_only_compare),
+		cmocka_unit_test(test_both_secondary),
 	};
 
 	return cmocka_run_group_tests_name("roles", tests, NULL, NULL);
