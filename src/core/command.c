@@ -46,6 +46,11 @@ static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
 		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
 		return;
 	}
+	if (on && !ev->force && !ipsp_contact(n)) {
+		done(n, ev, IPSP_ERR_NO_PEER,
+		     "the peer is not up, and nobody would serve: wait for it, or drain --force");
+		return;
+	}
 	if (on && ipsp_heard(n) && ipsp_flag(n, IPSP_HF_DRAINING)) {
 		done(n, ev, IPSP_ERR_DRAINING, "the peer is being drained: undrain it first");
 		return;
@@ -55,16 +60,36 @@ static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
 		ipsp_rec_side(n, &s, true);
 		n->hello_soon = true;
 		ipsp_say(n, IPSP_LOG_NOTICE,
-			 on ? "drain: no new addresses to sessions here"
-			    : "undrain: sessions are served again");
+			 !on ? "undrain: sessions are served again"
+			 : n->side.primary
+				 ? "drain: no new addresses to sessions here; when the last has "
+				   "ended, all addresses and the role are the peer's"
+				 : "drain: no new addresses to sessions here; they move to the "
+				   "peer as sessions end");
 	}
 	done(n, ev, 0, NULL);
+}
+
+static void end_drain(struct ipsp_node *n)
+{
+	struct ipsp_side s = n->side;
+
+	if (!s.draining)
+		return;
+	s.draining = false;
+	ipsp_rec_side(n, &s, true);
+	n->hello_soon = true;
+	ipsp_say_undrained(n);
 }
 
 static void begin_termination(struct ipsp_node *n)
 {
 	struct ipsp_side s = n->side;
 
+	ipsp_say(n, IPSP_LOG_NOTICE,
+		 n->side.primary ? "graceful termination: the peer takes over as primary"
+				 : "graceful termination: this side goes out of service, the peer "
+				   "is primary");
 	if (n->side.primary) {
 		ipsp_role_yield(n, true, true);
 	} else {
@@ -72,7 +97,6 @@ static void begin_termination(struct ipsp_node *n)
 		ipsp_rec_side(n, &s, true);
 		n->hello_soon = true;
 	}
-	ipsp_say(n, IPSP_LOG_NOTICE, "graceful termination: the peer takes over");
 }
 
 static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
@@ -126,11 +150,9 @@ static int cannot_ask(const struct ipsp_node *n, const char **why)
 		       "against it";
 		return IPSP_ERR_NOT_APPROVED;
 	}
-	if (n->side.draining || n->side.terminated) {
-		*why = n->side.draining
-			       ? "this side is drained: undrain it first"
-			       : "this side is terminated: pool-share-protocol mode active first";
-		return IPSP_ERR_DRAINING;
+	if (n->side.terminated) {
+		*why = "this side is terminated: pool-share-protocol mode active first";
+		return IPSP_ERR_DISABLED;
 	}
 	return 0;
 }
@@ -208,6 +230,7 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, err, why);
 	} else if (wait_for(n, ev, n->now + TAKEOVER_MS)) {
 		n->takeover_at = n->now;
+		end_drain(n); /* the peer yields to no side that drains */
 	}
 }
 
@@ -375,6 +398,24 @@ bool ipsp_command_wants_takeover(struct ipsp_node *n)
 	return false;
 }
 
+static void say_goodbye(struct ipsp_node *n)
+{
+	const struct ipsp_sums sums = ipsp_flow_sums(n);
+
+	if (!ipsp_link_open(n) || n->mode != IPSP_MODE_ACTIVE)
+		return;
+	if (!ipsp_contact(n))
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "stopping without a goodbye that the peer could hear: %llu addresses are "
+			 "owned here, %u sessions stay; its dead interval decides",
+			 (unsigned long long)sums.ours, n->used);
+	else
+		ipsp_say(n, IPSP_LOG_NOTICE,
+			 "stopping: goodbye is said to the peer; %llu addresses are owned here, %u "
+			 "sessions stay until its dead interval (%u s) has run out",
+			 (unsigned long long)sums.ours, n->used, n->said_peer_dead_ms / 1000);
+}
+
 static void stop_when_said(struct ipsp_node *n)
 {
 	if (!n->stopping || n->stopped || n->side_seq > n->flushed)
@@ -384,6 +425,7 @@ static void stop_when_said(struct ipsp_node *n)
 		(ipsp_flow_sums(n).move_idle == 0 || n->side.anew || !ipsp_flow_peer_takes(n)) &&
 		!n->side.primary;
 	if (said || n->stop_at_once || !ipsp_contact(n)) {
+		say_goodbye(n);
 		n->stopped = true;
 		n->hello_soon = true;
 		n->hello_at = n->now;

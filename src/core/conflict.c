@@ -139,6 +139,10 @@ void ipsp_conflict_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
 		ipsp_conflict_end(n);
 		return;
 	}
+	if (h->flags & IPSP_HF_GOODBYE && h->used == 0) {
+		ipsp_conflict_end(n); /* it gives none any more, and has left none */
+		return;
+	}
 	if (!n->conf_role_conflict)
 		begin(n);
 	if (!named(n))

@@ -276,10 +276,14 @@ static void nobody_shares(struct ipsp_node *n, const struct ipsp_hello *h)
 
 /* --------------------------------------------------------------- epoch and roles */
 
-static void set_role(struct ipsp_side *s, bool primary, const struct ipsp_node *n)
+static void set_role(struct ipsp_side *s, bool primary, struct ipsp_node *n)
 {
-	if (primary && !s->primary)
+	if (primary && !s->primary) {
 		s->p6 = n->used > 0 ? IPSP_P6_ARMED : IPSP_P6_IDLE;
+		if (s->draining)
+			ipsp_say_undrained(n); /* somebody has to serve */
+		s->draining = false;
+	}
 	if (!primary && s->primary) {
 		s->s6 = false;
 		if (s->p6 != IPSP_P6_DUE)
@@ -433,6 +437,9 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 					*/
 		return;
 	}
+	if (h->flags & IPSP_HF_GOODBYE && n->peer.stopped)
+		return; /* it is said more than once, lest it get lost */
+	n->peer.stopped = h->flags & IPSP_HF_GOODBYE;
 	n->peer.known = true;
 	n->peer.speaks = common_version(h);
 	n->peer.hello = *h;

@@ -265,16 +265,17 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 		return;
 	}
 	struct ipsp_side s = n->side;
+	bool drained = s.draining;
 	bool in_force = s.licence && !n->licence_pending && !n->licence_resting;
 
 	s.epoch++;
 	s.primary = true;
 	s.licence = true;
-	s.yielded = s.yielded_loan = false;
+	s.yielded = s.yielded_loan = s.draining = false;
 	if (force) { /* the operator answers for the peer: it may be that we never shared, or lost
 			all */
 		s.shared = true;
-		s.lost = s.grounded = s.terminated = s.draining = false;
+		s.lost = s.grounded = s.terminated = false;
 	}
 	s.p6 = n->used > 0 ? IPSP_P6_ARMED : IPSP_P6_IDLE;
 	ipsp_rec_side(n, &s, true);
@@ -286,14 +287,24 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force)
 	n->hook_asked = n->vetoed = false;
 	n->stats.takeovers++;
 	n->hello_soon = true;
-	ipsp_say(n, IPSP_LOG_WARNING,
-		 force ? "forced takeover: this side is primary and uses all addresses, epoch %llu"
-		       : "the dead interval has run out: taking over as primary, epoch %llu",
-		 (unsigned long long)s.epoch);
+	if (!force && n->peer.stopped && n->peer.hello.used == 0)
+		ipsp_say(n, IPSP_LOG_NOTICE,
+			 "the dead interval has run out since the peer stopped: this side goes on "
+			 "alone as primary, epoch %llu",
+			 (unsigned long long)s.epoch);
+	else
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 force ? "forced takeover: this side is primary and uses all addresses, "
+				 "epoch %llu"
+			       : "the dead interval has run out: taking over as primary, epoch "
+				 "%llu",
+			 (unsigned long long)s.epoch);
 	if (ipsp_link_deaf(n))
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "taken over while this side's own link fails, the peer may be alive: %s",
 			 n->link.error);
+	if (drained)
+		ipsp_say_undrained(n);
 }
 
 /* The licence is durable: now it is in force. */

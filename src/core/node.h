@@ -356,11 +356,11 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	bool disk_full;	 /* no new assignment can be recorded */
 	enum ipsp_mismatch mismatch;
 	bool role_conflict; /* both sides are configured with one role */
-	bool link;	/* datagrams are said and heard: the shell keeps a socket */
-	bool bound;	/* ... and has it */
-	bool deaf;	/* by its own link: see .link_error */
-	bool unheard;	/* the peer is heard, and says that it does not hear this side */
-	bool kept_back; /* a secondary without its peer: only S6 keeps it from taking over */
+	bool link;	    /* datagrams are said and heard: the shell keeps a socket */
+	bool bound;	    /* ... and has it */
+	bool deaf;	    /* by its own link: see .link_error */
+	bool unheard;	    /* the peer is heard, and says that it does not hear this side */
+	bool kept_back;	    /* a secondary without its peer: only S6 keeps it from taking over */
 	const char *link_error; /* NULL: none; borrowed until the next step, like .link_words */
 	const char *link_words; /* "bound", or what is wrong */
 	enum ipsp_waiting waiting;

@@ -66,9 +66,10 @@ struct ipsp_side {
 
 /* --------------------------------------------------------------- what the peer said */
 
-struct ipsp_peer_facts {	 /* volatile; of the present session but for the last three */
-	bool known;		 /* a hello of this session was taken in: items may be looked at */
-	uint8_t speaks;		 /* the version that both speak; 0: none, only hellos are obeyed */
+struct ipsp_peer_facts { /* volatile; of the present session but for the last three */
+	bool stopped;	 /* it said goodbye, and nothing since: .hello.used is what it left */
+	bool known;	 /* a hello of this session was taken in: items may be looked at */
+	uint8_t speaks;	 /* the version that both speak; 0: none, only hellos are obeyed */
 	struct ipsp_hello hello; /* the newest */
 	uint32_t heard;		 /* its number; 0: none in this session */
 	uint32_t promised;	 /* the newest of its numbers that we promised on */
@@ -678,6 +679,8 @@ ipsp_ms ipsp_flow_due(const struct ipsp_node *n);
 void ipsp_role_yield(struct ipsp_node *n, bool loan, bool terminated);
 void ipsp_role_on_takeover(struct ipsp_node *n, uint64_t epoch);
 void ipsp_role_fit(struct ipsp_node *n);
+void ipsp_say_undrained(
+	struct ipsp_node *n); /* a drain has ended, as this side has become primary */
 void ipsp_role_turn(struct ipsp_node *n);
 ipsp_ms ipsp_role_due(const struct ipsp_node *n);
 

@@ -81,6 +81,37 @@ static void say_lost(struct ipsp_node *n)
 		ipsp_say(n, IPSP_LOG_WARNING, "the peer is lost; %s", what);
 }
 
+/* A stop in order is no alarm: what this side has now, and what follows. */
+static void say_stopped(struct ipsp_node *n)
+{
+	const struct ipsp_sums s = ipsp_flow_sums(n);
+	const uint64_t rest = s.other + s.transit, all = s.ours + rest;
+
+	if (!n->side.shared) {
+		ipsp_say(n, IPSP_LOG_NOTICE,
+			 "the peer has stopped in order; nothing was shared with it");
+		return;
+	}
+	ipsp_say(
+		n, IPSP_LOG_NOTICE,
+		"the peer has stopped in order, with %u sessions left: this side owns %llu of %llu "
+		"addresses%s",
+		n->peer.hello.used, (unsigned long long)s.ours, (unsigned long long)all,
+		n->side.draining     ? ", and is drained"
+		: ipsp_may_assign(n) ? " and serves on"
+				     : "");
+	if (rest > 0 && (n->side.primary || n->side.s6))
+		ipsp_say(n, IPSP_LOG_NOTICE,
+			 "if the peer is not back in one dead interval (%u s), the other %llu "
+			 "addresses are used here as well",
+			 ipsp_dead_ms(n) / 1000, (unsigned long long)rest);
+	else if (rest > 0)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "this side does not take over by itself, as no session was given an "
+			 "address "
+			 "here; if the peer does not come back: takeover --force");
+}
+
 static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 {
 	enum ipsp_peer_state was = n->peer_state;
@@ -97,12 +128,20 @@ static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 		say_lost(n);
 		ipsp_out_trap(n, IPSP_TRAP_PEER_LOST, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_PEER_LOST, IPSP_ADDR_NONE);
+	} else if (state == IPSP_PEER_STOPPED) {
+		say_stopped(n);
+		ipsp_out_trap(n, IPSP_TRAP_PEER_STOPPED, IPSP_ADDR_NONE);
+		ipsp_out_hook(n, IPSP_HOOK_PEER_STOPPED, IPSP_ADDR_NONE);
 	} else if (state == IPSP_PEER_DOWN) {
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "the peer is marked down; its addresses are used here");
 		ipsp_out_trap(n, IPSP_TRAP_PEER_DOWN, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_PEER_DOWN, IPSP_ADDR_NONE);
 	}
+	if (n->side.draining && (state == IPSP_PEER_LOST || state == IPSP_PEER_STOPPED))
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "this side is drained, so nobody is served while the peer is away: "
+			 "\"undrain\" serves here again");
 }
 
 /* The link is closed: by mode, by command, or there is none configured. */
@@ -110,6 +149,7 @@ static void closed(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
 	ipsp_conflict_end(n);
+	n->peer.stopped = false;
 	set_peer(n, IPSP_PEER_UNKNOWN);
 }
 
@@ -122,32 +162,30 @@ static bool silent(const struct ipsp_node *n)
 	return n->peer.heard_at != IPSP_NEVER && n->now - n->peer.heard_at >= ipsp_loss_ms(n);
 }
 
-/* Nothing is known of the peer's pools, or of the peer; or they are only compared. */
-static void searching(struct ipsp_node *n, const struct ipsp_msg *msg)
+/* In every state that is not about the peer's absence: how is it? */
+static void look(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
 	if (ipsp_contact(n))
 		set_peer(n, IPSP_PEER_UP);
+	else if (n->peer.stopped)
+		set_peer(n, IPSP_PEER_STOPPED);
 	else if (n->peer_state != IPSP_PEER_UNKNOWN && silent(n))
 		set_peer(n, IPSP_PEER_LOST);
-}
-
-static void met(struct ipsp_node *n, const struct ipsp_msg *msg)
-{
-	(void)msg;
-	set_peer(n, IPSP_PEER_UP);
 }
 
 static void lost(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
-	set_peer(n, IPSP_PEER_LOST);
+	set_peer(n, n->peer.stopped ? IPSP_PEER_STOPPED : IPSP_PEER_LOST);
 }
 
+/* One that has stopped in order and left no session: nothing of it is missed. */
 static void down(struct ipsp_node *n, const struct ipsp_msg *msg)
 {
 	(void)msg;
-	set_peer(n, IPSP_PEER_DOWN);
+	set_peer(n,
+		 n->peer.stopped && n->peer.hello.used == 0 ? IPSP_PEER_STOPPED : IPSP_PEER_DOWN);
 }
 
 static void healing(struct ipsp_node *n, const struct ipsp_msg *msg)
@@ -165,15 +203,6 @@ static void mismatch(struct ipsp_node *n, const struct ipsp_msg *msg)
 		return; /* said when it began, in whatever mode */
 	ipsp_out_trap(n, IPSP_TRAP_CONFIG_MISMATCH, IPSP_ADDR_NONE);
 	ipsp_out_hook(n, IPSP_HOOK_CONFIG_MISMATCH, IPSP_ADDR_NONE);
-}
-
-static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
-{
-	(void)msg;
-	if (n->peer_state == IPSP_PEER_UP && silent(n))
-		set_peer(n, IPSP_PEER_LOST);
-	else if (ipsp_contact(n))
-		set_peer(n, IPSP_PEER_UP);
 }
 
 /* --------------------------------------------------------------- the table */
@@ -198,9 +227,9 @@ static void out_of_service(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 #define TO(s, h) [IPSP_PE_SITUATION + (s)] = {h, s}
 #define SITUATIONS                                                                                 \
-	TO(DIS, closed), TO(INA, closed), TO(CHK, searching), TO(CON, searching),                  \
-		TO(MIS, mismatch), TO(LCK, met), TO(ACT, met), TO(LST, lost), TO(DWN, down),       \
-		TO(REC, healing), TO(TRM, out_of_service)
+	TO(DIS, closed), TO(INA, closed), TO(CHK, look), TO(CON, look), TO(MIS, mismatch),         \
+		TO(LCK, look), TO(ACT, look), TO(LST, lost), TO(DWN, down), TO(REC, healing),      \
+		TO(TRM, look)
 
 /* An empty cell is ignored on purpose, and counted. */
 static const struct ipsp_rule rules[IPSP_STATES][IPSP_PEER_EVENTS] = {
@@ -338,10 +367,11 @@ void ipsp_peer_situation(struct ipsp_node *n)
 
 	if (now == n->state) {
 		n->visits[now][IPSP_PE_SITUATION + now]++;
-		if (now == TRM) /* the peer comes and goes all the same */
-			out_of_service(n, NULL);
-		else if (now == CON || now == CHK)
-			searching(n, NULL);
+		/* the peer comes and goes all the same */
+		if (now == TRM || now == CON || now == CHK || now == LCK ||
+		    ((n->peer.stopped || n->peer_state == IPSP_PEER_STOPPED) && now != LST &&
+		     now != DWN))
+			look(n, NULL);
 		return;
 	}
 	happens(n, (enum ipsp_peer_event)(IPSP_PE_SITUATION + (int)now), NULL);

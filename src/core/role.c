@@ -42,6 +42,12 @@ void ipsp_role_on_takeover(struct ipsp_node *n, uint64_t epoch)
 		yield(n, false, false, IPSP_P6_IDLE);
 }
 
+void ipsp_say_undrained(struct ipsp_node *n)
+{
+	ipsp_say(n, IPSP_LOG_WARNING,
+		 "this side takes over, and so it is drained no more: it serves sessions");
+}
+
 /* Both sides' configured roles have changed since the last agreement, and name an exchange. */
 static bool exchange_configured(const struct ipsp_node *n)
 {
@@ -110,9 +116,13 @@ static void p6_set(struct ipsp_node *n, enum ipsp_p6 p6, bool flush)
 	ipsp_rec_side(n, &s, flush);
 }
 
+/*
+ * Sessions count from the enabling on, also those that were here then, or end before anything is
+ * shared. A drained primary goes whether it had one or not.
+ */
 static void drop_to_zero(struct ipsp_node *n)
 {
-	bool on = ipsp_psp(n)->enabled && n->mode == IPSP_MODE_ACTIVE && n->side.shared;
+	bool on = ipsp_psp(n)->enabled && n->mode == IPSP_MODE_ACTIVE && !n->side.lost;
 
 	if (n->used > 0) {
 		if (n->side.primary && on && n->side.p6 != IPSP_P6_ARMED)
@@ -123,8 +133,9 @@ static void drop_to_zero(struct ipsp_node *n)
 	}
 	if (!on || !ipsp_flow_settled(n))
 		return;
-	if (n->side.primary && n->side.p6 == IPSP_P6_ARMED && ipsp_flow_peer_takes(n) &&
-	    !n->side.terminated && !n->stopping &&
+	bool armed = n->side.p6 == IPSP_P6_ARMED || n->side.draining;
+	if (n->side.primary && armed && ipsp_flow_peer_takes(n) && !n->side.terminated &&
+	    !n->stopping &&
 	    (n->side.draining || n->p6_sent_at == IPSP_NEVER ||
 	     n->now - n->p6_sent_at >= P6_AGAIN_MS)) {
 		yield(n, false, false, IPSP_P6_DUE);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define GOODBYES      3	 /* nobody is there to say it again */
 #define HELLO_SOON_MS 10 /* hellos out of turn are at least this far apart */
 
 struct packer {
@@ -220,6 +221,11 @@ void ipsp_tx(struct ipsp_node *n)
 	}
 	pack_conf(&p);
 	pack_close(&p);
+	for (unsigned i = 1; n->stopped && i < GOODBYES; i++) {
+		n->hello_at = n->now;
+		pack_hello(&p);
+		pack_close(&p);
+	}
 }
 
 ipsp_ms ipsp_tx_due(const struct ipsp_node *n)

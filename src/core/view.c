@@ -91,6 +91,16 @@ static bool kept_back(const struct ipsp_node *n)
 	       !n->side.grounded && !n->side.licence && !ipsp_heard(n) && !ipsp_link_deaf(n);
 }
 
+/* Nothing is owned or used here, nothing on its way, the role is the peer's, and it knows. */
+static bool drained(const struct ipsp_node *n)
+{
+	const struct ipsp_sums s = ipsp_flow_sums(n);
+
+	return n->side.draining && !n->side.primary && n->used == 0 && s.ours + s.transit == 0 &&
+	       n->stream.n == 0 && n->side.p6 != IPSP_P6_DUE && ipsp_contact(n) &&
+	       n->peer.hello.epoch == n->side.epoch && n->side_seq <= n->flushed;
+}
+
 const struct ipsp_context_conf *ipsp_node_conf(const struct ipsp_node *n)
 {
 	return &n->conf;
@@ -177,7 +187,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 		s->duplicates_open += ipsp_pool_counts(n->pools[p])->dup;
 	s->duplicates_open += n->n_duplicate;
 	view_books(n, s);
-	s->drained = s->draining && s->used == 0 && s->in_transit == 0 && s->peer_knows;
+	s->drained = drained(n);
 }
 
 void ipsp_node_pool_status(const struct ipsp_node *n, uint16_t p, struct ipsp_pool_status *s)

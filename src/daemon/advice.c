@@ -166,9 +166,10 @@ static void note_one_role(const struct notes *n, const struct ipsp_status *s)
 	     "both sides are configured as %s: nothing is shared, and %s; in one side's file name "
 	     "its peer by \"%s\", and reload there",
 	     ipsp_role_word(s->configured_role),
-	     !primary	  ? "neither side gives addresses"
-	     : s->serving ? "this side gives new addresses, the peer refuses them"
-			  : "this side refuses new addresses (config-mismatch), the peer gives them",
+	     !primary ? "neither side gives addresses"
+	     : s->serving
+		     ? "this side gives new addresses, the peer refuses them"
+		     : "this side refuses new addresses (config-mismatch), the peer gives them",
 	     primary ? "primary" : "secondary");
 }
 
@@ -244,6 +245,18 @@ static void note_service(const struct notes *n, const struct ipsp_status *s)
 			"\"takeover --force\"");
 }
 
+/* A stop in order: what follows. */
+static void note_stopped(const struct notes *n, const struct ipsp_status *s)
+{
+	if (s->peer_state != IPSP_PEER_STOPPED)
+		return;
+	note(n, "the peer has stopped in order, with %u session%s left%s", s->peer_used,
+	     s->peer_used == 1 ? "" : "s",
+	     s->peer_used > 0 && s->may_take_over
+		     ? "; their addresses are used here when the dead interval has run out"
+		     : "");
+}
+
 static void note_books(const struct notes *n, const struct ipsp_status *s)
 {
 	if (s->duplicates_open > 0)
@@ -262,8 +275,12 @@ static void note_drain(const struct notes *n, const char *name, const struct ips
 	const bool moves_away = s->draining || s->all_free || s->state == IPSP_ST_TERMINATED;
 
 	if (moves_away && ipspd_stop_reasons(name, s, NULL, NULL) == 0)
-		note(n, "it is safe to stop: no session is left here, and the peer has taken over "
-			"every address");
+		note(n,
+		     "it is safe to stop: no session is left here, and the peer has taken over "
+		     "every address%s",
+		     s->draining ? "; where this side stays up, \"undrain\" makes it a standby "
+				   "that serves"
+				 : "");
 	else if (s->draining && s->used > 0)
 		note(n, "draining: no new addresses to local sessions, %u session%s left", s->used,
 		     s->used == 1 ? " is" : "s are");
@@ -291,6 +308,7 @@ void ipspd_notes(const char *name, const struct ipsp_status *s, ipspd_note_fn *f
 	note_key(&n, s);
 	note_mismatch(&n, s);
 	note_service(&n, s);
+	note_stopped(&n, s);
 	note_books(&n, s);
 	note_drain(&n, name, s);
 	note_roles(&n, s);

@@ -274,7 +274,7 @@ static void undo_later(struct plan *plan, struct host *h)
 static void do_drain(struct plan *plan, struct host *h)
 {
 	world_hit(plan->w, FAULT_CMD_DRAIN);
-	host_command(h, IPSP_CMD_DRAIN, false, IPSP_MODE_ACTIVE);
+	host_command(h, IPSP_CMD_DRAIN, rand_chance(&plan->rand, 300), IPSP_MODE_ACTIVE);
 	undo_later(plan, h);
 }
 

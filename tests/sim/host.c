@@ -252,7 +252,7 @@ void host_event(struct host *h, struct ipsp_event ev)
 void host_command(struct host *h, enum ipsp_command command, bool force, enum ipsp_mode mode)
 {
 	h->command_id++;
-	if (force && h->node) {
+	if (force && h->node && command != IPSP_CMD_DRAIN) {
 		h->forcing = h->command_id;
 		h->w->check.forced = true;
 	}

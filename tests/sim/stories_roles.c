@@ -315,6 +315,331 @@ static void test_both_secondary(void **state)
 	story_end(w);
 }
 
+/* ---------------------------------------------------------------- a stop in order */
+
+static void expect_no_alarm(struct world *w, unsigned side)
+{
+	static const enum ipsp_trap alarms[] = {IPSP_TRAP_PEER_LOST, IPSP_TRAP_PEER_DOWN};
+	static const enum ipsp_hook hooks[] = {IPSP_HOOK_PEER_LOST, IPSP_HOOK_PEER_DOWN};
+
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(w->hosts[side].n_traps[alarms[i]], 0);
+		assert_int_equal(w->hosts[side].n_hooks[hooks[i]], 0);
+	}
+	assert_false(story_noted(w, side, "lost"));
+	assert_false(story_noted(w, side, "marked down"));
+	assert_false(story_noted(w, side, "taking over"));
+}
+
+static void stop_side(struct world *w, unsigned side)
+{
+	host_command(&w->hosts[side], IPSP_CMD_STOP, false, IPSP_MODE_ACTIVE);
+	story_run(w, 2000);
+	assert_null(w->hosts[side].node);
+}
+
+/* A drained side is stopped: its peer says so, serves on, and never says anything worse. */
+static void test_a_stop_is_no_alarm(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_take(w, HA2, "mn-1", "10.1.0.1");
+	story_run(w, 3000);
+	stop_side(w, P);
+	assert_int_equal(story_status(w, S).peer_state, IPSP_PEER_STOPPED);
+	assert_int_equal(w->hosts[S].n_traps[IPSP_TRAP_PEER_STOPPED], 1);
+	assert_int_equal(w->hosts[S].n_hooks[IPSP_HOOK_PEER_STOPPED], 1);
+	assert_true(story_noted(w, S,
+				"the peer has stopped in order, with 0 sessions left: this side "
+				"owns 8 of 8 addresses and serves on"));
+	for (unsigned i = 0; i < 4; i++) {
+		story_run(w, DEAD_S * 1000);
+		assert_int_equal(story_status(w, S).peer_state, IPSP_PEER_STOPPED);
+		assert_true(story_status(w, S).serving);
+	}
+	expect_no_alarm(w, S);
+	assert_int_equal(w->hosts[S].n_traps[IPSP_TRAP_PEER_STOPPED], 1);
+	story_start(w, P);
+	story_expect_rest(w, 15000);
+	assert_int_equal(w->hosts[S].n_traps[IPSP_TRAP_PEER_UP], 2);
+	story_end(w);
+}
+
+/* With sessions left there: at the dead interval they are used here, and then it is said. */
+static void test_a_stop_with_sessions(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	stop_side(w, P);
+	assert_true(story_noted(w, S,
+				"with 1 sessions left: this side owns 7 of 8 addresses and "
+				"serves on"));
+	assert_true(
+		story_noted(w, S, "not back in one dead interval (30 s), the other 1 addresses"));
+	story_run(w, (DEAD_S - 5) * 1000);
+	assert_int_equal(story_status(w, S).peer_state, IPSP_PEER_STOPPED);
+	expect_no_alarm(w, S);
+	story_run(w, 10000);
+	story_expect_side(w, S, "primary", "peer-down", true);
+	assert_int_equal(story_status(w, S).peer_state, IPSP_PEER_DOWN);
+	assert_int_equal(w->hosts[S].n_traps[IPSP_TRAP_PEER_DOWN], 1);
+	assert_int_equal(w->hosts[S].n_traps[IPSP_TRAP_PEER_LOST], 0);
+	story_start(w, P);
+	story_expect_rest(w, 15000);
+	story_end(w);
+}
+
+/* The secondary stops, and is back soon. */
+static void test_the_secondary_stops_in_order(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	stop_side(w, S);
+	assert_int_equal(story_status(w, P).peer_state, IPSP_PEER_STOPPED);
+	story_run(w, 15000);
+	story_start(w, S);
+	story_expect_rest(w, 10000);
+	expect_no_alarm(w, P);
+	assert_int_equal(story_status(w, P).peer_state, IPSP_PEER_UP);
+	story_end(w);
+}
+
+static void test_a_stop_before_sharing(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	w->hosts[P].conf.psp.mode = IPSP_MODE_CHECK;
+	story_start(w, P);
+	story_start(w, S);
+	story_run(w, 5000);
+	stop_side(w, S);
+	assert_int_equal(story_status(w, P).peer_state, IPSP_PEER_STOPPED);
+	assert_true(story_noted(w, P, "stopped in order; nothing was shared with it"));
+	story_run(w, 3 * DEAD_S * 1000);
+	expect_no_alarm(w, P);
+	story_end(w);
+}
+
+/* Half of all datagrams are lost: the goodbye is heard all the same, in nearly every case. */
+static void test_a_goodbye_is_heard(void **state)
+{
+	unsigned heard = 0;
+
+	(void)state;
+	for (unsigned seed = 0; seed < 20; seed++) {
+		struct world *w = story_begin();
+
+		w->rand.state += seed;
+		story_take(w, HA1, "mn-1", "10.1.0.1");
+		story_run(w, 100 * seed);
+		w->net.mix.loss = 300;
+		host_command(&w->hosts[S], IPSP_CMD_STOP, false, IPSP_MODE_ACTIVE);
+		while (w->hosts[S].node)
+			story_run(w, 10);
+		w->net.mix.loss = 0;
+		story_run(w, 20);
+		heard += story_status(w, P).peer_state == IPSP_PEER_STOPPED;
+		story_end(w);
+	}
+	assert_true(heard >= 18);
+}
+
+/* ---------------------------------------------------------------- drains */
+
+/* A primary that never had a session is drained: it moves all, the role too, and says so. */
+static void test_drain_without_a_session(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_run(w, 5000);
+	story_expect_side(w, S, "primary", "active", true);
+	story_expect_pool(w, S, 0, 8, 0);
+	story_expect_pool(w, P, 0, 0, 8);
+	assert_true(story_status(w, P).drained);
+	assert_int_equal(w->hosts[P].n_traps[IPSP_TRAP_ALL_ADDRS_FREE], 1);
+	assert_int_equal(w->hosts[P].n_hooks[IPSP_HOOK_ALL_ADDRESSES_FREE], 1);
+	story_end(w);
+}
+
+/* While anything is owned here, or on its way, a drain has not come to its end. */
+static void test_drained_owns_nothing(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	ha_end(&w->has[HA1], 1, 1);
+	for (unsigned ms = 0; ms < 3000; ms++) {
+		struct ipsp_pool_status pool;
+
+		story_run(w, 1);
+		ipsp_node_pool_status(w->hosts[P].node, 0, &pool);
+		if (story_status(w, P).drained)
+			assert_int_equal(pool.released, 8);
+	}
+	assert_true(story_status(w, P).drained);
+	story_end(w);
+}
+
+/* The peer of a drained side dies: whoever takes over is drained no more, and says so. */
+static void test_drained_and_takes_over(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", NULL);
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	host_kill(&w->hosts[S]);
+	story_run(w, 15000);
+	assert_true(story_noted(w, P, "this side is drained, so nobody is served"));
+	story_run(w, DEAD_S * 1000);
+	story_expect_side(w, P, "primary", "peer-down", true);
+	assert_false(story_status(w, P).draining);
+	assert_true(story_noted(w, P, "drained no more"));
+	story_take(w, HA1, "mn-3", NULL);
+	assert_int_equal(w->has[HA1].last_err, 0);
+	story_start(w, S);
+	story_expect_rest(w, 15000);
+	story_end(w);
+}
+
+/* The same in agreement, by force, and where the role comes by itself. */
+static void test_drained_and_takeover(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_take(w, HA2, "mn-1", "10.1.0.1");
+	story_run(w, 3000);
+	story_expect_side(w, P, "secondary", "active", false);
+	story_command(w, P, IPSP_CMD_TAKEOVER, false, 0);
+	story_expect_side(w, P, "primary", "active", true);
+	assert_true(story_noted(w, P, "drained no more"));
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_run(w, 3000);
+	host_kill(&w->hosts[S]);
+	story_run(w, 12000);
+	story_command(w, P, IPSP_CMD_TAKEOVER, true, 0);
+	story_expect_side(w, P, "primary", "peer-down", true);
+	assert_false(story_status(w, P).draining);
+	story_end(w);
+}
+
+/* A drain that is begun while the primary's role is on its way here: the role ends it. */
+static void test_the_role_comes_to_a_drained_side(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	w->net.mix.delay = SIM_MS(50);
+	host_command(&w->hosts[P], IPSP_CMD_TERMINATE, false, IPSP_MODE_ACTIVE);
+	story_run(w, 10);
+	story_command(w, S, IPSP_CMD_DRAIN, false, 0);
+	story_run(w, 3000);
+	story_expect_side(w, S, "primary", "active", true);
+	assert_false(story_status(w, S).draining);
+	story_end(w);
+}
+
+/* Nobody would serve: refused, and nothing has changed. */
+static void test_drain_needs_the_peer(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_cut(w, true, true);
+	story_run(w, 15000);
+	for (unsigned side = P; side <= S; side++) {
+		story_command(w, side, IPSP_CMD_DRAIN, false, IPSP_ERR_NO_PEER);
+		assert_false(story_status(w, side).draining);
+	}
+	story_command(w, P, IPSP_CMD_DRAIN, true, 0);
+	assert_true(story_status(w, P).draining);
+	story_end(w);
+}
+
+/* The way back, as the page has it: HA2 ends as a standby that serves, not drained for ever. */
+static void test_the_way_back(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_take(w, HA2, "mn-1", "10.1.0.1");
+	story_run(w, 3000);
+	stop_side(w, P);
+	story_start(w, P);
+	story_expect_rest(w, 10000);
+	story_command(w, S, IPSP_CMD_DRAIN, false, 0);
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_run(w, 3000);
+	assert_true(story_status(w, S).drained);
+	story_command(w, S, IPSP_CMD_UNDRAIN, false, 0);
+	story_expect_rest(w, 5000);
+	story_expect_side(w, P, "primary", "active", true);
+	story_expect_side(w, S, "secondary", "active", true);
+	story_take(w, HA2, "mn-2", NULL);
+	assert_int_equal(w->has[HA2].last_err, 0);
+	story_end(w);
+}
+
+/* ---------------------------------------------------------------- P6 from the enabling on */
+
+/* A session that was here at the enabling ends before anything is shared: all is free, and said. */
+static void test_zero_before_sharing(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	w->hosts[P].conf.psp.mode = IPSP_MODE_INACTIVE;
+	story_start(w, P);
+	story_run(w, 5000);
+	story_take(w, HA1, "mn-1", NULL);
+	set_mode(w, P, IPSP_MODE_ACTIVE);
+	story_leave(w, HA1, "mn-1");
+	story_run(w, 5000);
+	story_start(w, S);
+	story_run(w, 10000);
+	story_expect_side(w, S, "primary", "active", true);
+	assert_int_equal(w->hosts[P].n_traps[IPSP_TRAP_ALL_ADDRS_FREE], 1);
+	story_expect_pool(w, P, 0, 0, 8);
+	story_end(w);
+}
+
+/* ---------------------------------------------------------------- one way */
+
+/* "takeover" and "takeover --force" don't send an operator from one to the other. */
+static void test_takeover_one_way(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA2, "mn-2", NULL);
+	story_cut(w, true, false); /* S hears P, and is not heard */
+	story_run(w, 25000);
+	story_command(w, S, IPSP_CMD_TAKEOVER, false, IPSP_ERR_NO_PEER);
+	assert_non_null(strstr(w->hosts[S].command_text, "does not hear this side"));
+	story_command(w, S, IPSP_CMD_TAKEOVER, true, IPSP_ERR_DENIED);
+	assert_non_null(strstr(w->hosts[S].command_text, "does not hear this side"));
+	story_end(w);
+}
+
 int stories_roles(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +654,20 @@ int stories_roles(void)
 		cmocka_unit_test(test_both_primary_one_way),
 		cmocka_unit_test(test_both_primary_only_compare),
 		cmocka_unit_test(test_both_secondary),
+		cmocka_unit_test(test_a_stop_is_no_alarm),
+		cmocka_unit_test(test_a_stop_with_sessions),
+		cmocka_unit_test(test_the_secondary_stops_in_order),
+		cmocka_unit_test(test_a_stop_before_sharing),
+		cmocka_unit_test(test_a_goodbye_is_heard),
+		cmocka_unit_test(test_drain_without_a_session),
+		cmocka_unit_test(test_drained_owns_nothing),
+		cmocka_unit_test(test_drained_and_takes_over),
+		cmocka_unit_test(test_drained_and_takeover),
+		cmocka_unit_test(test_the_role_comes_to_a_drained_side),
+		cmocka_unit_test(test_drain_needs_the_peer),
+		cmocka_unit_test(test_the_way_back),
+		cmocka_unit_test(test_zero_before_sharing),
+		cmocka_unit_test(test_takeover_one_way),
 	};
 
 	return cmocka_run_group_tests_name("roles", tests, NULL, NULL);

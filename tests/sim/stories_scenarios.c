@@ -371,8 +371,8 @@ static void test_both_drain_and_cancel(void **state)
 	story_end(w);
 }
 
-/* Scenario 25: the peer is gone. A takeover is refused with the reason; a drain goes on, gives
- * nothing up, and is done when the peer is back. */
+/* Scenario 25: the peer is gone. A takeover is refused with the reason, and so is a drain; where it
+ * is forced it gives nothing up, and is done when the peer is back. */
 static void test_drain_with_the_peer_gone(void **state)
 {
 	struct world *w = story_begin();
@@ -386,7 +386,9 @@ static void test_drain_with_the_peer_gone(void **state)
 	digest = ipsp_node_digest(w->hosts[P].node);
 	story_command(w, P, IPSP_CMD_TERMINATE, false, IPSP_ERR_NO_PEER);
 	assert_int_equal(ipsp_node_digest(w->hosts[P].node), digest);
-	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_command(w, P, IPSP_CMD_DRAIN, false, IPSP_ERR_NO_PEER);
+	assert_int_equal(ipsp_node_digest(w->hosts[P].node), digest);
+	story_command(w, P, IPSP_CMD_DRAIN, true, 0);
 	story_leave(w, HA1, "mn-1");
 	story_run(w, 10000);
 	assert_false(story_status(w, P).drained);

@@ -208,7 +208,8 @@ static void put_side(struct view *v)
 			  (uint64_t)n->conf_role_conflict << 4 | (uint64_t)n->could_assign << 5 |
 			  (uint64_t)n->sweep_owed << 6 | (uint64_t)n->more_to_move << 7 |
 			  (uint64_t)n->compare.known << 8 | (uint64_t)n->compare.same << 9 |
-			  (uint64_t)n->blank << 10 | (uint64_t)n->conflict.won << 11);
+			  (uint64_t)n->blank << 10 | (uint64_t)n->conflict.won << 11 |
+			  (uint64_t)n->peer.stopped << 12);
 	put(v->h, (uint64_t)n->state << 32 | n->peer_state);
 	put(v->h, (uint64_t)n->owed << 32 | n->n_duplicate);
 	put(v->h, (uint64_t)n->move_pool << 32 | n->move_from);
