@@ -51,7 +51,7 @@ static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
 		     "the peer is not up, and nobody would serve: wait for it, or drain --force");
 		return;
 	}
-	if (on && ipsp_heard(n) && ipsp_flag(n, IPSP_HF_DRAINING)) {
+	if (on && !s.draining && ipsp_heard(n) && ipsp_flag(n, IPSP_HF_DRAINING)) {
 		done(n, ev, IPSP_ERR_DRAINING, "the peer is being drained: undrain it first");
 		return;
 	}

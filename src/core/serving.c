@@ -87,11 +87,27 @@ static const char *serves_why(const struct ipsp_node *n)
 	return "this side has its lease from the peer";
 }
 
+/*
+ * The peer has stopped in order and left no session: where this side goes on alone its lease ends
+ * some moments before the dead interval does. Requests wait as long, and nobody need be told.
+ */
+static bool goes_on_soon(const struct ipsp_node *n)
+{
+	const ipsp_ms end = n->lease.quiet_since + ipsp_dead_ms(n);
+
+	if (!n->peer.stopped || n->peer.hello.used > 0 || !n->side.shared || n->side.lost ||
+	    !(n->side.primary || n->side.s6) || decided(n) || n->vetoed || ipsp_link_deaf(n))
+		return false;
+	if (n->now >= end)
+		return n->hook_asked || n->licence_pending || n->now - end < ipsp_hello_ms(n);
+	return end - n->now <= ipsp_dead_ms(n) / 1000 + 3 * ipsp_hello_ms(n);
+}
+
 void ipsp_serving_watch(struct ipsp_node *n)
 {
 	const bool serves = ipsp_serves(n, n->now), first = !n->serving_told;
 
-	if (!first && serves == n->was_serving)
+	if (!first && (serves == n->was_serving || (!serves && goes_on_soon(n))))
 		return;
 	const bool change = serves != n->was_serving;
 	n->serving_told = true;

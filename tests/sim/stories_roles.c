@@ -329,6 +329,7 @@ static void expect_no_alarm(struct world *w, unsigned side)
 	assert_false(story_noted(w, side, "lost"));
 	assert_false(story_noted(w, side, "marked down"));
 	assert_false(story_noted(w, side, "taking over"));
+	assert_false(story_noted(w, side, "not served: the peer is not heard, and"));
 }
 
 static void stop_side(struct world *w, unsigned side)
