@@ -60,7 +60,7 @@ build=$(CDPATH='' cd -- "$build" && pwd)
 asan=$build/asan   # gcc, sanitizers: unit and system tests
 plain=$build/plain # gcc, optimised, asserts on: the simulator's swarm
 clang=$build/clang # clang, sanitizers, fuzz targets: a second opinion on warnings
-tsan=$build/tsan   # gcc, ThreadSanitizer: what uses the store's flusher thread
+tsan=$build/tsan   # gcc, ThreadSanitizer: what uses the threads of the store and the log
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 began=$(date +%s)
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_stack_use_after_return=1:strict_string_checks=1"
@@ -131,7 +131,7 @@ builds() {
 		-DCMAKE_C_FLAGS_RELWITHDEBINFO='-O2 -g'
 	make_build 'clang, with the fuzz targets' all "$clang" clang -DCMAKE_BUILD_TYPE=Debug \
 		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined -DIPSPD_FUZZ=ON
-	make_build 'gcc, ThreadSanitizer' 'ipspd ipspctl test_store' "$tsan" gcc -DCMAKE_BUILD_TYPE=Debug \
+	make_build 'gcc, ThreadSanitizer' 'ipspd ipspctl test_store test_writer' "$tsan" gcc -DCMAKE_BUILD_TYPE=Debug \
 		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=thread
 }
 
@@ -145,6 +145,7 @@ unit() {
 	count_ctest "$status" "$log"
 	step 'bulk work, optimised: no turn takes 100 ms' 120 "$plain/tests/test_bulk"
 	step 'the store and its flusher under ThreadSanitizer' 300 "$tsan/tests/test_store"
+	step 'the log and its writer under ThreadSanitizer' 120 "$tsan/tests/test_writer"
 }
 
 sim() {

@@ -16,6 +16,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@
 #define CONFIG_FILE  "/etc/ipspd.conf"
 #define DAEMON_USER  "ipsp" /* of the unit */
 #define FILES_WANTED 65536
+#define PATIENCE_MS  1000
 
 struct options {
 	bool foreground, test;
@@ -114,11 +116,16 @@ static int parse(int argc, char **argv, struct options *o)
 	return 1 + EXIT_BAD;
 }
 
+/* Whoever asked for a test waits for its answer. A start doesn't wait for somebody who does not
+ * read. */
 static void say_fault(void *arg, bool warning, const char *text)
 {
-	(void)arg;
+	const struct options *o = arg;
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+
 	(void)warning;
-	fprintf(stderr, "%s\n", text);
+	if (o->test || poll(&room, 1, PATIENCE_MS) > 0)
+		fprintf(stderr, "%s\n", text);
 }
 
 /* @path as it must be once the working directory is "/"; NULL: no memory, or there is no such
@@ -196,6 +203,19 @@ static void reset_signals(void)
 	sigaction(SIGCHLD, &plain, NULL);
 }
 
+/* A descriptor that is closed here would be that of some file or socket soon, and what is said to a
+ * person would go there. */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 /*
  * A shell's soft limit of 1,024 is less than that many clients and what the daemon itself has open.
  * No more than it could ever need: the hook inherits it, and some programs close every number up to
@@ -244,6 +264,7 @@ int main(int argc, char **argv)
 	struct ipspd daemon = {.config = &config, .config_path = path, .socket_path = socket};
 	int code = EXIT_FAILURE, ready = -1;
 
+	open_standard();
 	if (o.test)
 		ipspd_trust_test(DAEMON_USER, strcmp(o.config, CONFIG_FILE) == 0);
 	reset_signals();
@@ -256,7 +277,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));
 	} else if (sodium_init() < 0) { /* it also picks what is quickest on this processor */
 		fprintf(stderr, "ipspd: libsodium can't be used\n");
-	} else if (ipspd_config_read(o.config, &config, say_fault, NULL) != 0) {
+	} else if (ipspd_config_read(o.config, &config, say_fault, &o) != 0) {
 		code = EXIT_BAD;
 	} else if (o.test) {
 		printf("%s: no fault found, %zu context%s\n", o.config, config.n_contexts,
@@ -270,6 +291,7 @@ int main(int argc, char **argv)
 			       level);
 		code = run(&daemon, ready, level);
 	}
+	ipspd_log_close();
 	ipspd_config_fini(&config);
 	free(path);
 	free(socket);

@@ -240,6 +240,7 @@ static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx
 	put(m, counters, "unacknowledged-ms",
 	    json_integer(status.unacked_ms == IPSP_NEVER ? 0 : (json_int_t)status.unacked_ms));
 	put_udp_counters(m, counters, ctx);
+	put(m, counters, "log-lines-lost", json_integer((json_int_t)ipspd_log_lost()));
 	put(m, object, "counters", counters);
 }
 

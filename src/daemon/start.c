@@ -120,8 +120,16 @@ static int open_doors(struct ipspd *daemon, char *why, size_t n_why)
 	return daemon->ctl ? 0 : IPSP_ERR_IO;
 }
 
+/* By itself it would write to standard error, and wait there. */
+static void on_libevent(int severity, const char *text)
+{
+	if (severity != EVENT_LOG_DEBUG)
+		ipspd_log(IPSP_LOG_WARNING, "libevent: %s", text);
+}
+
 int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 {
+	event_set_log_callback(on_libevent);
 	daemon->started_ms = ipspd_now();
 	daemon->base = event_base_new();
 	if (!daemon->base || make_contexts(daemon) != 0)

@@ -34,10 +34,14 @@ class Host:
     def launch(self):
         """Starts ipspd without waiting for it."""
         with open(self.log_file, "ab") as log:
-            self._daemon = process.spawn(
-                [*self._prefix, process.program("ipspd", self.build), "-f", "-c", self.file],
-                stdout=log, stderr=log, env=self.environment,
-            )
+            self.spawn(log)
+
+    def spawn(self, log, *options):
+        """The same, with its output to @log."""
+        self._daemon = process.spawn(
+            [*self._prefix, process.program("ipspd", self.build), "-f", *options, "-c", self.file],
+            stdout=log, stderr=log, env=self.environment,
+        )
         self.starts += 1
 
     def start(self):
