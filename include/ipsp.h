@@ -72,7 +72,8 @@ extern "C" {
 	X(IPSP_ERR_STILL_USED, -19, "still-used", "the context has sessions")                      \
 	X(IPSP_ERR_UNKNOWN_CONTEXT, -20, "unknown-context", "there is no context of that name")    \
 	X(IPSP_ERR_NO_PEER, -21, "no-peer", "the peer does not answer")                            \
-	X(IPSP_ERR_DISK_FULL, -22, "disk-full", "the disk of this side's journal is full")         \
+	X(IPSP_ERR_DISK_FULL, -22, "disk-full",                                                    \
+	  "the disk of the side that gives addresses is full")                                     \
 	/* made by the library itself, or by the daemon in its parting word; never an answer */    \
 	X(IPSP_ERR_NOMEM, -100, "no-memory", "memory ran out")                                     \
 	X(IPSP_ERR_FORMAT, -105, "format", "the bytes are not of this format")                     \

@@ -72,7 +72,8 @@ static int may_give(const struct ipsp_node *n, const struct ipsp_request *r)
 	if (!n->side.shared)
 		return IPSP_ERR_NOT_APPROVED;
 	if (n->disk_full)
-		return IPSP_ERR_OVERLOADED;
+		return n->peer.hello.capabilities & IPSP_CAP_DISK_FULL ? IPSP_ERR_DISK_FULL
+								       : IPSP_ERR_OVERLOADED;
 	if (ipsp_flag(n, IPSP_HF_DRAINING) || ipsp_flag(n, IPSP_HF_TERMINATED))
 		return IPSP_ERR_DRAINING;
 	if (r->at_pool == IPSP_NO_POOL && n->compare.known && !n->compare.same)

@@ -279,6 +279,24 @@ static void end_step(struct ipsp_node *n)
 		act->failed = true;
 }
 
+/* Its end may be seen again after a restart: then it is news, too. */
+static void on_disk(struct ipsp_node *n, bool full)
+{
+	if (full == n->disk_full)
+		return;
+	n->disk_full = full;
+	if (full)
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "the disk is full: no new address is given here, nor to the peer; "
+			 "sessions, "
+			 "releases and what was promised go on");
+	else
+		ipsp_say(n, IPSP_LOG_NOTICE, "the disk has room again: new addresses are given");
+	ipsp_out_trap(n, IPSP_TRAP_DISK_FULL, IPSP_ADDR_NONE);
+	ipsp_out_hook(n, IPSP_HOOK_DISK_FULL, IPSP_ADDR_NONE);
+	n->xacts.retry = n->xacts.retry || !full;
+}
+
 /* All but requests, of which there are very many. */
 IPSP_APART static void take_other(struct ipsp_node *n, const struct ipsp_event *ev)
 {
@@ -320,7 +338,7 @@ IPSP_APART static void take_other(struct ipsp_node *n, const struct ipsp_event *
 		ipsp_psp_on_conf(n, ev);
 		break;
 	case IPSP_EV_DISK:
-		n->disk_full = ev->full;
+		on_disk(n, ev->full);
 		break;
 	case IPSP_EV_LINK:
 		ipsp_link_on(n, ev->bound, ev->error);

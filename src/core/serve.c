@@ -18,7 +18,7 @@ int ipsp_serve_gate(const struct ipsp_node *n)
 	if (s->draining)
 		return IPSP_ERR_DRAINING;
 	if (n->disk_full)
-		return IPSP_ERR_OVERLOADED;
+		return IPSP_ERR_DISK_FULL;
 	if (!ipsp_psp(n)->enabled)
 		return 0; /* IPSP has no say here; what the peer owns is not given anyway */
 	if (n->mode != IPSP_MODE_ACTIVE && (s->shared || !s->primary))

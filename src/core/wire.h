@@ -35,9 +35,10 @@
 #define IPSP_VERSION_MIN 1
 
 enum ipsp_capability {
-	IPSP_CAP_SKIPS = 1 << 0, /* skips items of types that it doesn't know and that may be */
+	IPSP_CAP_SKIPS = 1 << 0,     /* skips items of types that it doesn't know and that may be */
+	IPSP_CAP_DISK_FULL = 1 << 1, /* has a word for IPSP_ERR_DISK_FULL in a refusal */
 };
-#define IPSP_CAPABILITIES IPSP_CAP_SKIPS /* those of this build */
+#define IPSP_CAPABILITIES (IPSP_CAP_SKIPS | IPSP_CAP_DISK_FULL) /* those of this build */
 
 enum ipsp_msg_type {
 	IPSP_MSG_HELLO = 1,    /* facts about the sender; see below */

@@ -15,7 +15,7 @@
 
 #define LIMIT_MS   30000
 #define QUEUED_MAX 256
-#define VARS	   12
+#define VARS	   16
 #define VAR_MAX	   160
 
 struct ipspd_hook_call { /* one call: waiting, or running */
@@ -86,6 +86,8 @@ static void fill_vars(struct ipspd_hook_call *call, const struct ipsp_out *out)
 	set_var(call, "IPSP_WAITING", waiting ? waiting : "");
 	set_var(call, "IPSP_LINK", status.link_words);
 	set_var(call, "IPSP_EPOCH", epoch);
+	if (out->hook == IPSP_HOOK_DISK_FULL)
+		set_var(call, "IPSP_DISK", status.disk_full ? "full" : "room");
 	set_addr(call, "IPSP_ADDRESS", status.conf->psp.address);
 	set_addr(call, "IPSP_PEER", status.conf->psp.peer);
 	if (out->hook == IPSP_HOOK_DUPLICATE)

@@ -525,11 +525,13 @@ static void on_flushed(evutil_socket_t fd, short what, void *arg)
 	loop->full = !loop->full;
 	const struct ipsp_event ev = {.type = IPSP_EV_DISK, .full = loop->full};
 	post_all(daemon, &ev);
-	ipspd_log(loop->full ? IPSP_LOG_ERROR : IPSP_LOG_NOTICE,
-		  loop->full
-			  ? "%s: the disk is full: no new addresses are given until there is room"
-			  : "%s: the disk has room again",
-		  daemon->config->state_directory);
+	ipspd_log(
+		loop->full ? IPSP_LOG_ERROR : IPSP_LOG_NOTICE,
+		loop->full
+			? "%s: the disk is full: make room there, and it goes on by itself within "
+			  "some seconds; until then no new addresses are given"
+			: "%s: the disk has room again",
+		daemon->config->state_directory);
 }
 
 static void on_stop_now(evutil_socket_t fd, short what, void *arg)

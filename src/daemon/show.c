@@ -287,6 +287,7 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, object, "drained", json_boolean(s->drained));
 	put(m, object, "all-free", json_boolean(s->all_free));
 	put(m, object, "serving", json_boolean(s->serving));
+	put(m, object, "disk-full", json_boolean(s->disk_full));
 	put(m, object, "waiting-for", text_or_null(ipsp_waiting_word(s->waiting)));
 	put(m, object, "waiting-ms",
 	    s->waiting == IPSP_WAIT_NONE ? json_null() : ms_or_null(s->waiting_ms));
@@ -332,6 +333,8 @@ static json_t *capabilities(struct maker *m, uint32_t bits)
 
 	if (bits & IPSP_CAP_SKIPS)
 		append(m, words, json_string("skips-items"));
+	if (bits & IPSP_CAP_DISK_FULL)
+		append(m, words, json_string("disk-full"));
 	return words;
 }
 

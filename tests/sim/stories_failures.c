@@ -270,10 +270,51 @@ static void test_nobody_owns(void **state)
 	story_end(w);
 }
 
+/* ---------------------------------------------------------------- a full disk */
+
+static void disk(struct world *w, unsigned side, bool full)
+{
+	w->hosts[side].disk_full = full;
+	host_event(&w->hosts[side], (struct ipsp_event){.type = IPSP_EV_DISK, .full = full});
+	story_run(w, 100);
+}
+
+/* P's disk is full: nothing new from P, on either side, by a word of its own; it is told once, and
+ * once when there is room again. What P has is kept, and released. */
+static void test_disk_full(void **state)
+{
+	struct world *w = story_begin();
+	const struct host *p = &w->hosts[P];
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_forget(w);
+	disk(w, P, true);
+	disk(w, P, true);
+	assert_true(story_status(w, P).disk_full);
+	assert_false(story_status(w, P).serving);
+	assert_true(story_noted(w, P, "the disk is full"));
+	assert_int_equal(p->n_traps[IPSP_TRAP_DISK_FULL], 1);
+	assert_int_equal(p->n_hooks[IPSP_HOOK_DISK_FULL], 1);
+	story_take(w, HA1, "mn-2", "10.1.0.2");
+	story_take(w, HA2, "mn-3", "10.1.0.3"); /* S has to ask P */
+	story_expect(w, "HA1 refused mn-2: disk-full\n"
+			"HA2 refused mn-3: disk-full\n");
+	story_leave(w, HA1, "mn-1");
+	story_expect_pool(w, P, 0, 8, 0);
+	disk(w, P, false);
+	assert_true(story_status(w, P).serving);
+	assert_true(story_noted(w, P, "the disk has room again"));
+	assert_int_equal(p->n_traps[IPSP_TRAP_DISK_FULL], 2);
+	assert_int_equal(p->n_hooks[IPSP_HOOK_DISK_FULL], 2);
+	story_end(w);
+}
+
 int stories_failures(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_takeover),
+		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_s6_keeps_back),
 		cmocka_unit_test(test_secondary_dies),
 		cmocka_unit_test(test_back_in_time),

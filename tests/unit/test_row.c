@@ -162,9 +162,13 @@ static void test_gate(void **unused)
 	evs[0].ident = (struct ipsp_ident){"mn-1", "", 4, 0, 0};
 	evs[2].ident = (struct ipsp_ident){"mn-2", "", 4, 0, 0};
 	ipsp_node_steps(s.node, evs, 3, 1, &s.act);
-	assert_int_equal(s.act.n_outs, 2);
-	assert_int_equal(s.act.outs[0].err, 0);
-	assert_int_equal(s.act.outs[1].err, IPSP_ERR_OVERLOADED);
+	int answers[4] = {1, 1, 1, 1}, n = 0; /* between them it is said that the disk is full */
+	for (size_t i = 0; i < s.act.n_outs && n < 4; i++)
+		if (s.act.outs[i].type == IPSP_OUT_ANSWER)
+			answers[n++] = s.act.outs[i].err;
+	assert_int_equal(n, 2);
+	assert_int_equal(answers[0], 0);
+	assert_int_equal(answers[1], IPSP_ERR_DISK_FULL);
 	end(&s);
 }
 

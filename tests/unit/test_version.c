@@ -60,6 +60,24 @@ static void what_a_later_version_says(void **state)
 	liar_free(l);
 }
 
+/* A word that came later is said to those who know it only. */
+static void full_disk_in_the_peers_words(void **state)
+{
+	const struct ipsp_event full = {.type = IPSP_EV_DISK, .full = true};
+
+	(void)state;
+	for (int knows = 0; knows < 2; knows++) {
+		struct liar *l = liar_active(true);
+
+		l->capabilities = knows ? IPSP_CAP_DISK_FULL : 0;
+		liar_say_hello(l);
+		liar_turn(l, &full);
+		liar_say_request(l, 4 << 16, l->heard.epoch, 0, 5);
+		assert_int_equal(l->refused, knows ? IPSP_ERR_DISK_FULL : IPSP_ERR_OVERLOADED);
+		liar_free(l);
+	}
+}
+
 static const char *note_of(struct liar *l, uint64_t number)
 {
 	const struct ipsp_note *note = ipsp_note_get(ipsp_node_notes(l->node), number);
@@ -416,6 +434,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_later_version_says),
+		cmocka_unit_test(full_disk_in_the_peers_words),
 		cmocka_unit_test(no_version_in_common),
 		cmocka_unit_test(a_version_that_leaves),
 		cmocka_unit_test(a_licence_without_a_common_version),
