@@ -92,29 +92,27 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 			  void *object)
 {
 	struct ipsp_psp_conf *psp = object;
-	char path[IPSPD_PATH_MAX], why[IPSPD_WHY_MAX];
+	struct ipspd_lack lack = {.kind = IPSPD_LACK_KEY};
 	char **kept = &rd->config->key_files[rd->config->n_contexts - 1];
 
-	if (!ipspd_confread_secret(rd, setting, path, sizeof(path)))
+	if (!ipspd_confread_secret(rd, setting, lack.path, sizeof(lack.path)))
 		return;
-	*kept = strdup(path);
+	*kept = strdup(lack.path);
 	rd->faults.failed |= !*kept;
-	if (ipspd_keyfile_keys(path, psp->keys, &psp->n_keys, why) == 0) {
-		if (why[0])
-			ipspd_confread_warn(rd, setting, "%s", why);
-		if (ipspd_trust_hidden(path))
-			ipspd_confread_warn(rd, setting,
-					    "%s: the user ipsp can't read it (chown ipsp)", path);
-		return;
-	}
-	if (access(path, F_OK) != 0 && errno == ENOENT)
-		ipspd_confread_fault(
-			rd, setting,
-			"%s; make one by (umask 077; head -c 32 /dev/urandom | base64 > FILE), "
-			"and copy it to the other side",
-			why);
-	else
-		ipspd_confread_fault(rd, setting, "%s", why);
+	int err = ipspd_keyfile_keys(lack.path, psp->keys, &psp->n_keys, lack.why);
+	if (err == 0 && lack.why[0])
+		ipspd_confread_warn(rd, setting, "%s", lack.why);
+	if (err == 0 && ipspd_trust_hidden(lack.path))
+		ipspd_confread_warn(rd, setting, "%s: the user ipsp can't read it (chown ipsp)",
+				    lack.path);
+	if (err == IPSP_ERR_INVALID)
+		ipspd_confread_fault(rd, setting, "%s", lack.why);
+	else if (err)
+		ipspd_confread_lack(
+			rd, setting, &lack,
+			"until it is there the context does not talk to its peer. "
+			"Make one by (umask 077; head -c 32 /dev/urandom | base64 > FILE), "
+			"and copy it to the other side");
 }
 
 static void read_auth(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
@@ -402,6 +400,9 @@ void ipspd_confread_contexts(struct ipspd_confread *rd, const struct ipspd_setti
 		}
 		ipsp_conf_init(conf, "");
 		rd->context_settings[config->n_contexts++] = group;
+		const size_t lacks = config->n_lacks;
 		ipspd_confread_group(rd, group, context_keys, conf);
+		for (size_t k = lacks; k < config->n_lacks; k++) /* its name may come last */
+			memcpy(config->lacks[k].context, conf->name, sizeof(conf->name));
 	}
 }

@@ -391,6 +391,22 @@ bool ipspd_confread_secret(struct ipspd_confread *rd, const struct ipspd_setting
 	return false;
 }
 
+void ipspd_confread_lack(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			 const struct ipspd_lack *lack, const char *meanwhile)
+{
+	struct ipspd_config *config = rd->config;
+	struct ipspd_lack *more =
+		realloc(config->lacks, (config->n_lacks + 1) * sizeof(*config->lacks));
+
+	if (!more) {
+		rd->faults.failed = true;
+		return;
+	}
+	config->lacks = more;
+	more[config->n_lacks++] = *lack;
+	ipspd_confread_warn(rd, setting, "%s; %s", lack->why, meanwhile);
+}
+
 /* ---------------------------------------------------------------- the file's own keys */
 
 static void read_socket(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -405,16 +421,17 @@ static void read_socket(struct ipspd_confread *rd, const struct ipspd_setting *s
  * reload must not make the sessions wait for one. */
 static bool group_exists(const char *name)
 {
-	static char known[3][sizeof(((struct ipspd_config *)0)->control_group)];
+	static char asked[3][sizeof(((struct ipspd_config *)0)->control_group)];
+	static bool known[3];
 	static unsigned turn;
 
 	for (unsigned i = 0; i < 3; i++)
-		if (strcmp(known[i], name) == 0)
-			return true;
-	if (!getgrnam(name))
-		return false;
-	snprintf(known[turn++ % 3], sizeof(known[0]), "%s", name);
-	return true;
+		if (strcmp(asked[i], name) == 0)
+			return known[i];
+	const unsigned i = turn++ % 3;
+	snprintf(asked[i], sizeof(asked[i]), "%s", name);
+	known[i] = getgrnam(name) != NULL;
+	return known[i];
 }
 
 static void read_control_group(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -424,10 +441,10 @@ static void read_control_group(struct ipspd_confread *rd, const struct ipspd_set
 
 	(void)object;
 	if (!group_exists(name))
-		ipspd_confread_fault(rd, setting,
-				     "there is no group \"%s\" on this host; make one (groupadd "
-				     "--system %s), or leave this key out",
-				     name, name);
+		ipspd_confread_warn(rd, setting,
+				    "there is no group \"%s\" on this host; its members are let in "
+				    "as soon as there is (groupadd --system %s)",
+				    name, name);
 }
 
 /* A group in two places would have two answers to what its members may do. */
@@ -477,37 +494,52 @@ static void read_state_directory(struct ipspd_confread *rd, const struct ipspd_s
 	ipspd_confread_path(rd, setting, config->state_directory, sizeof(config->state_directory));
 }
 
-/* Who can change it runs what he likes as the daemon's user, and decides on takeovers. */
-static void check_hook_trust(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-			     const char *path, const struct stat *st)
+int ipspd_config_hook_ok(const char *path, char why[IPSPD_WHY_MAX])
 {
-	if (!ipspd_trusts_owner(st->st_uid))
-		ipspd_confread_fault(rd, setting,
-				     "%s: its owner is uid %u, who can change it; allowed are root "
-				     "and the user that the daemon runs as (now uid %u)",
-				     path, (unsigned)st->st_uid, (unsigned)geteuid());
-	else if (st->st_mode & (S_IWGRP | S_IWOTH))
-		ipspd_confread_fault(rd, setting,
-				     "%s: others can change it (mode %04o); only its owner may "
-				     "(chmod go-w)",
-				     path, (unsigned)(st->st_mode & 07777));
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		snprintf(why, IPSPD_WHY_MAX, "%.120s: %s", path, strerror(errno));
+		return IPSP_ERR_IO;
+	}
+	if (!S_ISREG(st.st_mode) || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0) {
+		snprintf(why, IPSPD_WHY_MAX, "%.120s: is not a file that can be executed", path);
+		return IPSP_ERR_IO;
+	}
+	/* who can change it runs what he likes as the daemon's user, and decides on takeovers */
+	if (!ipspd_trusts_owner(st.st_uid)) {
+		snprintf(why, IPSPD_WHY_MAX,
+			 "%.120s: its owner is uid %u, who can change it; allowed are root and the "
+			 "user that the daemon runs as (now uid %u)",
+			 path, (unsigned)st.st_uid, (unsigned)geteuid());
+		return IPSP_ERR_INVALID;
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		snprintf(
+			why, IPSPD_WHY_MAX,
+			"%.120s: others can change it (mode %04o); only its owner may (chmod go-w)",
+			path, (unsigned)(st.st_mode & 07777));
+		return IPSP_ERR_INVALID;
+	}
+	return 0;
 }
 
 static void read_hook(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
 {
 	struct ipspd_config *config = object;
-	struct stat st;
+	struct ipspd_lack lack = {.kind = IPSPD_LACK_HOOK};
 
 	if (!ipspd_confread_path(rd, setting, config->hook, sizeof(config->hook)))
 		return;
-	/* a hook that can't be run would veto every takeover: better said now */
-	if (stat(config->hook, &st) != 0)
-		ipspd_confread_fault(rd, setting, "%s: %s", config->hook, strerror(errno));
-	else if (!S_ISREG(st.st_mode) || faccessat(AT_FDCWD, config->hook, X_OK, AT_EACCESS) != 0)
-		ipspd_confread_fault(rd, setting, "%s: is not a file that can be executed",
-				     config->hook);
-	else
-		check_hook_trust(rd, setting, config->hook, &st);
+	int err = ipspd_config_hook_ok(config->hook, lack.why);
+	if (err == IPSP_ERR_INVALID)
+		ipspd_confread_fault(rd, setting, "%s", lack.why);
+	if (err != IPSP_ERR_IO)
+		return;
+	memcpy(lack.path, config->hook, sizeof(lack.path));
+	ipspd_confread_lack(rd, setting, &lack,
+			    "until it can be run each takeover is vetoed, and nobody is told of "
+			    "events");
 }
 
 /* ADDRESS:PORT, an IPv6 address in brackets. */
@@ -713,8 +745,10 @@ void ipspd_config_fini(struct ipspd_config *config)
 		free(config->key_files[i]);
 	free(config->key_files);
 	free(config->contexts);
-	if (config->n_sinks > 0)
-		sodium_memzero(config->sinks, config->n_sinks * sizeof(*config->sinks));
+	free(config->lacks);
+	if (config->sinks)
+		sodium_memzero(config->sinks,
+			       (config->n_sinks + config->n_late_sinks) * sizeof(*config->sinks));
 	free(config->sinks);
 	*config = (struct ipspd_config){0};
 }

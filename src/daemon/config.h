@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define IPSPD_WHY_MAX 256
+
 #define IPSPD_PATH_MAX	 1024
 #define IPSPD_SOCKET_MAX 108 /* what sockaddr_un holds, with the NUL */
 #define IPSPD_SINKS_MAX	 16
@@ -28,6 +30,7 @@ enum ipspd_snmp_auth {
 enum ipspd_snmp_priv { IPSPD_PRIV_NONE, IPSPD_PRIV_DES, IPSPD_PRIV_AES };
 enum ipspd_trap_style { IPSPD_TRAP_RFC, IPSPD_TRAP_STARENT };
 
+#define IPSPD_PASSPHRASE_MIN 8 /* RFC 3414, 11.2 */
 #define IPSPD_PASSPHRASE_MAX 256
 
 struct ipspd_sink {	/* where traps go */
@@ -40,6 +43,25 @@ struct ipspd_sink {	/* where traps go */
 	enum ipspd_snmp_auth auth;
 	enum ipspd_snmp_priv priv;
 	char auth_passphrase[IPSPD_PASSPHRASE_MAX], priv_passphrase[IPSPD_PASSPHRASE_MAX];
+};
+
+/*
+ * What the file names and the host doesn't have, or not yet: it is no fault of the file. What needs
+ * it waits, and the rest goes on (lacks.h).
+ */
+enum ipspd_lack_kind {
+	IPSPD_LACK_KEY,	       /* .context: it doesn't talk */
+	IPSPD_LACK_PASSPHRASE, /* .sink, one of the late ones: nothing is sent there */
+	IPSPD_LACK_HOOK	       /* each call fails; so a takeover is vetoed */
+};
+
+struct ipspd_lack {
+	enum ipspd_lack_kind kind;
+	char path[IPSPD_PATH_MAX];
+	char context[IPSP_NAME_MAX];
+	size_t sink; /* its place in config.sinks */
+	bool priv;   /* of the two passphrases of a sink */
+	char why[IPSPD_WHY_MAX];
 };
 
 struct ipspd_config {
@@ -55,17 +77,27 @@ struct ipspd_config {
 	char agentx_socket[IPSPD_SOCKET_MAX]; /* "": net-snmp's default */
 	enum ipspd_trap_style trap_style;
 	struct ipsp_addr snmp_source; /* where notifications come from; IPSP_ADDR_NONE: any */
-	struct ipspd_sink *sinks;     /* owned, n_sinks */
-	size_t n_sinks;
+	struct ipspd_sink *sinks; /* owned, n_sinks, and behind them those that lack a passphrase */
+	size_t n_sinks, n_late_sinks;
 	struct ipsp_context_conf
 		*contexts; /* owned, n_contexts, pools sorted, in the order of the file */
 	size_t n_contexts;
-	char **key_files; /* owned, one for each context; NULL: it has none */
+	char **key_files;	  /* owned, one for each context; NULL: it has none */
+	struct ipspd_lack *lacks; /* owned, n_lacks */
+	size_t n_lacks;
 };
+
+/* Puts those that lack nothing (any more) before the others, and counts both. */
+void ipspd_config_sort_sinks(struct ipspd_config *config);
+
+/* Why @path can't be run as the hook now, in @why; 0: it can. IPSP_ERR_IO: it is not there, or not
+ * executable; IPSP_ERR_INVALID: others could change it. */
+int ipspd_config_hook_ok(const char *path, char why[IPSPD_WHY_MAX]);
 
 /*
  * Called for each thing that is wrong, in the order of the file. @text is a whole line without its
- * end: "FILE:LINE: key: what is wrong and what is allowed". A @warning doesn't make the file bad.
+ * end: "FILE:LINE: key: what is wrong and what is allowed". A @warning doesn't make the file bad;
+ * one for each of .lacks is among them.
  */
 typedef void ipspd_config_fault_fn(void *arg, bool warning, const char *text);
 

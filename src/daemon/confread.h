@@ -73,6 +73,9 @@ void ipspd_confread_fault(struct ipspd_confread *rd, const struct ipspd_setting 
 			  const char *format, ...) __attribute__((format(printf, 3, 4)));
 void ipspd_confread_warn(struct ipspd_confread *rd, const struct ipspd_setting *setting,
 			 const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* What the file names is not there. @meanwhile: what follows from that, and what to do. */
+void ipspd_confread_lack(struct ipspd_confread *rd, const struct ipspd_setting *setting,
+			 const struct ipspd_lack *lack, const char *meanwhile);
 /* For a key that is missing in @group: the line of the group, the name of the key. */
 void ipspd_confread_missing(struct ipspd_confread *rd, const struct ipspd_setting *group,
 			    const char *key, const char *text);

@@ -1,11 +1,10 @@
 /* confsnmp - the stanza "snmp" of the configuration file. */
+#include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PASSPHRASE_MIN 8 /* RFC 3414, 11.2 */
 
 /* How net-snmp names the socket of a master agent: a path, or [tcp:]HOST:PORT. */
 static bool agentx_ok(const char *text)
@@ -155,16 +154,23 @@ static void read_priv(struct ipspd_confread *rd, const struct ipspd_setting *set
 }
 
 static void read_passphrase(struct ipspd_confread *rd, const struct ipspd_setting *setting,
-			    char *passphrase)
+			    const struct ipspd_sink *sink, bool priv, char *passphrase)
 {
-	char path[IPSPD_PATH_MAX], why[IPSPD_WHY_MAX];
+	struct ipspd_lack lack = {.kind = IPSPD_LACK_PASSPHRASE,
+				  .sink = (size_t)(sink - rd->config->sinks),
+				  .priv = priv};
 
-	if (!ipspd_confread_secret(rd, setting, path, sizeof(path)))
+	if (!ipspd_confread_secret(rd, setting, lack.path, sizeof(lack.path)))
 		return;
-	if (ipspd_keyfile_line(path, PASSPHRASE_MIN, passphrase, IPSPD_PASSPHRASE_MAX, why) != 0)
-		ipspd_confread_fault(rd, setting, "%s", why);
-	else if (why[0])
-		ipspd_confread_warn(rd, setting, "%s", why);
+	int err = ipspd_keyfile_line(lack.path, IPSPD_PASSPHRASE_MIN, passphrase,
+				     IPSPD_PASSPHRASE_MAX, lack.why);
+	if (err == IPSP_ERR_INVALID)
+		ipspd_confread_fault(rd, setting, "%s", lack.why);
+	else if (err)
+		ipspd_confread_lack(rd, setting, &lack,
+				    "until it is there nothing is sent to this sink");
+	else if (lack.why[0])
+		ipspd_confread_warn(rd, setting, "%s", lack.why);
 }
 
 static void read_auth_passphrase(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -172,7 +178,7 @@ static void read_auth_passphrase(struct ipspd_confread *rd, const struct ipspd_s
 {
 	struct ipspd_sink *sink = object;
 
-	read_passphrase(rd, setting, sink->auth_passphrase);
+	read_passphrase(rd, setting, sink, false, sink->auth_passphrase);
 }
 
 static void read_priv_passphrase(struct ipspd_confread *rd, const struct ipspd_setting *setting,
@@ -180,7 +186,7 @@ static void read_priv_passphrase(struct ipspd_confread *rd, const struct ipspd_s
 {
 	struct ipspd_sink *sink = object;
 
-	read_passphrase(rd, setting, sink->priv_passphrase);
+	read_passphrase(rd, setting, sink, true, sink->priv_passphrase);
 }
 
 static const struct ipspd_key sink_keys[] = {
@@ -241,6 +247,14 @@ static void check_sink(struct ipspd_confread *rd, const struct ipspd_setting *gr
 	check_pairs(rd, group, "priv-protocol", "auth-protocol");
 }
 
+static bool lacks(const struct ipspd_config *config, size_t sink)
+{
+	for (size_t i = 0; i < config->n_lacks; i++)
+		if (config->lacks[i].kind == IPSPD_LACK_PASSPHRASE && config->lacks[i].sink == sink)
+			return true;
+	return false;
+}
+
 /* A user of version 3 has one set of keys, whichever sink its notifications go to (RFC 3414, 5). */
 static void check_users(struct ipspd_confread *rd, const struct ipspd_setting *group,
 			const struct ipspd_sink *sinks, size_t i)
@@ -250,7 +264,8 @@ static void check_users(struct ipspd_confread *rd, const struct ipspd_setting *g
 	for (size_t k = 0; k < i && b->version == IPSPD_SNMP_V3 && b->user[0]; k++) {
 		const struct ipspd_sink *a = &sinks[k];
 
-		if (a->version != IPSPD_SNMP_V3 || strcmp(a->user, b->user) != 0 ||
+		if (lacks(rd->config, k) || lacks(rd->config, i) || a->version != IPSPD_SNMP_V3 ||
+		    strcmp(a->user, b->user) != 0 ||
 		    (a->auth == b->auth && a->priv == b->priv &&
 		     strcmp(a->auth_passphrase, b->auth_passphrase) == 0 &&
 		     strcmp(a->priv_passphrase, b->priv_passphrase) == 0))
@@ -261,6 +276,28 @@ static void check_users(struct ipspd_confread *rd, const struct ipspd_setting *g
 				     b->user);
 		return;
 	}
+}
+
+void ipspd_config_sort_sinks(struct ipspd_config *config)
+{
+	const size_t n = config->n_sinks + config->n_late_sinks;
+	size_t ready = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (lacks(config, i))
+			continue;
+		const struct ipspd_sink sink = config->sinks[i];
+		memmove(&config->sinks[ready + 1], &config->sinks[ready],
+			(i - ready) * sizeof(sink));
+		config->sinks[ready] = sink;
+		for (size_t k = 0; k < config->n_lacks; k++) /* those before it move up by one */
+			if (config->lacks[k].kind == IPSPD_LACK_PASSPHRASE &&
+			    config->lacks[k].sink >= ready && config->lacks[k].sink < i)
+				config->lacks[k].sink++;
+		ready++;
+	}
+	config->n_sinks = ready;
+	config->n_late_sinks = n - ready;
 }
 
 static void read_sinks(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
@@ -291,6 +328,7 @@ static void read_sinks(struct ipspd_confread *rd, const struct ipspd_setting *se
 		check_sink(rd, group, &config->sinks[i]);
 		check_users(rd, group, config->sinks, i);
 	}
+	ipspd_config_sort_sinks(config);
 }
 
 void ipspd_confread_snmp(struct ipspd_confread *rd, const struct ipspd_setting *setting,

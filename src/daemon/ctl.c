@@ -2,6 +2,7 @@
 #include "daemon/ctl.h"
 #include "daemon/access.h"
 #include "daemon/ctl_int.h"
+#include "daemon/lacks.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
@@ -391,27 +392,16 @@ static bool clear_path(const struct sockaddr_un *addr, char *why, size_t n_why)
 	return true;
 }
 
-static bool give_to_group(const char *path, const char *group, char *why, size_t n_why)
+/* Returns what it is that keeps the members out. */
+static const char *let_in(const char *path, gid_t gid)
 {
-	struct group *entry;
+	const int error = ipspd_access_groups(path, &gid, 1);
 
-	if (!group || !*group)
-		return true; /* made with 0600 */
-	errno = 0;
-	entry = getgrnam(group);
-	if (!entry) {
-		snprintf(why, n_why, "control.group: there is no group \"%s\"", group);
-		return false;
-	}
-	int error = ipspd_access_groups(path, &entry->gr_gid, 1);
-	if (error)
-		snprintf(why, n_why, "%s: the group \"%s\" can't be let in: %s", path, group,
-			 strerror(error));
-	return error == 0;
+	return error ? strerror(error) : NULL;
 }
 
 /* Bound, with its permissions, before anybody can connect: listen() comes later. */
-static int bind_socket(const char *path, const char *group, char *why, size_t n_why)
+static int bind_socket(const char *path, char *why, size_t n_why)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	mode_t mask;
@@ -436,18 +426,32 @@ static int bind_socket(const char *path, const char *group, char *why, size_t n_
 			close(fd);
 		return -1;
 	}
-	if (!give_to_group(path, group, why, n_why)) {
-		unlink(path);
-		close(fd);
-		return -1;
-	}
 	return fd;
+}
+
+/* Without its group the socket is of use to root and to the daemon's user all the same. */
+static void give_to_group(struct ipspd *daemon, const char *path, const char *group)
+{
+	const struct group *entry = group && *group ? getgrnam(group) : NULL;
+	const char *why = entry ? let_in(path, entry->gr_gid) : "there is no such group";
+
+	if (!group || !*group || !why)
+		return;
+	ipspd_log(IPSP_LOG_WARNING,
+		  "%s: the group \"%s\" can't be let in: %s; looking again every %d s", path, group,
+		  why, IPSPD_LACKS_MS / 1000);
+	ipspd_lacks_group(daemon->lacks);
+}
+
+bool ipspd_ctl_let_in(struct ipspd_ctl *ctl, gid_t gid)
+{
+	return !let_in(ctl->path, gid);
 }
 
 struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const char *group,
 				char *why, size_t n_why)
 {
-	int fd = bind_socket(path, group, why, n_why);
+	int fd = bind_socket(path, why, n_why);
 	struct ipspd_ctl *ctl;
 	struct stat st = {0};
 
@@ -465,6 +469,7 @@ struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const ch
 	if (!ctl->path || !ctl->retry || !ctl->listener)
 		goto no_memory;
 	evconnlistener_set_error_cb(ctl->listener, on_accept_error);
+	give_to_group(daemon, path, group);
 	if (lstat(path, &st) == 0) {
 		ctl->dev = st.st_dev;
 		ctl->ino = st.st_ino;

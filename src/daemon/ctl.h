@@ -17,6 +17,7 @@
 #define IPSPD_CTL_H
 
 #include "daemon/ctx.h"
+#include <sys/types.h>
 
 #define IPSPD_CTL_CLIENTS  1024		/* connected at once; more wait in the backlog */
 #define IPSPD_CTL_KEPT	   16		/* of these, for root and the daemon's own user */
@@ -32,11 +33,13 @@ struct ipspd_ctl;
 
 /*
  * Listens on @path: mode 0660 for @group, or 0600 where that is "" or NULL. A socket that nobody
- * listens on any more is replaced. NULL, with the reason in @why: somebody does listen, no such
- * group, the system's.
+ * listens on any more is replaced. NULL, with the reason in @why: somebody does listen, or the
+ * system's. A group that is not there is no reason: daemon->lacks goes on looking for it.
  */
 struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const char *group,
 				char *why, size_t n_why);
+/* The members of @gid may use the socket from now on; false: they can't be let in. */
+bool ipspd_ctl_let_in(struct ipspd_ctl *ctl, gid_t gid);
 /* Closes all clients and removes the socket; NULL is fine. */
 void ipspd_ctl_free(struct ipspd_ctl *ctl);
 

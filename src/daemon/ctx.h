@@ -26,6 +26,7 @@ struct ipspd_hooks;    /* hook.h */
 struct ipspd_notify;   /* notify.h */
 struct ipspd_keywatch; /* keywatch.h */
 struct ipspd_loop;     /* loop.h */
+struct ipspd_lacks;    /* lacks.h */
 
 /* ---------------------------------------------------------------- the inbox */
 
@@ -68,6 +69,7 @@ struct ipspd_ctx {
 	struct ipsp_actions act;
 	struct ipspd_udp_stats closed_udp_stats;
 	struct ipspd_udp *udp; /* NULL while the mode opens no socket */
+	char lacks_key[256];   /* why its key file can't be read: it doesn't talk; "": it may */
 	int lease_fd;	       /* -1: not open */
 	uint64_t told_seq;     /* the last IPSP_EV_FLUSHED */
 	bool was_stored;       /* the store had records of it */
@@ -108,6 +110,7 @@ struct ipspd {
 	struct ipspd_notify *notify;
 	struct ipspd_keywatch *keywatch;
 	struct ipspd_loop *loop;
+	struct ipspd_lacks *lacks;
 	uint64_t started_ms; /* ipspd_now() of the start */
 	bool stopping;	     /* SIGTERM was taken: no new client is worth accepting */
 	bool failed; /* memory, a write or a flush failed: nothing more is told, the loop ends */

@@ -190,8 +190,15 @@ static bool start(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
 				      .tv_usec = hooks->limit_ms % 1000 * 1000};
 	const char *path = hooks->daemon->config->hook;
 	char **env = make_environment(call);
+	char why[IPSPD_WHY_MAX];
 	int error = ENOMEM, out = -1;
 
+	if (ipspd_config_hook_ok(path, why) != 0) { /* it may have come, or changed, since */
+		free(env);
+		ipspd_log(IPSP_LOG_ERROR, "%s: the hook can't be run: %s (%s)", ctx_name(call), why,
+			  call->var[0]);
+		return false;
+	}
 	call->limit = evtimer_new(hooks->daemon->base, on_limit, call);
 	if (env && call->limit) {
 		call->said = ipspd_lastline_new(hooks->daemon->base, &out);

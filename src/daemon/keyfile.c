@@ -77,8 +77,10 @@ static int read_file(const char *path, struct secret_file *file, char why[IPSPD_
 	int err;
 
 	file->n = 0;
-	if (fd < 0)
-		return why_not(why, path, strerror(errno));
+	if (fd < 0) {
+		why_not(why, path, strerror(errno));
+		return IPSP_ERR_IO;
+	}
 	err = check_stat(fd, path, why);
 	if (err == 0)
 		err = read_whole(fd, path, file, why);

@@ -3,18 +3,18 @@
  *
  * Such a file is a regular one of root or of the daemon's user, and nobody else may read it: its
  * group may where it is the daemon's own or root's, and so may those whom an access list names, as
- * it does for a credential of systemd. Each function returns 0, or IPSP_ERR_INVALID with what is
- * wrong and what is allowed in @why. After a 0 @why is "", or a warning: what an editor has done to
- * the file.
+ * it does for a credential of systemd. Each function returns 0, or with the reason in @why
+ * IPSP_ERR_INVALID, when the file is wrong, or IPSP_ERR_IO, when it can't be opened: it may come
+ * later. After a 0 @why is "", or a warning: what an editor has done to the file.
  */
 #ifndef IPSPD_KEYFILE_H
 #define IPSPD_KEYFILE_H
 
 #include "core/conf.h"
+#include "daemon/config.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-#define IPSPD_WHY_MAX	 256
 #define IPSPD_SECRET_MIN 16
 
 /*

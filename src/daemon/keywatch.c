@@ -81,7 +81,9 @@ void ipspd_keywatch_look(struct ipspd_keywatch *watch)
 		watch->n = watch->files ? config->n_contexts : 0;
 	}
 	for (size_t i = 0; i < watch->n; i++)
-		if (config->key_files[i] && config->contexts[i].psp.enabled)
+		/* (without any key it is waited for: see lacks.h) */
+		if (config->key_files[i] && config->contexts[i].psp.enabled &&
+		    config->contexts[i].psp.n_keys > 0)
 			look_at(config->contexts[i].name, config->key_files[i],
 				&config->contexts[i].psp, &watch->files[i]);
 }

@@ -2,7 +2,7 @@
  * ipspd - the daemon's command line.
  *
  * Exit codes: 0 stopped as asked (or -t: the configuration is good), 1 it could not start or go on,
- * 2 bad usage or configuration.
+ * 2 bad usage or configuration: to try again would not help.
  */
 #define _GNU_SOURCE /* asprintf */
 #include "daemon/config.h"
@@ -278,7 +278,8 @@ int main(int argc, char **argv)
 	} else if (sodium_init() < 0) { /* it also picks what is quickest on this processor */
 		fprintf(stderr, "ipspd: libsodium can't be used\n");
 	} else if (ipspd_config_read(o.config, &config, say_fault, &o) != 0) {
-		code = EXIT_BAD;
+		/* one that is not there is not wrong: it may come */
+		code = !o.test && access(o.config, R_OK) != 0 ? EXIT_FAILURE : EXIT_BAD;
 	} else if (o.test) {
 		printf("%s: no fault found, %zu context%s\n", o.config, config.n_contexts,
 		       config.n_contexts == 1 ? "" : "s");

@@ -8,6 +8,7 @@
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
 #include "daemon/keywatch.h"
+#include "daemon/lacks.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
@@ -67,6 +68,24 @@ static const struct ipsp_context_conf *conf_of(const struct ipspd_config *config
 		if (strcmp(config->contexts[i].name, name) == 0)
 			return &config->contexts[i];
 	return NULL;
+}
+
+static bool lacks_already(const struct ipspd_config *now, const struct ipspd_lack *lack)
+{
+	for (size_t i = 0; i < now->n_lacks; i++)
+		if (now->lacks[i].kind == lack->kind &&
+		    strcmp(now->lacks[i].path, lack->path) == 0 &&
+		    strcmp(now->lacks[i].context, lack->context) == 0)
+			return true;
+	return false;
+}
+
+/* At the start it is waited for. Nothing that works now is given up for what is not there. */
+static void check_lacks(struct reload *r)
+{
+	for (size_t i = 0; i < r->next.n_lacks; i++)
+		if (!lacks_already(r->daemon->config, &r->next.lacks[i]))
+			refuse(r, IPSP_ERR_INVALID, "%s", r->next.lacks[i].why);
 }
 
 static void check_daemon(struct reload *r)
@@ -242,6 +261,7 @@ static void take(struct reload *r)
 	take_snmp(r);
 	ipspd_keywatch_reloaded(daemon->keywatch);
 	ipspd_config_fini(&old);
+	ipspd_lacks_taken(daemon->lacks);
 	ipspd_log(IPSP_LOG_NOTICE, "%s was read again", daemon->config_path);
 }
 
@@ -259,6 +279,7 @@ int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why)
 		return r.err;
 	}
 	check_daemon(&r);
+	check_lacks(&r);
 	for (size_t i = 0; i < daemon->n_ctxs; i++)
 		check_ctx(&r, daemon->ctxs[i]);
 	if (!r.err)

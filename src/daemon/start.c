@@ -3,6 +3,7 @@
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
 #include "daemon/keywatch.h"
+#include "daemon/lacks.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
@@ -137,8 +138,10 @@ int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 	daemon->notify = ipspd_notify_new(daemon->base);
 	daemon->hooks = ipspd_hooks_new(daemon);
 	daemon->keywatch = ipspd_keywatch_new(daemon);
-	if (!daemon->notify || !daemon->hooks || !daemon->keywatch)
+	daemon->lacks = ipspd_lacks_new(daemon);
+	if (!daemon->notify || !daemon->hooks || !daemon->keywatch || !daemon->lacks)
 		return no_memory(why, n_why);
+	ipspd_lacks_taken(daemon->lacks);
 
 	int err = open_store(daemon, why, n_why);
 	if (err)
@@ -169,6 +172,7 @@ void ipspd_stop(struct ipspd *daemon)
 	for (size_t i = 0; i < daemon->n_ctxs; i++)
 		ipspd_ctx_free(daemon->ctxs[i]);
 	free(daemon->ctxs);
+	ipspd_lacks_free(daemon->lacks);
 	ipspd_hooks_free(daemon->hooks);
 	ipspd_keywatch_free(daemon->keywatch);
 	ipspd_notify_free(daemon->notify);

@@ -202,9 +202,6 @@ class ConfigurationFile(Case):
         def empty_key(host):
             host.config.ipsp.key_file = write_key(host.folder + "/empty.key", b"")
 
-        def missing_key(host):
-            host.config.ipsp.key_file = host.folder + "/missing.key"
-
         def no_context(host):
             host.config.context = ""
 
@@ -220,7 +217,6 @@ class ConfigurationFile(Case):
             both_roles: ("primary", "secondary"),
             open_key: ("open.key", "0644"),
             empty_key: ("empty.key",),
-            missing_key: ("missing.key",),
             no_context: ("name",),
             twice: ("pool-a",),
         }

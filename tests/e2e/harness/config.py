@@ -64,12 +64,13 @@ class Config(Context):
     state: str = ""
     others: list = field(default_factory=list)
     sinks: list = field(default_factory=list)  # (host, port, inform)
+    group: str = ""  # who may use the control socket
     extra: str = ""  # any text at the top level
 
     def text(self):
         return "".join(
             [
-                f'control = {{ socket = "{self.socket}"; }};\n',
+                f'control = {{ socket = "{self.socket}";{self._group()} }};\n',
                 f'state-directory = "{self.state}";\n',
                 self._snmp(),
                 self.extra,
@@ -78,6 +79,9 @@ class Config(Context):
                 " );\n",
             ]
         )
+
+    def _group(self):
+        return f' group = "{self.group}";' if self.group else ""
 
     def _snmp(self):
         if not self.sinks:

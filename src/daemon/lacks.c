@@ -1,0 +1,266 @@
+#include "daemon/lacks.h"
+#include "base/err.h"
+#include "daemon/config.h"
+#include "daemon/ctl.h"
+#include "daemon/group.h"
+#include "daemon/keyfile.h"
+#include "daemon/snmp.h"
+#include <event2/event.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ipspd_lacks {
+	struct ipspd *daemon;
+	struct event *timer;
+	bool group; /* the control socket has none yet */
+	struct ipspd_group *asked;
+};
+
+static void later(struct ipspd_lacks *lacks)
+{
+	const struct timeval tv = {.tv_sec = IPSPD_LACKS_MS / 1000,
+				   .tv_usec = IPSPD_LACKS_MS % 1000 * 1000};
+
+	if (lacks->daemon->config->n_lacks > 0 || lacks->group)
+		event_add(lacks->timer, &tv);
+}
+
+/* ---------------------------------------------------------------- is it there now? */
+
+static struct ipsp_context_conf *conf_of(struct ipspd_config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_contexts; i++)
+		if (strcmp(config->contexts[i].name, name) == 0)
+			return &config->contexts[i];
+	return NULL;
+}
+
+/* As a reload of nothing but the keys. */
+static int key_came(struct ipspd_lacks *lacks, const struct ipspd_lack *lack,
+		    char why[IPSPD_WHY_MAX])
+{
+	struct ipsp_context_conf *conf = conf_of(lacks->daemon->config, lack->context);
+	struct ipspd_ctx *ctx = ipspd_ctx_find(lacks->daemon, lack->context);
+	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES], n_keys;
+
+	int err = ipspd_keyfile_keys(lack->path, keys, &n_keys, why);
+	if (err)
+		return err;
+	if (conf && ctx) {
+		for (int i = 0; i < 2; i++) {
+			struct ipsp_psp_conf *psp = i == 0 ? &conf->psp : &ctx->conf.psp;
+			memcpy(psp->keys, keys, sizeof(keys));
+			psp->n_keys = n_keys;
+		}
+		ctx->lacks_key[0] = '\0';
+		ctx->look = true;
+		const struct ipsp_event ev = {.type = IPSP_EV_CONF, .conf = &ctx->conf};
+		ipspd_post(ctx, &ev);
+		ipspd_log(IPSP_LOG_NOTICE, "%s: the key file %s is there: talking to the peer",
+			  ctx->name, lack->path);
+	}
+	sodium_memzero(keys, sizeof(keys));
+	return 0;
+}
+
+/* The array is made anew: those who read the old one let go of it first. */
+static int passphrase_came(struct ipspd_lacks *lacks, struct ipspd_lack *lack,
+			   char why[IPSPD_WHY_MAX])
+{
+	struct ipspd_sink *sink = &lacks->daemon->config->sinks[lack->sink];
+
+	return ipspd_keyfile_line(lack->path, IPSPD_PASSPHRASE_MIN,
+				  lack->priv ? sink->priv_passphrase : sink->auth_passphrase,
+				  IPSPD_PASSPHRASE_MAX, why);
+}
+
+/* A sink may have lacked two passphrases; with neither lack left it is one of the others. */
+static void sinks_came(struct ipspd_lacks *lacks)
+{
+	struct ipspd *daemon = lacks->daemon;
+	struct ipspd_config *config = daemon->config;
+	const size_t before = config->n_sinks, n = config->n_sinks + config->n_late_sinks;
+	struct ipspd_sink *old = config->sinks, *sinks = calloc(n, sizeof(*sinks));
+	char why[400] = "";
+
+	if (!sinks)
+		return;
+	memcpy(sinks, old, n * sizeof(*sinks));
+	config->sinks = sinks;
+	ipspd_config_sort_sinks(config);
+	if (config->n_sinks > before) {
+		for (size_t i = before; i < config->n_sinks; i++)
+			ipspd_log(IPSP_LOG_NOTICE, "snmp: the passphrases for %s are there",
+				  sinks[i].host);
+		struct ipspd_snmp *snmp =
+			ipspd_snmp_prepare(daemon, config, daemon->snmp, why, sizeof(why));
+		if (snmp) {
+			ipspd_snmp_start(snmp, daemon->snmp);
+			daemon->snmp = snmp;
+		} else {
+			ipspd_log(IPSP_LOG_ERROR, "snmp: %s", why);
+		}
+		sodium_memzero(old, n * sizeof(*old));
+		free(old);
+	} else {
+		config->sinks = old;
+		sodium_memzero(sinks, n * sizeof(*sinks));
+		free(sinks);
+	}
+}
+
+static int came(struct ipspd_lacks *lacks, struct ipspd_lack *lack, char why[IPSPD_WHY_MAX])
+{
+	int err = 0;
+
+	switch (lack->kind) {
+	case IPSPD_LACK_KEY:
+		return key_came(lacks, lack, why);
+	case IPSPD_LACK_PASSPHRASE:
+		return passphrase_came(lacks, lack, why);
+	case IPSPD_LACK_HOOK:
+		err = ipspd_config_hook_ok(lack->path, why);
+		if (!err)
+			ipspd_log(IPSP_LOG_NOTICE, "the hook %s is there", lack->path);
+		break;
+	}
+	return err;
+}
+
+/* A file that is there and wrong is said as well, once: it may be mended. */
+static void look(struct ipspd_lacks *lacks)
+{
+	struct ipspd_config *config = lacks->daemon->config;
+	char why[IPSPD_WHY_MAX] = "";
+	bool sinks = false;
+
+	for (size_t i = 0; i < config->n_lacks;) {
+		struct ipspd_lack *lack = &config->lacks[i];
+
+		if (came(lacks, lack, why) == 0) {
+			sinks = sinks || lack->kind == IPSPD_LACK_PASSPHRASE;
+			memmove(lack, lack + 1, (--config->n_lacks - i) * sizeof(*lack));
+			continue;
+		}
+		if (strcmp(why, lack->why) != 0) {
+			memcpy(lack->why, why, sizeof(lack->why));
+			ipspd_log(IPSP_LOG_WARNING, "%s%s%s; looking again every %d s",
+				  lack->context, lack->context[0] ? ": " : "", lack->why,
+				  IPSPD_LACKS_MS / 1000);
+		}
+		i++;
+	}
+	if (sinks)
+		sinks_came(lacks);
+}
+
+/* ---------------------------------------------------------------- the group */
+
+static void on_group(void *arg, gid_t gid)
+{
+	struct ipspd_lacks *lacks = arg;
+
+	lacks->asked = NULL;
+	if (gid != (gid_t)-1 && ipspd_ctl_let_in(lacks->daemon->ctl, gid)) {
+		lacks->group = false;
+		ipspd_log(IPSP_LOG_NOTICE,
+			  "the group \"%s\" is there: its members may use the control socket",
+			  lacks->daemon->config->control_group);
+	}
+	later(lacks);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipspd_lacks *lacks = arg;
+	struct ipspd *daemon = lacks->daemon;
+
+	(void)fd, (void)what;
+	look(lacks);
+	if (lacks->group && daemon->ctl && !lacks->asked)
+		lacks->asked = ipspd_group_ask(daemon->base, daemon->config->control_group,
+					       on_group, lacks);
+	later(lacks);
+}
+
+void ipspd_lacks_group(struct ipspd_lacks *lacks)
+{
+	lacks->group = true;
+	later(lacks);
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+void ipspd_lacks_taken(struct ipspd_lacks *lacks)
+{
+	struct ipspd *daemon = lacks->daemon;
+
+	for (size_t i = 0; i < daemon->n_ctxs; i++)
+		daemon->ctxs[i]->lacks_key[0] = '\0';
+	for (size_t i = 0; i < daemon->config->n_lacks; i++) {
+		const struct ipspd_lack *lack = &daemon->config->lacks[i];
+		struct ipspd_ctx *ctx =
+			lack->kind == IPSPD_LACK_KEY ? ipspd_ctx_find(daemon, lack->context) : NULL;
+		if (!ctx)
+			continue;
+		snprintf(ctx->lacks_key, sizeof(ctx->lacks_key), "no key: %.240s", lack->why);
+		ctx->look = true;
+		/* it hears nothing, and must not take that for silence; its socket says the rest */
+		const struct ipsp_event ev = {.type = IPSP_EV_LINK, .error = ctx->lacks_key};
+		ipspd_post(ctx, &ev);
+	}
+	later(lacks);
+}
+
+void ipspd_lacks_say(const struct ipspd *daemon, const struct ipspd_ctx *ctx,
+		     void (*each)(void *arg, const char *text), void *arg)
+{
+	static const char *const meanwhile[] = {
+		[IPSPD_LACK_KEY] = "this context does not talk to its peer until its key file is "
+				   "there",
+		[IPSPD_LACK_PASSPHRASE] = "notifications are not sent to every manager",
+		[IPSPD_LACK_HOOK] = "the hook can't be run, and each takeover is vetoed",
+	};
+	char text[IPSPD_WHY_MAX + 200];
+
+	for (size_t i = 0; i < daemon->config->n_lacks; i++) {
+		const struct ipspd_lack *lack = &daemon->config->lacks[i];
+
+		if (lack->kind == IPSPD_LACK_KEY ? !ctx || strcmp(ctx->name, lack->context) != 0
+						 : ctx != NULL)
+			continue;
+		snprintf(text, sizeof(text), "%s: %s", meanwhile[lack->kind], lack->why);
+		each(arg, text);
+	}
+	if (ctx || !daemon->lacks || !daemon->lacks->group)
+		return;
+	snprintf(text, sizeof(text),
+		 "the control socket is for the daemon's user alone until there is a group \"%s\"",
+		 daemon->config->control_group);
+	each(arg, text);
+}
+
+struct ipspd_lacks *ipspd_lacks_new(struct ipspd *daemon)
+{
+	struct ipspd_lacks *lacks = calloc(1, sizeof(*lacks));
+
+	if (!lacks)
+		return NULL;
+	lacks->daemon = daemon;
+	lacks->timer = evtimer_new(daemon->base, on_timer, lacks);
+	if (lacks->timer)
+		return lacks;
+	free(lacks);
+	return NULL;
+}
+
+void ipspd_lacks_free(struct ipspd_lacks *lacks)
+{
+	if (!lacks)
+		return;
+	ipspd_group_cancel(lacks->asked);
+	event_free(lacks->timer);
+	free(lacks);
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""What the configuration names comes after the start: a key file, a hook, the group of the control socket, the
+file itself. The daemon is there meanwhile, says what it lacks, and goes on without a restart."""
+
+import os
+import stat
+import sys
+import time
+
+from harness import mounts, process
+from harness.pair import Case, main, write_key
+
+
+class Late(Case):
+    def test_key_file(self):
+        """A context without its key does not talk: neither with another key nor with none."""
+        pair = self.pair(trapd=False)
+        late = os.path.join(pair.folder, "late.key")
+        pair.ipsp(0, "primary", hello_interval_ms=100)
+        pair.ipsp(1, "secondary", hello_interval_ms=100, key_file=late)
+        for host in reversed(pair.hosts):
+            host.start()
+        self.assertIn("late.key: No such file", pair.hosts[1].log())
+        with self.subTest("-t says so, and finds no fault"):
+            done = process.run([process.program("ipspd"), "-t", "-c", pair.hosts[1].file])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, r"ipspd.conf:\d+: key-file: warning: .*late.key")
+        time.sleep(1)
+        for host in pair.hosts:
+            self.assertEqual(host.counters()["datagrams-received"], 0, "it talks without its key")
+            self.assertEqual(host.status()["peer"]["state"], "unknown")
+        self.assertEqual(pair.hosts[1].counters()["datagrams-sent"], 0)
+
+        write_key(late, b"\x5a" * 32, 0o644)
+        pair.loop.until(lambda: "others can read" in pair.hosts[1].log(), 10, pair.story)
+        self.assertEqual(pair.hosts[1].status()["peer"]["state"], "unknown")
+        os.chmod(late, 0o600)
+        pair.wait_sharing()
+        self.assertEqual(pair.hosts[1].starts, 1)
+
+        with self.subTest("a reload gives up no key that is in use"):
+            os.rename(late, late + ".away")
+            refused = pair.hosts[1].ctl("reload")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("late.key: No such file", refused.stderr)
+            self.assertTrue(pair.sharing())
+
+    def test_hook(self):
+        pair = self.pair(trapd=False)
+        hook, said = (os.path.join(pair.folder, name) for name in ("hook", "said"))
+        pair.hosts[0].config.extra = f'hook = "{hook}";\n'
+        pair.start(hello_interval_ms=100)
+        log = pair.hosts[0].log()
+        self.assertRegex(log, "hook: No such file")
+        with open(hook, "w", encoding="ascii") as file:
+            file.write(f'#!/bin/sh\necho "$IPSP_EVENT" >>{said}\n')
+        os.chmod(hook, 0o777)
+        pair.loop.until(lambda: "others can change it" in pair.hosts[0].log(), 10, pair.story)
+        os.chmod(hook, 0o755)
+        pair.loop.until(lambda: f"the hook {hook} is there" in pair.hosts[0].log(), 10, pair.story)
+        pair.hosts[1].stop()
+        pair.loop.until(lambda: os.path.exists(said), 20, "the hook to be run")
+
+    def test_group(self):
+        if not mounts.private():
+            self.skipTest("no mount namespaces here")
+        host = self.pair(trapd=False).hosts[0]
+        groups = os.path.join(host.folder, "groups")
+        with open("/etc/group", encoding="ascii") as file, open(groups, "w", encoding="ascii") as own:
+            own.write(file.read())
+        mounts.instead_of("/etc/group", groups)
+        self.addCleanup(mounts.unmount, "/etc/group")
+        host.config.group = "ipsp-late"
+        host.start()
+        self.assertEqual(stat.S_IMODE(os.stat(host.socket).st_mode), 0o600)
+        self.assertIn('"ipsp-late" can\'t be let in: there is no such group', host.log())
+        with open(groups, "a", encoding="ascii") as own:
+            own.write("ipsp-late:x:54321:\n")
+        process.until(lambda: '"ipsp-late" is there' in host.log(), 10, host.tail)
+        status = os.stat(host.socket)
+        self.assertEqual((stat.S_IMODE(status.st_mode), status.st_gid), (0o660, 54321))
+        self.assertEqual(host.starts, 1)
+
+    def test_the_file_itself(self):
+        """A supervisor tries again after 1, and not after 2, which means: the file is wrong."""
+        path = os.path.join(self.folder, "ipspd.conf")
+        for text, status in ((None, 1), ("rubbish = ;\n", 2)):
+            with self.subTest(text=text):
+                if text:
+                    with open(path, "w", encoding="ascii") as file:
+                        file.write(text)
+                done = process.run([process.program("ipspd"), "-f", "-c", path])
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertIn(path, done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
