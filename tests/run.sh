@@ -131,7 +131,7 @@ builds() {
 		-DCMAKE_C_FLAGS_RELWITHDEBINFO='-O2 -g'
 	make_build 'clang, with the fuzz targets' all "$clang" clang -DCMAKE_BUILD_TYPE=Debug \
 		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined -DIPSPD_FUZZ=ON
-	make_build 'gcc, ThreadSanitizer' 'ipspd ipspctl test_store test_writer' "$tsan" gcc -DCMAKE_BUILD_TYPE=Debug \
+	make_build 'gcc, ThreadSanitizer' 'ipspd ipspctl test_store test_writer test_events' "$tsan" gcc -DCMAKE_BUILD_TYPE=Debug \
 		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=thread
 }
 
@@ -146,6 +146,7 @@ unit() {
 	step 'bulk work, optimised: no turn takes 100 ms' 120 "$plain/tests/test_bulk"
 	step 'the store and its flusher under ThreadSanitizer' 300 "$tsan/tests/test_store"
 	step 'the log and its writer under ThreadSanitizer' 120 "$tsan/tests/test_writer"
+	step 'the events and their files under ThreadSanitizer' 120 "$tsan/tests/test_events"
 }
 
 sim() {

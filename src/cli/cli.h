@@ -37,11 +37,12 @@ enum {
 	OPT_STATE = 1 << 10,
 	OPT_COUNT = 1 << 11,
 	OPT_LIMIT = 1 << 12,
+	OPT_FOLLOW = 1 << 13,
 };
 
 struct cli {
 	const char *socket, *context; /* context NULL: the only one, or all */
-	bool json, wait, force, count;
+	bool json, wait, force, count, follow;
 	const char *pool, *group, *session, *subscriber, *address, *name,
 		*state;	    /* NULL: not given */
 	uint32_t limit;	    /* 0: none */
@@ -146,7 +147,6 @@ void cli_text_pools(const json_t *root);
 void cli_text_sessions_begin(struct cli_widths *widths, const json_t *rows);
 void cli_text_sessions_rows(const struct cli_widths *widths, const json_t *rows);
 void cli_text_counters(const json_t *root);
-void cli_text_log(const json_t *root);
 void cli_text_ok_to_stop(const json_t *root);
 void cli_text_differences(const json_t *root);
 /* "1 h 02 min", "3.4 s", "never" for < 0; returns @text */

@@ -165,13 +165,6 @@ int cli_show_counters(struct cli *cli)
 	return show(cli, "counters", NULL, cli_text_counters);
 }
 
-int cli_show_log(struct cli *cli)
-{
-	struct ipsp_conn_filter filter = {.n = cli->n};
-
-	return show(cli, "log", &filter, cli_text_log);
-}
-
 /* ---------------------------------------------------------------- sessions */
 
 static int attach(struct cli *cli, const char *name)

@@ -58,6 +58,7 @@ static const struct option long_options[] = {
 	{"state", required_argument, NULL, LONG_STATE},
 	{"count", no_argument, NULL, LONG_COUNT},
 	{"limit", required_argument, NULL, LONG_LIMIT},
+	{"follow", no_argument, NULL, 'f'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -96,6 +97,10 @@ static int take_option(struct cli *cli, int option, unsigned *given)
 	case 'n':
 		*given |= OPT_N;
 		return parse_count(optarg, &cli->n) ? 0 : cli_usage("-n wants a number above 0");
+	case 'f':
+		*given |= OPT_FOLLOW;
+		cli->follow = true;
+		return 0;
 	case LONG_JSON:
 		cli->json = true;
 		return 0;
@@ -260,7 +265,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	unsetenv("POSIXLY_CORRECT"); /* options may stand anywhere */
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":s:c:n:hV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":s:c:n:hVf", long_options, NULL)) != -1) {
 		result = 0;
 		if (option == 'V') {
 			printf("ipspctl %s\n", IPSPD_VERSION);

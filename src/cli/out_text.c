@@ -453,22 +453,6 @@ void cli_text_counters(const json_t *root)
 	each_context(root, print_counters);
 }
 
-static void print_log(const json_t *context)
-{
-	const json_t *event;
-	size_t i;
-
-	printf("context %s\n", cli_text(context, "name"));
-	json_array_foreach(json_object_get(context, "events"), i, event)
-		printf("  %s  %-7s  %s\n", cli_text(event, "time"), cli_text(event, "level"),
-		       cli_text(event, "text"));
-}
-
-void cli_text_log(const json_t *root)
-{
-	each_context(root, print_log);
-}
-
 void cli_text_differences(const json_t *root)
 {
 	const json_t *line;

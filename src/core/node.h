@@ -171,8 +171,12 @@ struct ipsp_out {
 		enum ipsp_trap trap; /* TRAP */
 		enum ipsp_hook hook; /* HOOK */
 		struct { /* places in act->bytes, which a turn fills with some MiB at most */
-			uint32_t off, len;   /* DATAGRAM; RELEASE: the subscriber */
-			uint32_t off2, len2; /* RELEASE: the session */
+			uint32_t off, len; /* DATAGRAM; RELEASE: the subscriber */
+			uint32_t off2;	   /* RELEASE: the session */
+			union {
+				uint32_t len2;
+				bool of_many; /* NOTE: of these there may be thousands */
+			};
 			enum ipsp_reason reason;
 			enum ipsp_level level; /* NOTE */
 		};

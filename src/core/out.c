@@ -115,6 +115,7 @@ static void out_note(struct ipsp_node *n, const struct ipsp_note *note)
 	if (!o)
 		return;
 	o->level = note->level;
+	o->of_many = note->of_many;
 	o->off = (uint32_t)act->bytes.len;
 	o->len = note->n_text;
 	ipsp_buf_put(&act->bytes, note->text, note->n_text + 1); /* with its NUL */

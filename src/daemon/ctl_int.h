@@ -57,6 +57,7 @@ struct ipspd_op {	/* what was asked of a node for an operator: to whom the answe
 	uint64_t id;	/* the client's own */
 	const struct ipspd_ctx *ctx;
 	bool is_request, is_check;
+	const char *command; /* its name, static; NULL: it is none */
 };
 
 struct ipspd_ctl {

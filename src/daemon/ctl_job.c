@@ -163,6 +163,19 @@ static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t
 	return true;
 }
 
+/* Who asked has every reason; the log has the first. What was read again says so itself. */
+static void log_end(enum ipspd_job_kind kind, int err, const char *why)
+{
+	const int first = (int)strcspn(why, "\n");
+
+	if (err)
+		ipspd_log(IPSP_LOG_WARNING, "%s: %.*s%s",
+			  kind == IPSPD_JOB_RELOAD ? "not reloaded" : "not saved", first, why,
+			  why[first] ? " (and more)" : "");
+	else if (kind == IPSPD_JOB_SAVE)
+		ipspd_log(IPSP_LOG_NOTICE, "the configuration was saved");
+}
+
 static bool work_file(struct ipspd_client *client, struct ipspd_job *job)
 {
 	struct ipspd *daemon = client->ctl->daemon;
@@ -176,6 +189,7 @@ static bool work_file(struct ipspd_client *client, struct ipspd_job *job)
 		err = ipspd_reload(daemon, why, sizeof(why));
 	else
 		err = ipspd_save(daemon, why, sizeof(why));
+	log_end(job->kind, err, why);
 	ipspd_client_done(client, job->id, err, why);
 	return true;
 }

@@ -167,6 +167,19 @@ size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 
 /* ---------------------------------------------------------------- all other outs */
 
+/* Beside the line that says who asked for it: how it ended. */
+static void log_end(const struct ipspd_ctx *ctx, const char *command, const struct ipsp_out *out)
+{
+	const char *text = out->text && *out->text ? out->text : ipsp_err_text(out->err);
+
+	if (out->err)
+		ipspd_log(IPSP_LOG_NOTICE, "%s: %s ended with %s: %s", ctx->name, command,
+			  ipsp_err_word(out->err), text);
+	else
+		ipspd_log(IPSP_LOG_NOTICE, "%s: %s: done%s%s", ctx->name, command,
+			  out->text && *out->text ? ": " : "", out->text ? out->text : "");
+}
+
 IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 				const struct ipsp_out *out)
 {
@@ -183,6 +196,8 @@ IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *c
 	op = ipspd_op_find(ctl, out->id);
 	if (!op)
 		return;
+	if (op->command)
+		log_end(ctx, op->command, out);
 	client = ipspd_client_find(ctl, op->token);
 	if (client && op->is_check) {
 		text = ipspd_show_differences(ctx);

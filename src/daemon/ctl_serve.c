@@ -315,6 +315,14 @@ static bool find_command(const struct ipsp_ctl_str *name, enum ipsp_command *com
 	return false;
 }
 
+static const char *command_name(enum ipsp_command command)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (commands[i].command == command)
+			return commands[i].name;
+	return NULL;
+}
+
 static bool find_mode(const struct ipsp_ctl_str *word, enum ipsp_mode *mode)
 {
 	static const enum ipsp_mode modes[] = {IPSP_MODE_ACTIVE, IPSP_MODE_INACTIVE,
@@ -345,6 +353,8 @@ static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg 
 		return;
 	}
 	op->is_check = ev->command == IPSP_CMD_CHECK;
+	op->command = command_name(ev->command);
+	ctx->drains = ctx->drains || ev->command == IPSP_CMD_DRAIN;
 	ev->id = op->key;
 	ipspd_log(IPSP_LOG_NOTICE, "%s: %.*s%s%s%s, asked for by %s", ctx->name, (int)msg->name.n,
 		  msg->name.p, ev->command == IPSP_CMD_MODE ? " " : "",

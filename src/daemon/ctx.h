@@ -27,6 +27,7 @@ struct ipspd_notify;   /* notify.h */
 struct ipspd_keywatch; /* keywatch.h */
 struct ipspd_loop;     /* loop.h */
 struct ipspd_lacks;    /* lacks.h */
+struct ipspd_events;   /* events.h */
 
 /* ---------------------------------------------------------------- the inbox */
 
@@ -75,6 +76,8 @@ struct ipspd_ctx {
 	bool was_stored;       /* the store had records of it */
 	bool started;	       /* ipsp_node_start was called */
 	bool look;	       /* its state may have changed: has it the socket that it needs? */
+	bool drains;	       /* its end is to be said */
+	ipsp_ms drain_look;    /* when that is looked at again */
 	bool stopped;	       /* IPSP_OUT_STOPPED was seen */
 };
 
@@ -111,6 +114,7 @@ struct ipspd {
 	struct ipspd_keywatch *keywatch;
 	struct ipspd_loop *loop;
 	struct ipspd_lacks *lacks;
+	struct ipspd_events *events;
 	uint64_t started_ms; /* ipspd_now() of the start */
 	bool stopping;	     /* SIGTERM was taken: no new client is worth accepting */
 	bool failed; /* memory, a write or a flush failed: nothing more is told, the loop ends */

@@ -11,12 +11,15 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 1000 /* of an end, and of a change of where to */
+#define TEXT_MAX    1300
 #define LOG_LINE    1500
 
 static enum ipspd_log_to to = IPSPD_LOG_STDERR;
 static enum ipsp_level up_to = IPSP_LOG_NOTICE;
 static struct ipspd_writer *writer;
 static uint64_t lost_before; /* by writers that were closed */
+static ipspd_log_fn *listener;
+static void *listener_arg;
 
 static const struct {
 	int syslog;
@@ -29,7 +32,7 @@ static const struct {
 
 /* ---------------------------------------------------------------- times */
 
-static int64_t wall_now(void)
+int64_t ipspd_wall_now(void)
 {
 	struct timespec now;
 
@@ -47,6 +50,33 @@ const char *ipspd_time_text(int64_t wall_ms, char text[IPSPD_TIME_TEXT])
 		n = strftime(text, IPSPD_TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(text + n, IPSPD_TIME_TEXT - n, ".%03dZ", (int)(wall_ms % 1000));
 	return text;
+}
+
+static bool digits(const char **p, unsigned n, int *value, char behind)
+{
+	for (*value = 0; n > 0; n--, (*p)++) {
+		if (**p < '0' || **p > '9')
+			return false;
+		*value = *value * 10 + (**p - '0');
+	}
+	return *(*p)++ == behind;
+}
+
+size_t ipspd_time_parse(const char *text, int64_t *wall_ms)
+{
+	const char *p = text;
+	struct tm tm = {0};
+	int ms;
+
+	if (!digits(&p, 4, &tm.tm_year, '-') || !digits(&p, 2, &tm.tm_mon, '-') ||
+	    !digits(&p, 2, &tm.tm_mday, 'T') || !digits(&p, 2, &tm.tm_hour, ':') ||
+	    !digits(&p, 2, &tm.tm_min, ':') || !digits(&p, 2, &tm.tm_sec, '.') ||
+	    !digits(&p, 3, &ms, 'Z'))
+		return 0;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	*wall_ms = (int64_t)timegm(&tm) * 1000 + ms;
+	return (size_t)(p - text);
 }
 
 /* ---------------------------------------------------------------- in the writer's thread */
@@ -184,21 +214,49 @@ uint64_t ipspd_log_lost(void)
 	return lost_before + (writer ? ipspd_writer_lost(writer) : 0);
 }
 
-void ipspd_vlog(enum ipsp_level level, const char *format, va_list args)
+void ipspd_log_listen(ipspd_log_fn *fn, void *arg)
 {
-	char text[1300];
+	listener = fn;
+	listener_arg = arg;
+}
 
-	if (level > up_to)
-		return;
-	vsnprintf(text, sizeof(text), format, args);
+enum kind { PLAIN, EVENT, OF_MANY };
+
+static void say(enum ipsp_level level, enum kind kind, char *text)
+{
+	const int64_t now_ms = ipspd_wall_now();
+
 	for (char *p = text; *p;
 	     p++) /* names of subscribers and words of a peer must not forge lines */
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';
+	if (kind != PLAIN && listener)
+		listener(listener_arg, level, kind == OF_MANY, now_ms, text);
+	if (level > up_to)
+		return;
 	if (writer)
-		ipspd_writer_put(writer, level, wall_now(), text);
+		ipspd_writer_put(writer, level, now_ms, text);
 	else
-		hand_on((void *)&places[to], level, wall_now(), text);
+		hand_on((void *)(uintptr_t)&places[to], level, now_ms, text);
+}
+
+void ipspd_log_note(enum ipsp_level level, bool of_many, const char *context, const char *text)
+{
+	char line[TEXT_MAX];
+
+	snprintf(line, sizeof(line), "%s: %s", context, text);
+	say(level, of_many ? OF_MANY : EVENT, line);
+}
+
+void ipspd_vlog(enum ipsp_level level, const char *format, va_list args)
+{
+	const enum kind kind = level <= IPSP_LOG_NOTICE ? EVENT : PLAIN;
+	char text[TEXT_MAX];
+
+	if (level > up_to && kind == PLAIN)
+		return;
+	vsnprintf(text, sizeof(text), format, args);
+	say(level, kind, text);
 }
 
 void ipspd_log(enum ipsp_level level, const char *format, ...)

@@ -12,6 +12,7 @@
 
 #include "core/note.h"
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,10 +32,22 @@ void ipspd_log(enum ipsp_level level, const char *format, ...)
 void ipspd_vlog(enum ipsp_level level, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
+/* What a node says. @of_many: there may be thousands of these, which must not push others out. */
+void ipspd_log_note(enum ipsp_level level, bool of_many, const char *context, const char *text);
+
 uint64_t ipspd_log_lost(void); /* lines that nobody took */
+
+/* Is told of every line up to IPSP_LOG_NOTICE and of every note, whatever -v says; NULL: nobody. */
+typedef void ipspd_log_fn(void *arg, enum ipsp_level level, bool of_many, int64_t wall_ms,
+			  const char *text);
+void ipspd_log_listen(ipspd_log_fn *fn, void *arg);
+
+int64_t ipspd_wall_now(void); /* milliseconds since 1970; for what people read, and nothing else */
 
 /* "2026-11-30T11:06:46.123Z": the one form of a time that people are shown. */
 #define IPSPD_TIME_TEXT 40
 const char *ipspd_time_text(int64_t wall_ms, char text[IPSPD_TIME_TEXT]);
+/* How long such a text at the beginning of @text is; 0: there is none. */
+size_t ipspd_time_parse(const char *text, int64_t *wall_ms);
 
 #endif

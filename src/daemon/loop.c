@@ -1,5 +1,6 @@
 #include "daemon/loop.h"
 #include "base/attr.h"
+#include "daemon/advice.h"
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/hook.h"
@@ -173,6 +174,7 @@ static void start_node(struct ipspd_ctx *ctx, ipsp_ms now)
 		start.lease = &note;
 	ipsp_node_start(ctx->node, &start, &ctx->act);
 	ctx->started = ctx->look = true;
+	ctx->drains = true; /* one may go on that was begun before the start */
 }
 
 static void step_events(struct ipspd_ctx *ctx, ipsp_ms now)
@@ -361,14 +363,34 @@ static void tell_ctx(struct ipspd_ctx *ctx)
 	close_socket(ctx);
 }
 
+/* A drain has no answer that comes when it is over. */
+IPSP_APART static void look_at_drain(struct ipspd_ctx *ctx)
+{
+	const ipsp_ms now = ipspd_now();
+	struct ipsp_status status;
+
+	if (now < ctx->drain_look)
+		return;
+	ctx->drain_look = now + 500;
+	ipsp_node_status(ctx->node, now, &status);
+	if (!status.draining) {
+		ctx->drains = false;
+	} else if (ipspd_stop_reasons(ctx->name, &status, NULL, NULL) == 0) {
+		ctx->drains = false;
+		ipspd_log(IPSP_LOG_NOTICE, "%s: drain: complete, it is safe to stop", ctx->name);
+	}
+}
+
 static void log_notes(struct ipspd_ctx *ctx)
 {
 	const struct ipsp_actions *act = &ctx->act;
 
 	for (size_t i = 0; i < act->n_outs && act->note_bytes > 0; i++)
 		if (act->outs[i].type == IPSP_OUT_NOTE)
-			ipspd_log(act->outs[i].level, "%s: %s", ctx->name,
-				  (const char *)act->bytes.data + act->outs[i].off);
+			ipspd_log_note(act->outs[i].level, act->outs[i].of_many, ctx->name,
+				       (const char *)act->bytes.data + act->outs[i].off);
+	if (ctx->drains)
+		look_at_drain(ctx);
 }
 
 IPSP_APART static void tell_systemd(struct ipspd *daemon)

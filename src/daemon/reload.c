@@ -6,6 +6,7 @@
  */
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/events.h"
 #include "daemon/hook.h"
 #include "daemon/keywatch.h"
 #include "daemon/lacks.h"
@@ -231,7 +232,7 @@ static void change_ctx(struct ipspd_ctx *ctx, const struct ipsp_context_conf *co
 
 static void add_ctx(struct ipspd *daemon, struct ipspd_ctx *ctx)
 {
-	if (!ipspd_ctx_add(daemon, ctx)) {
+	if (!ipspd_events_context(daemon->events, ctx->name) || !ipspd_ctx_add(daemon, ctx)) {
 		ipspd_ctx_free(ctx);
 		ipspd_fail(daemon, "memory ran out");
 	} else if (ipspd_start_ctx(ctx) != 0) {

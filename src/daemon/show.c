@@ -1,11 +1,11 @@
 #include "daemon/show.h"
 #include "daemon/advice.h"
+#include "daemon/events.h"
 #include "daemon/keywatch.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /*
  * jansson's way with memory: a NULL value put anywhere fails, and what it was put into goes on
@@ -71,11 +71,10 @@ static char *finish(struct maker *m, json_t *root)
 typedef void context_fn(struct maker *m, json_t *object, const struct ipspd_ctx *ctx,
 			const void *arg);
 
-static char *each_context(struct ipspd *daemon, const struct ipspd_ctx *only, context_fn *one,
-			  const void *arg)
+static json_t *all_contexts(struct maker *m, struct ipspd *daemon, const struct ipspd_ctx *only,
+			    context_fn *one, const void *arg)
 {
-	struct maker m = {false};
-	json_t *root = json_object(), *contexts = json_array();
+	json_t *contexts = json_array();
 
 	for (size_t i = 0; i < daemon->n_ctxs; i++) {
 		const struct ipspd_ctx *ctx = daemon->ctxs[i];
@@ -84,11 +83,20 @@ static char *each_context(struct ipspd *daemon, const struct ipspd_ctx *only, co
 		if (only && only != ctx)
 			continue;
 		object = json_object();
-		put(&m, object, "name", json_string(ctx->name));
-		one(&m, object, ctx, arg);
-		append(&m, contexts, object);
+		put(m, object, "name", json_string(ctx->name));
+		one(m, object, ctx, arg);
+		append(m, contexts, object);
 	}
-	put(&m, root, "contexts", contexts);
+	return contexts;
+}
+
+static char *each_context(struct ipspd *daemon, const struct ipspd_ctx *only, context_fn *one,
+			  const void *arg)
+{
+	struct maker m = {false};
+	json_t *root = json_object();
+
+	put(&m, root, "contexts", all_contexts(&m, daemon, only, one, arg));
 	return finish(&m, root);
 }
 
@@ -241,6 +249,8 @@ static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx
 	    json_integer(status.unacked_ms == IPSP_NEVER ? 0 : (json_int_t)status.unacked_ms));
 	put_udp_counters(m, counters, ctx);
 	put(m, counters, "log-lines-lost", json_integer((json_int_t)ipspd_log_lost()));
+	put(m, counters, "event-lines-lost",
+	    json_integer((json_int_t)ipspd_events_lost(ctx->daemon->events)));
 	put(m, object, "counters", counters);
 }
 
@@ -430,53 +440,51 @@ static const char *level_word(enum ipsp_level level)
 	return "unknown";
 }
 
-/* Nodes go by the clock that nobody sets; people go by the wall. Theirs is worked out when it is
- * shown. */
-static json_t *wall_time(ipsp_ms age_ms)
-{
-	struct timespec now;
-	struct tm tm;
-	char text[40];
-	time_t then;
+struct event_array {
+	struct maker *m;
+	json_t *events;
+	int64_t now_ms;
+};
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	then = now.tv_sec - (time_t)(age_ms / 1000);
-	if (!gmtime_r(&then, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return json_null();
-	return json_string(text);
+static void append_event(void *arg, const struct ipspd_event *event)
+{
+	const struct event_array *array = arg;
+	const int64_t age_ms = array->now_ms - event->wall_ms;
+	json_t *object = json_object();
+	char when[IPSPD_TIME_TEXT];
+
+	put(array->m, object, "number", json_integer((json_int_t)event->number));
+	put(array->m, object, "time", json_string(ipspd_time_text(event->wall_ms, when)));
+	put(array->m, object, "age-ms", json_integer(age_ms > 0 ? age_ms : 0));
+	put(array->m, object, "level", json_string(level_word(event->level)));
+	put(array->m, object, "text", sentence(event->text));
+	append(array->m, array->events, object);
+}
+
+/* @context "": those of the daemon as a whole. */
+static void put_events(struct maker *m, json_t *object, const struct ipspd *daemon,
+		       const char *context, uint32_t n)
+{
+	struct event_array array = {m, json_array(), ipspd_wall_now()};
+
+	ipspd_events_each(daemon->events, context, n, append_event, &array);
+	put(m, object, "events", array.events);
 }
 
 static void put_log(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, const void *arg)
 {
-	const struct ipsp_notes *notes = ipsp_node_notes(ctx->node);
-	uint32_t n = *(const uint32_t *)arg;
-	ipsp_ms now = ipspd_now();
-	json_t *events = json_array();
-
-	size_t kept = ipsp_notes_kept(notes), passed = 0;
-	const struct ipsp_note *note = ipsp_note_after(notes, 0);
-
-	for (; note; note = ipsp_note_after(notes, note->number)) {
-		ipsp_ms age_ms;
-		json_t *event;
-
-		if (n > 0 && passed++ + n < kept)
-			continue;
-		age_ms = now > note->at ? now - note->at : 0;
-		event = json_object();
-		put(m, event, "number", json_integer((json_int_t)note->number));
-		put(m, event, "time", wall_time(age_ms));
-		put(m, event, "age-ms", json_integer((json_int_t)age_ms));
-		put(m, event, "level", json_string(level_word(note->level)));
-		put(m, event, "text", sentence(note->text));
-		append(m, events, event);
-	}
-	put(m, object, "events", events);
+	put_events(m, object, ctx->daemon, ctx->name, *(const uint32_t *)arg);
 }
 
 char *ipspd_show_log(struct ipspd *daemon, const struct ipspd_ctx *only, uint32_t n)
 {
-	return each_context(daemon, only, put_log, &n);
+	struct maker m = {false};
+	json_t *root = json_object(), *own = json_object();
+
+	put(&m, root, "contexts", all_contexts(&m, daemon, only, put_log, &n));
+	put_events(&m, own, daemon, "", n);
+	put(&m, root, "daemon", own);
+	return finish(&m, root);
 }
 
 char *ipspd_show_differences(const struct ipspd_ctx *ctx)

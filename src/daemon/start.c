@@ -1,6 +1,7 @@
 #include "daemon/start.h"
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/events.h"
 #include "daemon/hook.h"
 #include "daemon/keywatch.h"
 #include "daemon/lacks.h"
@@ -59,6 +60,12 @@ static void say_unknown(void *arg, const char *name)
 		  name);
 }
 
+static void on_line(void *arg, enum ipsp_level level, bool of_many, int64_t wall_ms,
+		    const char *text)
+{
+	ipspd_events_add(arg, level, of_many, wall_ms, text);
+}
+
 static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 {
 	const struct ipspd_store_user ops = {daemon, on_context, on_records, on_forget,
@@ -68,6 +75,8 @@ static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 	int err = ipspd_store_open(dir, &ops, &daemon->store, why, n_why);
 	if (err)
 		return err;
+	ipspd_events_keep(daemon->events, dir);
+	ipspd_log_listen(on_line, daemon->events);
 	if (ipspd_store_is_new(daemon->store))
 		ipspd_log(IPSP_LOG_NOTICE, "%s: a new store was made", dir);
 	if (ipspd_store_cut(daemon->store) > 0)
@@ -128,12 +137,23 @@ static void on_libevent(int severity, const char *text)
 		ipspd_log(IPSP_LOG_WARNING, "libevent: %s", text);
 }
 
+/* What is said before the store is open is for the log only: until then the directory may be
+ * another daemon's. */
+static bool make_events(struct ipspd *daemon)
+{
+	daemon->events = ipspd_events_new();
+	for (size_t i = 0; daemon->events && i < daemon->n_ctxs; i++)
+		if (!ipspd_events_context(daemon->events, daemon->ctxs[i]->name))
+			return false;
+	return daemon->events;
+}
+
 int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 {
 	event_set_log_callback(on_libevent);
 	daemon->started_ms = ipspd_now();
 	daemon->base = event_base_new();
-	if (!daemon->base || make_contexts(daemon) != 0)
+	if (!daemon->base || make_contexts(daemon) != 0 || !make_events(daemon))
 		return no_memory(why, n_why);
 	daemon->notify = ipspd_notify_new(daemon->base);
 	daemon->hooks = ipspd_hooks_new(daemon);
@@ -168,6 +188,8 @@ void ipspd_stop(struct ipspd *daemon)
 	ipspd_ctl_free(daemon->ctl);
 	ipspd_snmp_free(daemon->snmp);
 	ipspd_loop_free(daemon->loop);
+	ipspd_log_listen(NULL, NULL);
+	ipspd_events_free(daemon->events); /* as long as the directory is ours */
 	ipspd_store_close(daemon->store);
 	for (size_t i = 0; i < daemon->n_ctxs; i++)
 		ipspd_ctx_free(daemon->ctxs[i]);

@@ -221,10 +221,10 @@ struct ipspd_writer *ipspd_writer_new(ipspd_writer_fn *fn, void *arg, const char
 	return NULL;
 }
 
-void ipspd_writer_close(struct ipspd_writer *w, unsigned ms)
+bool ipspd_writer_close(struct ipspd_writer *w, unsigned ms)
 {
 	if (!w)
-		return;
+		return true;
 	const bool drained = ipspd_writer_drain(w, ms);
 	pthread_mutex_lock(&w->lock);
 	w->quit = true;
@@ -236,4 +236,5 @@ void ipspd_writer_close(struct ipspd_writer *w, unsigned ms)
 	} else {
 		pthread_detach(w->thread); /* what it waits in, it keeps */
 	}
+	return drained;
 }

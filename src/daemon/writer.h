@@ -38,7 +38,8 @@ bool ipspd_writer_drain(struct ipspd_writer *writer, unsigned ms);
 
 uint64_t ipspd_writer_lost(struct ipspd_writer *writer); /* lines, since it was made */
 
-/* Drains it for @ms at most; a thread that still waits then is left to itself. NULL is fine. */
-void ipspd_writer_close(struct ipspd_writer *writer, unsigned ms);
+/* Drains it for @ms at most; a thread that still waits then is left to itself, with what
+ * its @arg points to: false. NULL is fine. */
+bool ipspd_writer_close(struct ipspd_writer *writer, unsigned ms);
 
 #endif
