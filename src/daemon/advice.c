@@ -306,6 +306,9 @@ void ipspd_notes(const char *name, const struct ipsp_status *s, ipspd_note_fn *f
 	const struct notes n = {fn, arg};
 
 	note_key(&n, s);
+	if (s->disk_full)
+		note(&n, "the disk with the state directory is full: sessions and releases go on, "
+			 "new addresses are given again some seconds after there is room");
 	note_mismatch(&n, s);
 	note_service(&n, s);
 	note_stopped(&n, s);

@@ -2,6 +2,7 @@
 #include "daemon/advice.h"
 #include "daemon/events.h"
 #include "daemon/keywatch.h"
+#include "daemon/lacks.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,7 +334,9 @@ static void put_notes(struct maker *m, json_t *object, const struct ipspd_ctx *c
 
 	if (fault)
 		append_note(&notes, fault);
+	ipspd_lacks_say(ctx->daemon, ctx, append_note, &notes);
 	ipspd_notes(ctx->name, s, append_note, &notes);
+	ipspd_lacks_say(ctx->daemon, NULL, append_note, &notes);
 	put(m, object, "notes", notes.json);
 }
 

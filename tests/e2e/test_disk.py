@@ -54,6 +54,7 @@ class Disk(Case):
         status = host.status()
         self.assertFalse(status["serving"])
         self.assertIn("the disk is full: make room there", host.log())
+        self.assertIn("is full", status["notes"][0])
         for side in (host, peer):
             refused = side.ctl("request", f"{side.name}@isp")
             self.assertEqual(refused.returncode, 1)

@@ -29,6 +29,9 @@ class Late(Case):
         for host in pair.hosts:
             self.assertEqual(host.counters()["datagrams-received"], 0, "it talks without its key")
             self.assertEqual(host.status()["peer"]["state"], "unknown")
+        status = pair.hosts[1].status()
+        self.assertEqual((status["serving"], status["waiting-for"]), (False, "link"))
+        self.assertIn("late.key: No such file", status["notes"][0])
         self.assertEqual(pair.hosts[1].counters()["datagrams-sent"], 0)
 
         write_key(late, b"\x5a" * 32, 0o644)
@@ -44,6 +47,18 @@ class Late(Case):
             self.assertEqual(refused.returncode, 1)
             self.assertIn("late.key: No such file", refused.stderr)
             self.assertTrue(pair.sharing())
+
+    def test_key_file_of_a_first_primary(self):
+        """Without it nothing is heard, and so nothing is known: it gives no address either."""
+        host = self.pair(trapd=False)
+        late = os.path.join(host.folder, "late.key")
+        host.ipsp(0, "primary", hello_interval_ms=100, key_file=late)
+        host = host.hosts[0]
+        host.start()
+        time.sleep(1)
+        self.assertFalse(host.status()["serving"])
+        write_key(late, b"\x5a" * 32)
+        process.until(lambda: host.status()["serving"], 10, host.tail)
 
     def test_hook(self):
         pair = self.pair(trapd=False)
