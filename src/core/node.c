@@ -192,17 +192,60 @@ static void watch_stream(struct ipsp_node *n)
 		if (s->said)
 			ipsp_say(n, IPSP_LOG_NOTICE, "the peer acknowledges again, up to item %llu",
 				 (unsigned long long)n->side.acked);
-		*s = (struct ipsp_stall){n->side.acked, s->applied, n->now,
-					 s->applied_at, waits,	    false};
+		*s = (struct ipsp_stall){.acked = n->side.acked,
+					 .applied = s->applied,
+					 .since = n->now,
+					 .applied_at = s->applied_at,
+					 .waits = waits};
 	} else if (!s->said && n->now - s->since >= ipsp_loss_ms(n)) {
 		s->said = true;
 		n->stats.stalls++;
 		ipsp_say(n, IPSP_LOG_WARNING,
-			 "the peer is heard, but acknowledges nothing since item %llu of %llu: is "
-			 "its "
-			 "disk slow, or full, or its ipspd older? Its log says",
-			 (unsigned long long)n->side.acked, (unsigned long long)n->side.sent);
+			 "the peer is heard, but acknowledges nothing since item %llu of %llu, for "
+			 "%llu ms: is its disk slow, or full, or its ipspd older? Its log says. If "
+			 "not: "
+			 "are datagrams of %u bytes dropped on the way (MTU, fragments)?",
+			 (unsigned long long)n->side.acked, (unsigned long long)n->side.sent,
+			 (unsigned long long)(n->now - s->since), s->largest);
 	}
+}
+
+/* A peer that is heard has a word for each request that it gets: an item, a refusal, a wait. */
+void ipsp_node_unanswered(struct ipsp_node *n, ipsp_ms asked_at)
+{
+	struct ipsp_unanswered *u = &n->unanswered;
+
+	/* some of many may have come through at the beginning */
+	if (u->answered_at >= asked_at + (n->now - asked_at) / 3 || !ipsp_contact(n))
+		return;
+	u->n++;
+	n->stats.requests_unanswered++;
+}
+
+void ipsp_node_answered(struct ipsp_node *n)
+{
+	struct ipsp_unanswered *u = &n->unanswered;
+
+	if (u->said)
+		ipsp_say(n, IPSP_LOG_NOTICE, "the peer answers requests again");
+	u->answered_at = n->now;
+	u->n = u->largest = 0;
+	u->said = false;
+}
+
+static void watch_requests(struct ipsp_node *n)
+{
+	struct ipsp_unanswered *u = &n->unanswered;
+
+	if (u->n == 0 || u->said)
+		return;
+	u->said = true;
+	ipsp_say(n, IPSP_LOG_WARNING,
+		 "the peer is heard, but had no word for %u request%s in %u ms: is its disk slow, "
+		 "or "
+		 "its ipspd overloaded? Its log says. If not: are datagrams of %u bytes dropped on "
+		 "the way (MTU, fragments)?",
+		 u->n, u->n == 1 ? "" : "s", ipsp_psp(n)->request_timeout_ms, u->largest);
 }
 
 IPSP_APART static void end_turn(struct ipsp_node *n)
@@ -231,6 +274,7 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 	watch_waiting(n);
 	ipsp_serving_watch(n);
 	watch_stream(n);
+	watch_requests(n);
 	ipsp_tx(n);
 	ipsp_binds_rest(n->binds, n->now);
 	if (n->state_changed) {

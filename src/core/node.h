@@ -378,7 +378,11 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	uint64_t stands_at; /* the peer's item that is of a later version and stops its stream; 0 */
 	uint32_t peer_used; /* sessions on the other side, as last said */
 	uint32_t dead_interval_ms;
-	uint64_t sent, applied, acked;	/* numbers of the two streams */
+	uint64_t sent, applied, acked; /* numbers of the two streams */
+	bool stalled;		       /* the peer is heard, and acknowledges nothing */
+	uint32_t stalled_bytes;	       /* ... not even datagrams of so many, the largest */
+	uint32_t unanswered;	       /* requests that the peer, which is heard, had no word for */
+	uint32_t unanswered_bytes;
 	ipsp_ms applied_ms, unacked_ms; /* since the peer's last was applied; since ours waits */
 	uint32_t open_requests, duplicates_open;
 	uint32_t used, unused, in_transit; /* of dynamic pools: sessions here; owned here and not

@@ -146,7 +146,7 @@ struct ipsp_xact { /* a request of ours that is not answered */
 	uint64_t peer_id;   /* what the peer is asked under */
 	uint64_t token, id; /* who asked */
 	struct ipsp_ask ask;
-	ipsp_ms deadline, next_send, rto_ms;
+	ipsp_ms deadline, next_send, rto_ms, asked_at;
 	uint64_t acked; /* what the peer was known to have when it was first asked under peer_id */
 	uint64_t hash;	/* of the session, see ipsp_binds_foresee */
 	uint16_t ha;
@@ -340,7 +340,14 @@ struct ipsp_node {
 		uint64_t acked, applied;
 		ipsp_ms since, applied_at; /* applied_at IPSP_NEVER: nothing since the start */
 		bool waits, said;
+		uint32_t largest; /* datagram with items that was sent since */
 	} stall;
+	struct ipsp_unanswered {     /* requests of ours that the peer doesn't seem to get */
+		ipsp_ms answered_at; /* its last word about any */
+		uint32_t n;	     /* that ended since without a word */
+		uint32_t largest;    /* datagram with requests since */
+		bool said;
+	} unanswered;
 	bool refused_enable; /* still-used: enabling as secondary with sessions */
 
 	bool hook_asked, vetoed;
@@ -535,6 +542,10 @@ uint32_t ipsp_hello_ms(const struct ipsp_node *n);
 uint32_t ipsp_loss_ms(const struct ipsp_node *n);
 bool ipsp_heard(const struct ipsp_node *n);   /* a hello came within the loss time */
 bool ipsp_contact(const struct ipsp_node *n); /* heard both ways */
+/* node.c: the peer had a word about a request of ours; one that was asked at @asked_at ended
+ * without. */
+void ipsp_node_answered(struct ipsp_node *n);
+void ipsp_node_unanswered(struct ipsp_node *n, ipsp_ms asked_at);
 bool ipsp_may_assign(const struct ipsp_node *n);
 bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now);
 bool ipsp_may_reclaim(const struct ipsp_node *n); /* what the books give the peer */

@@ -47,6 +47,8 @@
 	X(heals, "heals", "healings begun")                                                        \
 	X(state_losses, "state-losses", "times that a side was found to have lost its state")      \
 	X(stalls, "stalls", "times that a peer that is heard stopped acknowledging")               \
+	X(requests_unanswered, "requests-unanswered",                                              \
+	  "requests that a peer that is heard had no word for")                                    \
 	X(peer_losses, "peer-losses", "times that the peer was lost")                              \
 	X(traps, "traps", "traps handed to the sender")                                            \
 	X(drop_short, "drop-short", "datagrams dropped: too short")                                \

@@ -337,6 +337,8 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 		ipsp_heal_ask(n, item);
 	if (item->type == IPSP_ITEM_GIVE) {
 		n->stats.grants_received++;
+		if (item->request != 0)
+			ipsp_node_answered(n);
 		ipsp_stock_answered(n, item->request);
 		if (slot != IPSP_NO_XACT)
 			ipsp_xact_given(n, slot, at);

@@ -15,6 +15,7 @@ struct packer {
 	struct ipsp_node *n;
 	uint8_t plain[IPSP_PLAIN_MAX];
 	size_t len;
+	bool items, requests; /* some are in it */
 };
 
 void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram, size_t len)
@@ -36,6 +37,11 @@ static void pack_close(struct packer *p)
 		return;
 	size_t len = ipsp_seal_close(&p->n->seal, p->plain, p->len, dgram);
 	p->len = 0;
+	if (p->items && len > p->n->stall.largest)
+		p->n->stall.largest = (uint32_t)len;
+	if (p->requests && len > p->n->unanswered.largest)
+		p->n->unanswered.largest = (uint32_t)len;
+	p->items = p->requests = false;
 	ipsp_tx_dgram(p->n, dgram, len);
 }
 
@@ -48,6 +54,8 @@ static void pack(struct packer *p, const struct ipsp_msg *msg)
 		len = ipsp_msg_put(p->plain, 0, sizeof p->plain, msg);
 	}
 	p->len = len;
+	p->items = p->items || msg->type == IPSP_MSG_ITEM;
+	p->requests = p->requests || msg->type == IPSP_MSG_REQUEST;
 }
 
 /* Most turns have nothing to say: each of these looks first, and only then sets a message to 0. */
@@ -208,6 +216,7 @@ void ipsp_tx(struct ipsp_node *n)
 		return;
 	p.n = n; /* the bytes are not set to 0: this is done each turn */
 	p.len = 0;
+	p.items = p.requests = false;
 	shake(n);
 	if (n->side_seq > n->flushed)
 		return;

@@ -181,6 +181,10 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->applied_ms = n->stall.applied_at == IPSP_NEVER || now < n->stall.applied_at
 				? IPSP_NEVER
 				: now - n->stall.applied_at;
+	s->stalled = n->stall.said;
+	s->stalled_bytes = n->stall.largest;
+	s->unanswered = n->unanswered.said ? n->unanswered.n : 0;
+	s->unanswered_bytes = n->unanswered.largest;
 	s->unacked_ms = n->stall.waits && now >= n->stall.since ? now - n->stall.since : IPSP_NEVER;
 	s->open_requests = n->xacts.n_open;
 	for (uint32_t p = 0; p < n->conf.n_pools; p++)

@@ -225,7 +225,7 @@ static void set_wait(struct ipsp_node *n, struct ipsp_xact *x, enum ipsp_xact_wa
 		return;
 	x->wait = wait;
 	if (wait == IPSP_XW_PEER) {
-		x->next_send = n->xacts.send_at = n->now;
+		x->next_send = n->xacts.send_at = x->asked_at = n->now;
 		x->acked = n->side.acked;
 		x->rto_ms = ASK_RTO_MS;
 		if (!x->counted) {
@@ -379,8 +379,10 @@ void ipsp_xact_retry(struct ipsp_node *n)
 			continue;
 		struct ipsp_xact *x = &xs->slots[i];
 		if (x->deadline <= n->now) {
-			if (x->wait == IPSP_XW_PEER)
+			if (x->wait == IPSP_XW_PEER) {
+				ipsp_node_unanswered(n, x->asked_at);
 				send_cancel(n, x->peer_id);
+			}
 			close_one(n, i, wait_error(x->wait), (struct ipsp_place){IPSP_NO_POOL, 0},
 				  false);
 			continue;
@@ -511,6 +513,7 @@ void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 	uint32_t slot = (uint32_t)(r->id & 0xffff);
 	struct ipsp_xact *x = slot < n->xacts.n_slots ? &n->xacts.slots[slot] : NULL;
 
+	ipsp_node_answered(n);
 	if (ipsp_stock_on_refuse(n, r))
 		return;
 	if (!x || x->wait != IPSP_XW_PEER || x->peer_id != r->id)

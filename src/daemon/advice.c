@@ -259,6 +259,22 @@ static void note_stopped(const struct notes *n, const struct ipsp_status *s)
 
 static void note_books(const struct notes *n, const struct ipsp_status *s)
 {
+	if (s->stalled)
+		note(n,
+		     "the peer is heard, but has acknowledged nothing for %llu s, items %llu to "
+		     "%llu: "
+		     "is its disk slow or full? See its \"show log\". If not: are datagrams of %u "
+		     "bytes dropped on the way (MTU, fragments)?",
+		     (unsigned long long)(s->unacked_ms / 1000), (unsigned long long)s->acked + 1,
+		     (unsigned long long)s->sent, s->stalled_bytes);
+	if (s->unanswered > 0)
+		note(n,
+		     "the peer is heard, but had no word for the last %u request%s: is it "
+		     "overloaded? "
+		     "See its \"show log\". If not: are datagrams of %u bytes dropped on the way "
+		     "(MTU, "
+		     "fragments)?",
+		     s->unanswered, s->unanswered == 1 ? "" : "s", s->unanswered_bytes);
 	if (s->duplicates_open > 0)
 		note(n,
 		     "%u duplicate%s open: both sides have a session with the address; see \"show "

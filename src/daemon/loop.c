@@ -3,6 +3,7 @@
 #include "daemon/advice.h"
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/disk.h"
 #include "daemon/hook.h"
 #include "daemon/ifwatch.h"
 #include "daemon/lease.h"
@@ -35,7 +36,8 @@ struct ipspd_loop {
 	bool again;		/* the next turn is not to wait for an event */
 	bool lazy_armed;
 	bool ended;
-	bool full;	    /* what the nodes were told about the disk */
+	bool full; /* what the nodes were told about the disk */
+	struct ipspd_disk disk;
 	bool state_changed; /* the line for systemd is out of date */
 	bool reread;	    /* the file is to be read again when this turn is over */
 	struct ipspd_ctx **removed;
@@ -235,7 +237,10 @@ static void end_ctx(struct ipspd_ctx *ctx)
 {
 	static const struct ipsp_event end = {.type = IPSP_EV_END};
 
-	ipsp_node_step(ctx->node, &end, ipspd_now(), &ctx->act);
+	const ipsp_ms now = ipspd_now();
+
+	ctx->daemon->loop->disk.before_write = now;
+	ipsp_node_step(ctx->node, &end, now, &ctx->act);
 	if (ctx->act.failed || ctx->act.recs.failed || ctx->act.bytes.failed)
 		ipspd_fail(ctx->daemon,
 			   "%s: memory ran out: stopping, as nothing can be promised any more",
@@ -350,7 +355,11 @@ static void carry_outs(struct ipspd_ctx *ctx)
 
 static void tell_ctx(struct ipspd_ctx *ctx)
 {
-	ipsp_node_late(ctx->node, ipspd_now(), &ctx->act);
+	const ipsp_ms now = ipspd_now();
+
+	if (ctx == ctx->daemon->loop->turn)
+		ipspd_disk_wrote(&ctx->daemon->loop->disk, ctx->daemon, now);
+	ipsp_node_late(ctx->node, now, &ctx->act);
 	if (ctx->act.failed) {
 		ipspd_fail(ctx->daemon, "%s: memory ran out", ctx->name);
 		return;
@@ -420,6 +429,11 @@ static void forget_actions(struct ipspd_ctx *ctx)
 		ipsp_actions_fini(&ctx->act);
 		ipsp_actions_init(&ctx->act);
 	}
+}
+
+const struct ipspd_disk *ipspd_loop_disk(const struct ipspd *daemon)
+{
+	return &daemon->loop->disk;
 }
 
 /* ---------------------------------------------------------------- the turn: 4. when is the next */
@@ -493,6 +507,8 @@ void ipspd_loop_turn(struct ipspd *daemon)
 		loop->reread = false;
 		ipspd_reload_hup(daemon);
 	}
+	if (now >= loop->disk.look_at)
+		ipspd_disk_look(&loop->disk, daemon, now);
 	arm(loop);
 }
 
@@ -526,6 +542,7 @@ static void on_flushed(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	const uint64_t flush_ms = ipspd_store_flush_ms(daemon->store);
 	if (ipspd_store_collect(daemon->store) != 0) {
 		ipspd_fail(daemon, "%s: stopping, as nothing can be promised any more",
 			   ipspd_store_why(daemon->store));
@@ -541,6 +558,8 @@ static void on_flushed(evutil_socket_t fd, short what, void *arg)
 			ipspd_post(ctx, &ev);
 		}
 	}
+	if (flush_ms > ipspd_store_flush_ms(daemon->store)) /* it has ended; another may run */
+		ipspd_disk_flushed(&loop->disk, daemon, flush_ms);
 	lazy_later(loop); /* if nothing follows, a mark in the log says how far it is durable */
 	if (ipspd_store_full(daemon->store) == loop->full)
 		return;

@@ -1,8 +1,11 @@
 #include "daemon/show.h"
 #include "daemon/advice.h"
+#include "daemon/disk.h"
 #include "daemon/events.h"
 #include "daemon/keywatch.h"
 #include "daemon/lacks.h"
+#include "daemon/loop.h"
+#include "daemon/store.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,6 +252,12 @@ static void put_counters(struct maker *m, json_t *object, const struct ipspd_ctx
 	put(m, counters, "unacknowledged-ms",
 	    json_integer(status.unacked_ms == IPSP_NEVER ? 0 : (json_int_t)status.unacked_ms));
 	put_udp_counters(m, counters, ctx);
+	put(m, counters, "flush-longest-ms",
+	    json_integer((json_int_t)ipspd_store_flush_longest(ctx->daemon->store)));
+	put(m, counters, "flush-stands-ms",
+	    json_integer((json_int_t)ipspd_store_flush_ms(ctx->daemon->store)));
+	put(m, counters, "write-longest-ms",
+	    json_integer((json_int_t)ipspd_loop_disk(ctx->daemon)->longest_write));
 	put(m, counters, "log-lines-lost", json_integer((json_int_t)ipspd_log_lost()));
 	put(m, counters, "event-lines-lost",
 	    json_integer((json_int_t)ipspd_events_lost(ctx->daemon->events)));
@@ -326,6 +335,20 @@ static void append_note(void *arg, const char *text)
 	append(array->m, array->json, sentence(text));
 }
 
+static void note_flush(const struct ipspd *daemon, struct array *notes)
+{
+	const uint64_t ms = ipspd_store_flush_ms(daemon->store);
+	char text[200];
+
+	if (ms < IPSPD_DISK_SLOW_MS)
+		return;
+	snprintf(text, sizeof(text),
+		 "the disk stands still: a flush has run for %llu s; what moves between the sides "
+		 "waits for it",
+		 (unsigned long long)(ms / 1000));
+	append_note(notes, text);
+}
+
 static void put_notes(struct maker *m, json_t *object, const struct ipspd_ctx *ctx,
 		      const struct ipsp_status *s)
 {
@@ -335,6 +358,7 @@ static void put_notes(struct maker *m, json_t *object, const struct ipspd_ctx *c
 	if (fault)
 		append_note(&notes, fault);
 	ipspd_lacks_say(ctx->daemon, ctx, append_note, &notes);
+	note_flush(ctx->daemon, &notes);
 	ipspd_notes(ctx->name, s, append_note, &notes);
 	ipspd_lacks_say(ctx->daemon, NULL, append_note, &notes);
 	put(m, object, "notes", notes.json);

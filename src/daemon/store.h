@@ -94,6 +94,10 @@ uint64_t ipspd_store_flushed(const struct ipspd_store *store,
 			     uint32_t number); /* the last seq that is durable */
 bool ipspd_store_full(const struct ipspd_store
 			      *store); /* room is kept back for what must go on, and for no more */
+/* How long the flush that runs has taken so far, in ms, 0: none runs; and the longest that has
+ * ended. */
+uint64_t ipspd_store_flush_ms(const struct ipspd_store *store);
+uint64_t ipspd_store_flush_longest(const struct ipspd_store *store);
 /* Once a second or so: flushes what is dirty, and else marks in the log how far it is durable. */
 int ipspd_store_tick(struct ipspd_store *store);
 

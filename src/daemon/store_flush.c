@@ -203,6 +203,24 @@ void store_thread_stop(struct ipspd_store *s)
 
 /* ---------------------------------------------------------------- the loop's side */
 
+static uint64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t ipspd_store_flush_ms(const struct ipspd_store *s)
+{
+	return s->job_since ? monotonic_ms() - s->job_since : 0;
+}
+
+uint64_t ipspd_store_flush_longest(const struct ipspd_store *s)
+{
+	return s->job_longest;
+}
+
 /* What is written now is what the job makes durable. */
 void store_job_begin(struct ipspd_store *s, enum store_job job)
 {
@@ -210,6 +228,7 @@ void store_job_begin(struct ipspd_store *s, enum store_job job)
 		s->contexts[i].flushing = s->contexts[i].written;
 	s->dirty = false;
 	s->flush_wanted = false;
+	s->job_since = monotonic_ms();
 	pthread_mutex_lock(&s->lock);
 	s->job = job;
 	s->job_log_end = s->log.end;
@@ -265,8 +284,12 @@ int ipspd_store_collect(struct ipspd_store *s)
 	if (error || room_error)
 		return store_fail(s, IPSP_ERR_IO, "flushing %s/store: %s", s->dir,
 				  strerror(error ? error : room_error));
-	if (done)
+	if (done) {
+		const uint64_t took = ipspd_store_flush_ms(s);
+		s->job_longest = took > s->job_longest ? took : s->job_longest;
+		s->job_since = 0;
 		job_done(s, s->stage == STORE_SWITCHING);
+	}
 	if (done && s->flush_wanted)
 		ipspd_store_flush(s);
 	return s->failed;

@@ -112,6 +112,7 @@ struct ipspd_store {
 	enum store_job job;
 	uint64_t job_log_end, job_aside_end;
 	int job_errno;
+	uint64_t job_since, job_longest; /* ms; the loop's own. .job_since 0: none runs */
 	const struct store_file *making; /* whose room is being made, or NULL */
 	bool want_aside, want_aside_room, full, aside_full, nudging, quit;
 	struct timespec look_at; /* when a full disk is looked at again; CLOCK_MONOTONIC */

@@ -5,7 +5,7 @@ itself once there is room. Also at a start, with a manager of SNMPv3, whose engi
 import os
 import sys
 
-from harness import mounts
+from harness import mounts, process
 from harness.pair import Case, main
 
 SIZE = 8 << 20
@@ -71,6 +71,20 @@ class Disk(Case):
         pair.wait_sharing()
         for side in (host, peer):
             side.do("request", f"{side.name}@isp")
+
+    def test_stands_still(self):
+        """A flush that takes long is said while it lasts, and when it is over."""
+        host = self.pair(trapd=False).hosts[0]
+        host.start()
+        self.assertEqual(host.stop(), 0)
+        host.environment = dict(self.preloaded("slowsync"), SLOWSYNC_MS="2900")
+        host.start()
+        process.until(lambda: "the disk stands still: a flush runs for 2" in host.log(), 20, host.tail)
+        shown = host.status()
+        self.assertTrue(any("the disk stands still" in note for note in shown["notes"]), shown["notes"])
+        self.assertGreaterEqual(host.counters()["flush-stands-ms"], 2000)
+        process.until(lambda: "the disk goes on: that flush took" in host.log(), 10, host.tail)
+        process.until(lambda: host.counters()["flush-longest-ms"] >= 2900, 10, host.tail)
 
     def test_start_with_a_full_disk(self):
         """It starts, and serves once there is room; its traps need no restart either."""

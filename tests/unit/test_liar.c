@@ -274,6 +274,8 @@ static void silent_desynchronisation(void **state)
 	assert_int_equal(ipsp_node_notes(l->node)->last, notes + 1);
 	assert_non_null(strstr(ipsp_note_get(ipsp_node_notes(l->node), notes + 1)->text,
 			       "acknowledges nothing since item"));
+	assert_true(liar_status(l).stalled);
+	assert_in_range(liar_status(l).stalled_bytes, 50, IPSP_DGRAM_MAX);
 	l->no_acks = false;
 	liar_pass(l, 2000);
 	assert_int_equal(ipsp_node_notes(l->node)->last, notes + 2);
@@ -284,6 +286,37 @@ static void silent_desynchronisation(void **state)
 	assert_int_equal(liar_status(l).applied, 1);
 	liar_pass(l, 30000);
 	assert_in_range(liar_status(l).applied_ms, 30000, 35000);
+	liar_free(l);
+}
+
+/* Requests that the peer has no word for, as datagrams of that size are dropped: said once, and
+ * when it is over. */
+static void requests_without_a_word(void **state)
+{
+	struct liar *l = liar_active(false);
+	const struct ipsp_event ask = {
+		.type = IPSP_EV_REQUEST, .id = OPERATOR, .ident = {"u1", "", 2, 0, 0}};
+	struct ipsp_msg refuse = {.type = IPSP_MSG_REFUSE};
+
+	(void)state;
+	const uint64_t notes = ipsp_node_notes(l->node)->last;
+	for (int i = 0; i < 2; i++) {
+		liar_turn(l, &ask);
+		assert_true(l->n_asked > 0);
+		liar_pass(l, 5000);
+		assert_int_equal(l->answered, IPSP_ERR_TIMEOUT);
+		assert_int_equal(liar_stats(l)->requests_unanswered, i + 1);
+	}
+	assert_int_equal(liar_status(l).unanswered, 2);
+	assert_in_range(liar_status(l).unanswered_bytes, 50, IPSP_DGRAM_MAX);
+	assert_int_equal(ipsp_node_notes(l->node)->last, notes + 1);
+	assert_non_null(strstr(ipsp_note_get(ipsp_node_notes(l->node), notes + 1)->text,
+			       "had no word for 1 request in 3000 ms"));
+	liar_turn(l, &ask);
+	refuse.u.refuse = (struct ipsp_refuse){l->asked.id, l->heard.epoch, IPSP_ERR_EXHAUSTED};
+	liar_say(l, &refuse);
+	assert_int_equal(liar_status(l).unanswered, 0);
+	assert_int_equal(ipsp_node_notes(l->node)->last, notes + 2);
 	liar_free(l);
 }
 
@@ -334,6 +367,7 @@ int main(void)
 		cmocka_unit_test(garbage_under_a_good_seal),
 		cmocka_unit_test(stale_is_put_right),
 		cmocka_unit_test(silent_desynchronisation),
+		cmocka_unit_test(requests_without_a_word),
 		cmocka_unit_test(outside_of_the_pools),
 	};
 
