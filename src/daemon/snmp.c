@@ -39,6 +39,7 @@ void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struc
 	trap.shared = status.shared;
 	trap.disk_full = status.disk_full;
 	trap.mismatch = status.mismatch;
+	trap.link = status.link_words;
 	if (out->trap == IPSP_TRAP_DUPLICATE || out->trap == IPSP_TRAP_DUPLICATE_FOUND)
 		trap.address = out->addr;
 	ipspd_snmp_send(snmp, &trap);

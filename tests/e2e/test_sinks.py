@@ -16,6 +16,10 @@ from harness.trapd import Trapd
 NAME = "nms.example"
 DEAD = "192.0.2.250"  # nobody has it, but there is a route to it
 UNROUTED4, UNROUTED6 = "198.51.100.50", "2001:db8::50"
+FIREWALL = """table inet ipsptest {
+  chain output { type filter hook output priority 0; policy accept; udp dport %d drop; }
+}
+"""
 DNS = os.path.join(process.TOP, "tests", "e2e", "harness", "dns.py")
 
 
@@ -24,11 +28,11 @@ class Sinks(Case):
     lasts = 20
 
     def network(self):
+        self.net = net.VethNet()
         return self.net
 
     def manager(self, records, address="192.0.2.2", servers=("192.0.2.2",)):
         """A pair of hosts; the second one has a name server and a trap receiver beside its daemon."""
-        self.net = net.VethNet()
         pair = self.pair(trapd=False)
         for side, six in zip(self.net.sides, ("fd00::1", "fd00::2")):
             side.run("ip", "address", "add", f"{six}/64", "dev", net.LINK, "nodad")
@@ -92,6 +96,19 @@ class Sinks(Case):
         self.net.sides[0].run("ip", "address", "add", "192.0.2.9/24", "dev", net.LINK)
         self.arrives(self.start(pair, inform=True, extra='source = "192.0.2.9";'), 5)
         self.assertTrue(self.trapd.traps("192.0.2.9"), self.trapd.traps())
+
+    def test_what_changes_of_link_and_serving_say(self):
+        pair = self.pair()
+        pair.start(dead_interval_ms=3000, hello_interval_ms=100, takeover_when_deaf=False)
+        self.net.sides[1].run("nft", "-f", "-", stdin=FIREWALL % net.PORT)
+        pair.loop.until(lambda: pair.traps(1, "ipspdLinkChange", "a firewall of this host?"), 10, pair.story)
+        pair.loop.until(lambda: pair.traps(1, "ipspdServingChange", "ipspdServing.0 = INTEGER: false(2)",
+                                           'ipspdWaitingFor.0 = STRING: link'), 10, pair.story)
+        pair.loop.until(lambda: pair.traps(0, "ipspdPeerLost", "ipspdShared.0 = INTEGER: true(1)"), 10,
+                        pair.story)
+        self.net.sides[1].run("nft", "delete", "table", "inet", "ipsptest")
+        pair.loop.until(lambda: pair.traps(1, "ipspdLinkChange", "ipspdLink.0 = STRING: bound"), 10, pair.story)
+        pair.wait_sharing()
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ class Trapd:
     def _listening(self):
         if self._process.poll() is not None:
             raise RuntimeError(f"snmptrapd ended with {self._process.returncode}")
+        if "Cannot find module" in self._text():
+            raise RuntimeError(f"snmptrapd lacks MIBs, and would show numbers for names: {self._text()}")
         return "NET-SNMP version" in self._text()
 
     def _text(self):
