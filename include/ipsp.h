@@ -66,7 +66,7 @@ extern "C" {
 	X(IPSP_ERR_DENIED, -13, "denied", "refused")                                               \
 	X(IPSP_ERR_INVALID, -14, "invalid", "the request makes no sense")                          \
 	X(IPSP_ERR_NO_SUCH_SESSION, -15, "no-such-session", "no session has this address")         \
-	X(IPSP_ERR_NOT_PERMITTED, -16, "not-permitted", "the session belongs to another HA")       \
+	X(IPSP_ERR_NOT_PERMITTED, -16, "not-permitted", "it is another's, or this user may not")   \
 	X(IPSP_ERR_OVERLOADED, -17, "overloaded", "too much is open already; try again later")     \
 	X(IPSP_ERR_SHARED_OUT, -18, "shared-out", "addresses are shared out between the sides")    \
 	X(IPSP_ERR_STILL_USED, -19, "still-used", "the context has sessions")                      \

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* struct ucred */
 #include "daemon/access.h"
 #include <endian.h>
 #include <errno.h>
@@ -5,6 +6,8 @@
 #include <linux/posix_acl_xattr.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -59,4 +62,49 @@ int ipspd_access_groups(const char *path, const gid_t *gids, size_t n)
 	if (n == 1 && give(path, gids[0]))
 		return chmod(path, 0660) == 0 ? 0 : errno;
 	return set_list(path, gids, n);
+}
+
+/* ---------------------------------------------------------------- what a member may do */
+
+static unsigned may_of(const struct ipspd_access *access, gid_t gid)
+{
+	unsigned may = 0;
+
+	for (size_t i = 0; i < access->n; i++)
+		if (access->groups[i].gid == gid)
+			may |= access->groups[i].may;
+	return may;
+}
+
+/* Beside its first group a process has any number of others (65,536 in Linux). */
+static unsigned may_of_others(const struct ipspd_access *access, int fd)
+{
+	gid_t some[64], *gids = some;
+	socklen_t n = sizeof(some);
+	unsigned may = 0;
+	int err = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &n);
+
+	if (err != 0 && errno == ERANGE) { /* then n is what is needed */
+		gids = malloc(n);
+		err = gids ? getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &n) : -1;
+	}
+	for (size_t i = 0; err == 0 && i < n / sizeof(*gids); i++)
+		may |= may_of(access, gids[i]);
+	if (gids != some)
+		free(gids);
+	return may;
+}
+
+unsigned ipspd_access_may(int fd, const struct ipspd_access *access)
+{
+	struct ucred who = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+	socklen_t n = sizeof(who);
+
+	if (!access->by_group)
+		return IPSPD_MAY_ALL;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) != 0)
+		return 0;
+	if (who.uid == 0 || who.uid == geteuid())
+		return IPSPD_MAY_ALL;
+	return may_of(access, who.gid) | may_of_others(access, fd);
 }

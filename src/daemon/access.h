@@ -1,9 +1,10 @@
 /*
- * access - which groups may open a socket's file, beside its owner.
+ * access - which groups may open a socket's file, beside its owner, and what their members may do.
  */
 #ifndef IPSPD_ACCESS_H
 #define IPSPD_ACCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -16,5 +17,27 @@
  * errno; then nothing has become wider than it was.
  */
 int ipspd_access_groups(const char *path, const gid_t *gids, size_t n);
+
+/* What a client of the control socket may do; the first two may come together. */
+enum {
+	IPSPD_MAY_LOOK = 1,  /* show, check-config */
+	IPSPD_MAY_SERVE = 2, /* what a gateway does: attach, request, release, list */
+	IPSPD_MAY_ALL = 7
+};
+
+struct ipspd_access {
+	bool by_group; /* there are groups that may do less than all; else whoever gets in may */
+	struct {
+		gid_t gid;
+		unsigned may;
+	} groups[IPSPD_ACCESS_GROUPS]; /* n; those that this host knows */
+	size_t n;
+};
+
+/*
+ * Of the process at the other end of @fd, a Unix socket, as it was when it connected: all for root
+ * and for the user of this process, else what its groups may; 0 for nothing.
+ */
+unsigned ipspd_access_may(int fd, const struct ipspd_access *access);
 
 #endif

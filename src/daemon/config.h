@@ -94,6 +94,17 @@ void ipspd_config_sort_sinks(struct ipspd_config *config);
  * executable; IPSP_ERR_INVALID: others could change it. */
 int ipspd_config_hook_ok(const char *path, char why[IPSPD_WHY_MAX]);
 
+/* The groups of the control socket, by what their members may do. */
+enum ipspd_level { IPSPD_LEVEL_ALL, IPSPD_LEVEL_GATEWAY, IPSPD_LEVEL_STATUS, IPSPD_LEVELS };
+
+static inline const char *ipspd_config_group(const struct ipspd_config *config,
+					     enum ipspd_level level) /* "": none */
+{
+	return level == IPSPD_LEVEL_ALL	      ? config->control_group
+	       : level == IPSPD_LEVEL_GATEWAY ? config->gateway_group
+					      : config->status_group;
+}
+
 /*
  * Called for each thing that is wrong, in the order of the file. @text is a whole line without its
  * end: "FILE:LINE: key: what is wrong and what is allowed". A @warning doesn't make the file bad;

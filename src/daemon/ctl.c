@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* struct ucred */
 #include "daemon/ctl.h"
 #include "daemon/access.h"
+#include "daemon/config.h"
 #include "daemon/ctl_int.h"
 #include "daemon/lacks.h"
 #include <errno.h>
@@ -302,6 +303,7 @@ static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd)
 	client->ctl = ctl;
 	client->fd = fd;
 	client->uid = who.uid;
+	client->may = ipspd_access_may(fd, &ctl->access);
 	client->jobs_end = &client->jobs;
 	client->readable =
 		event_new(ctl->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, client);
@@ -393,11 +395,23 @@ static bool clear_path(const struct sockaddr_un *addr, char *why, size_t n_why)
 }
 
 /* Returns what it is that keeps the members out. */
-static const char *let_in(const char *path, gid_t gid)
+static const char *let_in(struct ipspd_ctl *ctl, enum ipspd_level level, gid_t gid)
 {
-	const int error = ipspd_access_groups(path, &gid, 1);
+	static const unsigned may[IPSPD_LEVELS] = {IPSPD_MAY_ALL, IPSPD_MAY_SERVE, IPSPD_MAY_LOOK};
+	struct ipspd_access *access = &ctl->access;
+	gid_t gids[IPSPD_LEVELS];
+	size_t n = 0;
 
-	return error ? strerror(error) : NULL;
+	for (; n < access->n && n + 1 < IPSPD_LEVELS; n++)
+		gids[n] = access->groups[n].gid;
+	gids[n++] = gid;
+	const int error = ipspd_access_groups(ctl->path, gids, n);
+	if (error)
+		return strerror(error);
+	access->groups[n - 1].gid = gid;
+	access->groups[n - 1].may = may[level];
+	access->n = n;
+	return NULL;
 }
 
 /* Bound, with its permissions, before anybody can connect: listen() comes later. */
@@ -429,23 +443,23 @@ static int bind_socket(const char *path, char *why, size_t n_why)
 	return fd;
 }
 
-/* Without its group the socket is of use to root and to the daemon's user all the same. */
-static void give_to_group(struct ipspd *daemon, const char *path, const char *group)
+/* Without its groups the socket is of use to root and to the daemon's user all the same. */
+static void give_to_group(struct ipspd_ctl *ctl, enum ipspd_level level, const char *group)
 {
 	const struct group *entry = group && *group ? getgrnam(group) : NULL;
-	const char *why = entry ? let_in(path, entry->gr_gid) : "there is no such group";
+	const char *why = entry ? let_in(ctl, level, entry->gr_gid) : "there is no such group";
 
 	if (!group || !*group || !why)
 		return;
 	ipspd_log(IPSP_LOG_WARNING,
-		  "%s: the group \"%s\" can't be let in: %s; looking again every %d s", path, group,
-		  why, IPSPD_LACKS_MS / 1000);
-	ipspd_lacks_group(daemon->lacks);
+		  "%s: the group \"%s\" can't be let in: %s; looking again every %d s", ctl->path,
+		  group, why, IPSPD_LACKS_MS / 1000);
+	ipspd_lacks_group(ctl->daemon->lacks, level);
 }
 
-bool ipspd_ctl_let_in(struct ipspd_ctl *ctl, gid_t gid)
+bool ipspd_ctl_let_in(struct ipspd_ctl *ctl, enum ipspd_level level, gid_t gid)
 {
-	return !let_in(ctl->path, gid);
+	return !let_in(ctl, level, gid);
 }
 
 struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const char *group,
@@ -469,7 +483,10 @@ struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const ch
 	if (!ctl->path || !ctl->retry || !ctl->listener)
 		goto no_memory;
 	evconnlistener_set_error_cb(ctl->listener, on_accept_error);
-	give_to_group(daemon, path, group);
+	give_to_group(ctl, IPSPD_LEVEL_ALL, group);
+	give_to_group(ctl, IPSPD_LEVEL_GATEWAY, daemon->config->gateway_group);
+	give_to_group(ctl, IPSPD_LEVEL_STATUS, daemon->config->status_group);
+	ctl->access.by_group = daemon->config->gateway_group[0] || daemon->config->status_group[0];
 	if (lstat(path, &st) == 0) {
 		ctl->dev = st.st_dev;
 		ctl->ino = st.st_ino;

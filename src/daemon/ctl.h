@@ -16,6 +16,7 @@
 #ifndef IPSPD_CTL_H
 #define IPSPD_CTL_H
 
+#include "daemon/config.h"
 #include "daemon/ctx.h"
 #include <sys/types.h>
 
@@ -32,14 +33,16 @@
 struct ipspd_ctl;
 
 /*
- * Listens on @path: mode 0660 for @group, or 0600 where that is "" or NULL. A socket that nobody
+ * Listens on @path: for @group, who may do everything, and the configuration's other groups; mode
+ * 0600 where there is none. A socket that nobody
  * listens on any more is replaced. NULL, with the reason in @why: somebody does listen, or the
  * system's. A group that is not there is no reason: daemon->lacks goes on looking for it.
  */
 struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const char *group,
 				char *why, size_t n_why);
-/* The members of @gid may use the socket from now on; false: they can't be let in. */
-bool ipspd_ctl_let_in(struct ipspd_ctl *ctl, gid_t gid);
+/* The members of @gid may use the socket from now on, for what their level is; false: they can't be
+ * let in. */
+bool ipspd_ctl_let_in(struct ipspd_ctl *ctl, enum ipspd_level level, gid_t gid);
 /* Closes all clients and removes the socket; NULL is fine. */
 void ipspd_ctl_free(struct ipspd_ctl *ctl);
 

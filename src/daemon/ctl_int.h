@@ -7,6 +7,7 @@
 #define IPSPD_CTL_INT_H
 
 #include "base/ctlmsg.h"
+#include "daemon/access.h"
 #include "daemon/ctl.h"
 #include "daemon/show.h"
 #include <string.h>
@@ -39,6 +40,7 @@ struct ipspd_client {
 	bool greeted;		/* its HELLO has come */
 	bool closing; /* nothing is read any more; closed once its last words were tried */
 	uid_t uid;
+	unsigned may;		/* IPSPD_MAY_ */
 	char program[65];	/* as it calls itself; "" */
 	struct ipspd_ctx *ctx;	/* NULL: not attached */
 	char ha[IPSP_NAME_MAX]; /* "": an operator */
@@ -67,6 +69,7 @@ struct ipspd_ctl {
 	ino_t ino;
 	struct evconnlistener *listener;
 	struct event *retry; /* accepting again, after the system had no descriptor left */
+	struct ipspd_access access;
 	struct ipspd_client *clients[IPSPD_CTL_CLIENTS];
 	size_t n_clients;
 	struct ipspd_client *due;  /* those for whom the end of the turn has something to do */

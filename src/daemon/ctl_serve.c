@@ -434,6 +434,44 @@ IPSP_APART static void serve_show(struct ipspd_client *client, const struct ipsp
 	filter_sessions(job, msg);
 }
 
+/* ---------------------------------------------------------------- who may what */
+
+IPSP_APART static unsigned needs(const struct ipsp_ctl_msg *msg)
+{
+	switch (msg->type) {
+	case IPSP_CTL_ATTACH:
+	case IPSP_CTL_REQUEST:
+	case IPSP_CTL_RELEASE:
+	case IPSP_CTL_RELEASED:
+	case IPSP_CTL_LIST:
+		return IPSPD_MAY_SERVE;
+	case IPSP_CTL_SHOW:
+		return IPSPD_MAY_LOOK;
+	case IPSP_CTL_COMMAND:
+		return is(&msg->name, "check-config") ? IPSPD_MAY_LOOK : IPSPD_MAY_ALL;
+	default:
+		return 0;
+	}
+}
+
+IPSP_APART static void forbid(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	const unsigned need = needs(msg);
+
+	if (msg->type == IPSP_CTL_REQUEST)
+		refuse_request(client, msg->id, IPSP_ERR_NOT_PERMITTED);
+	else if (msg->type != IPSP_CTL_RELEASED) /* which is answered by nothing */
+		ipspd_client_done(client, msg->id, IPSP_ERR_NOT_PERMITTED,
+				  need == IPSPD_MAY_LOOK
+					  ? "this is for root, the daemon's user, and the groups "
+					    "control.group and control.status-group"
+				  : need == IPSPD_MAY_SERVE
+					  ? "this is for root, the daemon's user, and the groups "
+					    "control.group and control.gateway-group"
+					  : "this is for root, the daemon's user, and the group "
+					    "control.group");
+}
+
 /* ---------------------------------------------------------------- frames in */
 
 int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
@@ -442,6 +480,10 @@ int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *m
 	*why = "it does not begin like a client of ipspd";
 	if (client->greeted == (msg->type == IPSP_CTL_HELLO))
 		return IPSP_ERR_FORMAT;
+	if (client->may != IPSPD_MAY_ALL && (needs(msg) & ~client->may) != 0) {
+		forbid(client, msg);
+		return 0;
+	}
 	switch (msg->type) {
 	case IPSP_CTL_HELLO:
 		return serve_hello(client, msg, why);

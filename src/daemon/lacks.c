@@ -14,16 +14,26 @@
 struct ipspd_lacks {
 	struct ipspd *daemon;
 	struct event *timer;
-	bool group; /* the control socket has none yet */
-	struct ipspd_group *asked;
+	bool group[IPSPD_LEVELS];  /* the control socket doesn't have it yet */
+	struct ipspd_group *asked; /* for one after the other */
+	enum ipspd_level asked_for;
 };
+
+static bool lacks_group(const struct ipspd_lacks *lacks)
+{
+	bool some = false;
+
+	for (size_t i = 0; i < IPSPD_LEVELS; i++)
+		some |= lacks->group[i];
+	return some;
+}
 
 static void later(struct ipspd_lacks *lacks)
 {
 	const struct timeval tv = {.tv_sec = IPSPD_LACKS_MS / 1000,
 				   .tv_usec = IPSPD_LACKS_MS % 1000 * 1000};
 
-	if (lacks->daemon->config->n_lacks > 0 || lacks->group)
+	if (lacks->daemon->config->n_lacks > 0 || lacks_group(lacks))
 		event_add(lacks->timer, &tv);
 }
 
@@ -161,33 +171,46 @@ static void look(struct ipspd_lacks *lacks)
 static void on_group(void *arg, gid_t gid)
 {
 	struct ipspd_lacks *lacks = arg;
+	const enum ipspd_level level = lacks->asked_for;
 
 	lacks->asked = NULL;
-	if (gid != (gid_t)-1 && ipspd_ctl_let_in(lacks->daemon->ctl, gid)) {
-		lacks->group = false;
+	if (gid != (gid_t)-1 && ipspd_ctl_let_in(lacks->daemon->ctl, level, gid)) {
+		lacks->group[level] = false;
 		ipspd_log(IPSP_LOG_NOTICE,
 			  "the group \"%s\" is there: its members may use the control socket",
-			  lacks->daemon->config->control_group);
+			  ipspd_config_group(lacks->daemon->config, level));
 	}
 	later(lacks);
+}
+
+/* The next one that is missing, after the one that was asked for last. */
+static void ask_for_group(struct ipspd_lacks *lacks)
+{
+	struct ipspd *daemon = lacks->daemon;
+
+	if (!lacks_group(lacks) || !daemon->ctl || lacks->asked)
+		return;
+	do
+		lacks->asked_for = (enum ipspd_level)((lacks->asked_for + 1) % IPSPD_LEVELS);
+	while (!lacks->group[lacks->asked_for]);
+	lacks->asked =
+		ipspd_group_ask(daemon->base, ipspd_config_group(daemon->config, lacks->asked_for),
+				on_group, lacks);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct ipspd_lacks *lacks = arg;
-	struct ipspd *daemon = lacks->daemon;
 
 	(void)fd, (void)what;
 	look(lacks);
-	if (lacks->group && daemon->ctl && !lacks->asked)
-		lacks->asked = ipspd_group_ask(daemon->base, daemon->config->control_group,
-					       on_group, lacks);
+	ask_for_group(lacks);
 	later(lacks);
 }
 
-void ipspd_lacks_group(struct ipspd_lacks *lacks)
+void ipspd_lacks_group(struct ipspd_lacks *lacks, enum ipspd_level level)
 {
-	lacks->group = true;
+	lacks->group[level] = true;
 	later(lacks);
 }
 
@@ -234,12 +257,14 @@ void ipspd_lacks_say(const struct ipspd *daemon, const struct ipspd_ctx *ctx,
 		snprintf(text, sizeof(text), "%s: %s", meanwhile[lack->kind], lack->why);
 		each(arg, text);
 	}
-	if (ctx || !daemon->lacks || !daemon->lacks->group)
-		return;
-	snprintf(text, sizeof(text),
-		 "the control socket is for the daemon's user alone until there is a group \"%s\"",
-		 daemon->config->control_group);
-	each(arg, text);
+	for (size_t i = 0; !ctx && daemon->lacks && i < IPSPD_LEVELS; i++) {
+		if (!daemon->lacks->group[i])
+			continue;
+		snprintf(text, sizeof(text),
+			 "nobody may use the control socket by the group \"%s\" until there is one",
+			 ipspd_config_group(daemon->config, (enum ipspd_level)i));
+		each(arg, text);
+	}
 }
 
 struct ipspd_lacks *ipspd_lacks_new(struct ipspd *daemon)

@@ -6,6 +6,7 @@
 #ifndef IPSPD_LACKS_H
 #define IPSPD_LACKS_H
 
+#include "daemon/config.h"
 #include "daemon/ctx.h"
 
 struct ipspd_lacks;
@@ -20,8 +21,8 @@ void ipspd_lacks_free(struct ipspd_lacks *lacks); /* NULL is fine */
  * from here on. */
 void ipspd_lacks_taken(struct ipspd_lacks *lacks);
 
-/* The control socket is made: its group is missing. */
-void ipspd_lacks_group(struct ipspd_lacks *lacks);
+/* The control socket is made: its group of that level is missing. */
+void ipspd_lacks_group(struct ipspd_lacks *lacks, enum ipspd_level level);
 
 /* Calls @each with a sentence for every lack of @ctx, or (NULL) of the daemon as a whole. */
 void ipspd_lacks_say(const struct ipspd *daemon, const struct ipspd_ctx *ctx,

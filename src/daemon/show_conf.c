@@ -58,17 +58,21 @@ static bool put_psp(json_t *object, const struct ipsp_status *s)
 	const struct ipsp_psp_conf *psp = &s->conf->psp;
 	char address[IPSP_ADDR_TEXT_MAX];
 	json_t *more = json_pack(
-		"{s:s, s:s?, s:i, s:i, s:o, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:s, s:s, s:i}",
+		"{s:s, s:s?, s:i, s:s?, s:i, s:o, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:s, "
+		"s:b, s:s, "
+		"s:i}",
 		"interface", psp->interface, "address", addr_text(psp->address, address),
-		"prefix-length", (int)psp->address_plen, "port", (int)psp->port, "peer", peer(psp),
-		"configured-role", ipsp_role_word(psp->role), "mode", ipsp_mode_word(s->mode),
-		"dead-interval-ms", (json_int_t)s->dead_interval_ms, "reserved-free-percentage",
+		"prefix-length", (int)psp->address_plen, "device", given(psp->device), "port",
+		(int)psp->port, "peer", peer(psp), "configured-role", ipsp_role_word(psp->role),
+		"mode", ipsp_mode_word(s->mode), "dead-interval-ms",
+		(json_int_t)s->dead_interval_ms, "reserved-free-percentage",
 		(int)psp->reserved_free_percentage, "hello-interval-ms",
 		(json_int_t)psp->hello_interval_ms, "block-size", (json_int_t)psp->block_size,
 		"request-timeout-ms", (json_int_t)psp->request_timeout_ms, "release-timeout-ms",
 		(json_int_t)psp->release_timeout_ms, "durability",
-		psp->durability == IPSP_DURABLE_POWER ? "power" : "crash", "auth",
-		psp->n_keys > 0 ? "key" : "none", "keys", (int)psp->n_keys);
+		psp->durability == IPSP_DURABLE_POWER ? "power" : "crash", "takeover-when-deaf",
+		(int)psp->takeover_when_deaf, "auth", psp->n_keys > 0 ? "key" : "none", "keys",
+		(int)psp->n_keys);
 	bool good = more && json_object_update(object, more) == 0;
 
 	json_decref(more);
@@ -126,14 +130,16 @@ char *ipspd_show_configuration(struct ipspd *daemon, const struct ipspd_ctx *onl
 {
 	const struct ipspd_config *config = daemon->config;
 	char source[IPSP_ADDR_TEXT_MAX];
-	json_t *root = json_pack("{s:s?, s:s, s:s?, s:s, s:s?, s:s, s:s?, s:o, s:o}", "file",
-				 daemon->config_path, "socket",
-				 daemon->socket_path ? daemon->socket_path : config->control_socket,
-				 "group", given(config->control_group), "state-directory",
-				 config->state_directory, "hook", given(config->hook), "trap-style",
-				 config->trap_style == IPSPD_TRAP_RFC ? "rfc" : "starent",
-				 "snmp-source", addr_text(config->snmp_source, source), "sinks",
-				 sinks(config), "contexts", contexts(daemon, only));
+	json_t *root =
+		json_pack("{s:s?, s:s, s:s?, s:s?, s:s?, s:s, s:s?, s:s, s:s?, s:o, s:o}", "file",
+			  daemon->config_path, "socket",
+			  daemon->socket_path ? daemon->socket_path : config->control_socket,
+			  "group", given(config->control_group), "gateway-group",
+			  given(config->gateway_group), "status-group", given(config->status_group),
+			  "state-directory", config->state_directory, "hook", given(config->hook),
+			  "trap-style", config->trap_style == IPSPD_TRAP_RFC ? "rfc" : "starent",
+			  "snmp-source", addr_text(config->snmp_source, source), "sinks",
+			  sinks(config), "contexts", contexts(daemon, only));
 	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
 	json_decref(root);

@@ -97,6 +97,8 @@ class Devices(Case):
                     host.config.others.append(Context(context="isp2", ipsp=ipsp))
             host.start()
         self.wait_states(pair, {"isp1": "up", "isp2": "up"})
+        shown = pair.hosts[0].look("show", "configuration")["contexts"]
+        self.assertEqual([context["device"] for context in shown], [LINK, SECOND])
 
         # A cable that is cut is cut for its context only; an interface that is made again is used.
         pair.net.cut_second()

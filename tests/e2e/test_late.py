@@ -86,6 +86,7 @@ class Late(Case):
         mounts.instead_of("/etc/group", groups)
         self.addCleanup(mounts.unmount, "/etc/group")
         host.config.group = "ipsp-late"
+        host.config.status_group = "ipsp-later"
         host.start()
         self.assertEqual(stat.S_IMODE(os.stat(host.socket).st_mode), 0o600)
         self.assertIn('"ipsp-late" can\'t be let in: there is no such group', host.log())
@@ -94,6 +95,20 @@ class Late(Case):
         process.until(lambda: '"ipsp-late" is there' in host.log(), 10, host.tail)
         status = os.stat(host.socket)
         self.assertEqual((stat.S_IMODE(status.st_mode), status.st_gid), (0o660, 54321))
+
+        # One that comes later takes nothing from those who are in, and gives no more than its level.
+        folder = host.folder
+        while folder != os.path.dirname(self.folder):
+            os.chmod(folder, 0o755)
+            folder = os.path.dirname(folder)
+        with open(groups, "a", encoding="ascii") as own:
+            own.write("ipsp-later:x:54322:\n")
+        process.until(lambda: '"ipsp-later" is there' in host.log(), 15, host.tail)
+        for gid, words, status in ((54321, ("reload",), 0), (54322, ("show", "sessions"), 0),
+                                   (54322, ("reload",), 1), (54323, ("show", "sessions"), 3)):
+            done = process.run(["setpriv", "--reuid=65534", f"--regid={gid}", "--clear-groups", "--",
+                                process.program("ipspctl"), "-s", host.socket, *words])
+            self.assertEqual(done.returncode, status, f"{gid} {words}: {done.stderr}")
         self.assertEqual(host.starts, 1)
 
     def test_the_file_itself(self):

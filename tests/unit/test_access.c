@@ -134,12 +134,76 @@ static void several_groups(void **state)
 	assert_int_equal(ipspd_access_groups("/nonexistent/x", gids, 2), ENOENT);
 }
 
+/* What an operator may who is in @n groups beside @first, and has connected. */
+static unsigned may(const struct ipspd_access *access, uid_t uid, gid_t first, const gid_t *gids,
+		    size_t n)
+{
+	int ours = socket(AF_UNIX, SOCK_STREAM, 0), fd, status;
+	unsigned found;
+	pid_t pid;
+
+	unlink(addr.sun_path);
+	assert_int_equal(bind(ours, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(chmod(addr.sun_path, 0666), 0);
+	assert_int_equal(listen(ours, 8), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setgroups(n, gids) != 0 || setresgid(first, first, first) != 0 ||
+		    setresuid(uid, uid, uid) != 0)
+			_exit(99);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		_exit(connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	fd = accept(ours, NULL, NULL);
+	assert_true(fd >= 0);
+	found = ipspd_access_may(fd, access);
+	close(fd);
+	close(ours);
+	return found;
+}
+
+static void members_may_what_their_groups_may(void **state)
+{
+	struct ipspd_access access = {.by_group = true,
+				      .groups = {{OPS, IPSPD_MAY_ALL},
+						 {GATEWAYS, IPSPD_MAY_SERVE},
+						 {OTHERS, IPSPD_MAY_LOOK}},
+				      .n = 3};
+	const gid_t two[] = {OTHERS, GATEWAYS}, all[] = {GATEWAYS, OPS};
+	gid_t many[300];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(may(&access, OPERATOR, OPERATOR, NULL, 0), 0);
+	assert_int_equal(may(&access, OPERATOR, OPS, NULL, 0), IPSPD_MAY_ALL);
+	assert_int_equal(may(&access, OPERATOR, GATEWAYS, NULL, 0), IPSPD_MAY_SERVE);
+	assert_int_equal(may(&access, OPERATOR, OPERATOR, two, 1), IPSPD_MAY_LOOK);
+	assert_int_equal(may(&access, OPERATOR, OPERATOR, two, 2),
+			 IPSPD_MAY_LOOK | IPSPD_MAY_SERVE);
+	assert_int_equal(may(&access, OPERATOR, OPERATOR, all, 2), IPSPD_MAY_ALL);
+	assert_int_equal(may(&access, 0, 0, NULL, 0), IPSPD_MAY_ALL);
+	for (gid_t i = 0; i < 300; i++)
+		many[i] = 70000 + i;
+	assert_int_equal(may(&access, OPERATOR, OPERATOR, many, 300), 0);
+	many[299] = GATEWAYS;
+	assert_int_equal(may(&access, OPERATOR, OPERATOR, many, 300), IPSPD_MAY_SERVE);
+	access.n = 0; /* none of the groups is there yet */
+	assert_int_equal(may(&access, OPERATOR, GATEWAYS, NULL, 0), 0);
+	access.by_group =
+		false; /* whoever gets in may do everything, as before there were levels */
+	assert_int_equal(may(&access, OPERATOR, OPERATOR, NULL, 0), IPSPD_MAY_ALL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_group_that_the_owner_is_not_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(its_own_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(several_groups, setup, teardown),
+		cmocka_unit_test_setup_teardown(members_may_what_their_groups_may, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

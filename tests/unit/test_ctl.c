@@ -1,4 +1,5 @@
 /* The control socket: what clients say, and what they are answered. */
+#include "daemon/ctl_int.h"
 #include "rig.h"
 #include <event2/event.h>
 #include <fcntl.h>
@@ -299,6 +300,74 @@ static void only_a_dead_socket_is_replaced(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* As if its process were in groups that may do this much. */
+static struct rig_client *connect_with(struct rig *w, size_t i, unsigned may)
+{
+	struct rig_client *c = rig_connect(w, i);
+	struct ipspd_ctl *ctl = w->daemon.ctl;
+	struct ipspd_client *newest = NULL;
+
+	rig_push(c);
+	rig_turn(w);
+	for (size_t k = 0; k < IPSPD_CTL_CLIENTS; k++)
+		if (ctl->clients[k] && (!newest || ctl->clients[k]->token > newest->token))
+			newest = ctl->clients[k];
+	assert_non_null(newest);
+	assert_int_equal(newest->may, IPSPD_MAY_ALL); /* this user's own */
+	newest->may = may;
+	return c;
+}
+
+static int command(struct rig *w, struct rig_client *c, const char *name, const char *argument)
+{
+	ipsp_conn_command(c->conn, 1, NULL, name, argument, 0);
+	return rig_wait_for(w, c, IPSP_CONN_DONE).err;
+}
+
+static void what_levels_may(void **state)
+{
+	static const char *const orders[] = {"drain",	"undrain", "terminate", "takeover",
+					     "disable", "reload",  "save",	"no-such-command"};
+	struct rig *w = *state;
+	struct ipsp_address address;
+
+	for (unsigned may = 0; may < IPSPD_MAY_ALL; may++) {
+		const bool looks = may & IPSPD_MAY_LOOK, serves = may & IPSPD_MAY_SERVE;
+		struct rig_client *c = connect_with(w, 0, may);
+		const int no = IPSP_ERR_NOT_PERMITTED;
+
+		if (may >
+		    (IPSPD_MAY_LOOK | IPSPD_MAY_SERVE)) /* no level is less than all, and more */
+			break;
+		ipsp_conn_command(c->conn, 1, NULL, "check-config", NULL, 0);
+		if (!looks) /* else it waits for the peer */
+			assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, no);
+		ipsp_conn_show(c->conn, 2, NULL, "ipsp", NULL);
+		struct ipsp_conn_msg shown = rig_wait_for(w, c, IPSP_CONN_DONE);
+		assert_int_equal(shown.id, 2);
+		assert_int_equal(shown.err, looks ? 0 : no);
+		for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+			assert_int_equal(command(w, c, orders[i], NULL), no);
+		assert_int_equal(command(w, c, "mode", "inactive"), no);
+		ipsp_conn_request(c->conn, 2, &(struct ipsp_conn_request){.subscriber = "u1"});
+		assert_int_equal(rig_wait_for(w, c, IPSP_CONN_ANSWER).err,
+				 serves ? IPSP_ERR_INVALID : no); /* attach first */
+		ipsp_conn_attach(c->conn, 3, NULL, "gw");
+		assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, serves ? 0 : no);
+		if (serves) {
+			address = rig_request(w, c, "u1");
+			assert_int_equal(rig_count_list(w, c), 1);
+			ipsp_conn_release(c->conn, 4, &address);
+			assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, 0);
+		} else {
+			ipsp_conn_list(c->conn, 4);
+			assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, no);
+		}
+		rig_close(c);
+		rig_turn(w);
+	}
+}
+
 int main(void)
 {
 #define WITH_A_DAEMON(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
@@ -311,6 +380,7 @@ int main(void)
 		WITH_A_DAEMON(an_operators_release_asks_the_ha),
 		WITH_A_DAEMON(shows_are_json_of_the_contracts_shape),
 		WITH_A_DAEMON(what_makes_no_sense_is_answered),
+		WITH_A_DAEMON(what_levels_may),
 		WITH_A_DAEMON(a_reload_looks_behind_what_waits),
 		WITH_A_DAEMON(only_a_dead_socket_is_replaced),
 	};

@@ -65,6 +65,8 @@ class Config(Context):
     others: list = field(default_factory=list)
     sinks: list = field(default_factory=list)  # (host, port, inform)
     group: str = ""  # who may use the control socket
+    gateway_group: str = ""
+    status_group: str = ""
     extra: str = ""  # any text at the top level
 
     def text(self):
@@ -81,7 +83,9 @@ class Config(Context):
         )
 
     def _group(self):
-        return f' group = "{self.group}";' if self.group else ""
+        keys = {"group": self.group, "gateway-group": self.gateway_group,
+                "status-group": self.status_group}
+        return "".join(f' {key} = "{name}";' for key, name in keys.items() if name)
 
     def _snmp(self):
         if not self.sinks:

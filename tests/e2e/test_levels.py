@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Who may do what on the control socket: each of its groups, and who is in none."""
+
+import grp
+import os
+import sys
+import unittest
+
+from harness import process
+from harness.pair import Case, main
+
+NOBODY = 65534
+
+
+def groups(number):
+    """Some groups of this host that are not root's."""
+    found = sorted((entry.gr_gid, entry.gr_name) for entry in grp.getgrall() if 0 < entry.gr_gid < 1000)
+    return found[:number]
+
+
+@unittest.skipIf(os.geteuid() != 0, "only root can be in any group")
+class Levels(Case):
+    def start(self, **names):
+        host = self.host()
+        for key, name in names.items():
+            setattr(host.config, key, name)
+        folder = host.folder
+        while folder != os.path.dirname(self.folder):  # the socket's own mode is what counts
+            os.chmod(folder, 0o755)
+            folder = os.path.dirname(folder)
+        host.start()
+        return host
+
+    def ctl(self, host, gids, *words):
+        """ipspctl of a user who is in these groups."""
+        first, *more = gids or [NOBODY]
+        member = ["--groups", ",".join(str(gid) for gid in more)] if more else ["--clear-groups"]
+        return process.run(["setpriv", f"--reuid={NOBODY}", f"--regid={first}", *member, "--",
+                            process.program("ipspctl"), "-s", host.socket, *words], timeout=20)
+
+    def allowed(self, host, gids, *words):
+        done = self.ctl(host, gids, *words)
+        self.assertEqual(done.returncode, 0, f"{gids} {words}: {done.stderr}")
+        return done.stdout
+
+    def forbidden(self, host, gids, *words):
+        done = self.ctl(host, gids, *words)
+        self.assertEqual(done.returncode, 1, f"{gids} {words}: {done.stdout}{done.stderr}")
+        self.assertIn("not-permitted", done.stderr)
+
+    def test_each_group_may_what_it_is_for(self):
+        (boss, boss_name), (gateway, gateway_name), (status, status_name), (other, _) = groups(4)
+        host = self.start(group=boss_name, gateway_group=gateway_name, status_group=status_name)
+
+        self.allowed(host, [status], "show", "ip", "ipsp")
+        self.allowed(host, [status], "show", "sessions")
+        self.assertNotIn("not-permitted", self.ctl(host, [status], "ok-to-stop").stderr)
+        for words in (("request", "u@isp"), ("drain",), ("reload",), ("save", "configuration"),
+                      ("takeover", "--force"), ("release", "10.1.0.1")):
+            self.forbidden(host, [status], *words)
+
+        address = self.allowed(host, [gateway], "request", "u1@isp").split()[0]
+        self.allowed(host, [NOBODY, gateway], "release", address)
+        for words in (("show", "ip", "ipsp"), ("drain",), ("reload",), ("check-config",)):
+            self.forbidden(host, [gateway], *words)
+
+        both = [status, gateway]
+        self.allowed(host, both, "show", "sessions")
+        self.allowed(host, both, "request", "u2@isp")
+        self.forbidden(host, both, "reload")
+
+        self.allowed(host, [boss], "reload")
+        shown = host.look("show", "configuration")
+        self.assertEqual((shown["group"], shown["gateway-group"], shown["status-group"]),
+                         (boss_name, gateway_name, status_name))
+        self.allowed(host, [NOBODY, boss], "request", "u3@isp")
+        self.assertEqual(self.ctl(host, [other], "show", "ip", "ipsp").returncode, 3)
+        self.assertEqual(host.ctl("reload").returncode, 0)
+
+    def test_one_group_alone_may_do_everything(self):
+        (boss, name), (other, _) = groups(2)
+        host = self.start(group=name)
+        self.allowed(host, [boss], "request", "u1@isp")
+        self.allowed(host, [boss], "reload")
+        self.assertEqual(self.ctl(host, [other], "show", "ip", "ipsp").returncode, 3)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
