@@ -23,8 +23,7 @@
 #define SOCKET_BUFFER (4 << 20)
 #define TTL	      255
 #define SAY_EVERY_S   10
-#define CUT_AGAIN_S   1 /* after a refusal; doubled with each one more, up to the next */
-#define CUT_AGAIN_MAX 64
+#define CUT_AGAIN_MS  500 /* after a refusal */
 
 union sockaddr_any {
 	struct sockaddr any;
@@ -55,9 +54,8 @@ struct ipspd_udp {
 	unsigned n_out;
 	struct mmsghdr out[BATCH]; /* a row each, see row_at */
 	struct control out_control[BATCH];
-	bool cuts;	 /* the system cuts rows up */
-	time_t cut_at_s; /* while it refuses: when it is asked again; 0: it never will be */
-	time_t cut_wait_s;
+	bool cuts;	    /* the system cuts rows up */
+	uint64_t cut_at_ms; /* while it refuses: when it is asked again; 0: it never will be */
 
 	struct mmsghdr in[BATCH_IN];
 	struct iovec in_iov[BATCH_IN];
@@ -103,12 +101,12 @@ static bool same_sockaddr(const union sockaddr_any *a, const union sockaddr_any 
 	       memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
 }
 
-static time_t now_s(void)
+static uint64_t now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static const char *sockaddr_text(const union sockaddr_any *sa, char *text, size_t cap)
@@ -128,7 +126,7 @@ static const char *sockaddr_text(const union sockaddr_any *sa, char *text, size_
 static void drop(struct ipspd_udp *udp, uint64_t *counter, const union sockaddr_any *from,
 		 const char *reason, int value)
 {
-	const time_t now = now_s();
+	const time_t now = (time_t)(now_ms() / 1000);
 	char text[80];
 
 	++*counter;
@@ -259,20 +257,18 @@ static unsigned prepare_rows(struct ipspd_udp *udp, unsigned first)
 
 /*
  * Not on this interface, or not now: an MTU that was too small for a moment, a way that changed. So
- * it is asked again, less and less often: each refusal costs one call more, and no datagram.
+ * it is asked again soon: a refusal costs one call more, and no datagram.
  */
 static void cuts_refused(struct ipspd_udp *udp)
 {
 	udp->stats.cut_errors++;
 	udp->cuts = false;
-	udp->cut_at_s = now_s() + udp->cut_wait_s;
-	if (udp->cut_wait_s < CUT_AGAIN_MAX)
-		udp->cut_wait_s *= 2;
+	udp->cut_at_ms = now_ms() + CUT_AGAIN_MS;
 }
 
 static void cut_again(struct ipspd_udp *udp)
 {
-	if (udp->cut_at_s != 0 && now_s() >= udp->cut_at_s)
+	if (udp->cut_at_ms != 0 && now_ms() >= udp->cut_at_ms)
 		udp->cuts = true;
 }
 
@@ -307,8 +303,6 @@ void ipspd_udp_flush(struct ipspd_udp *udp)
 		}
 		ipspd_ownlink_sent(&udp->link);
 		for (int i = 0; i < n; i++) {
-			if (udp->out[i].msg_hdr.msg_iovlen > 1)
-				udp->cut_wait_s = CUT_AGAIN_S;
 			udp->stats.sent += udp->out[i].msg_hdr.msg_iovlen;
 			done += (unsigned)udp->out[i].msg_hdr.msg_iovlen;
 		}
@@ -368,8 +362,7 @@ static bool try_open(struct ipspd_udp *udp)
 		set_options(fd, family);
 		/* a system that doesn't know of it would send a row as one datagram */
 		udp->cuts = setsockopt(fd, SOL_UDP, UDP_SEGMENT, &(int){0}, sizeof(int)) == 0;
-		udp->cut_at_s = 0;
-		udp->cut_wait_s = CUT_AGAIN_S;
+		udp->cut_at_ms = 0;
 		if (bind_to(udp, fd))
 			udp->readable =
 				event_new(udp->base, fd, EV_READ | EV_PERSIST, on_readable, udp);
