@@ -237,7 +237,7 @@ struct ipsp_has {
 	ipsp_ms soonest; /* no deadline is before */
 };
 
-#define IPSP_LINK_TEXT 140
+#define IPSP_LINK_TEXT 128
 
 struct ipsp_own_link { /* see link.c */
 	bool bound;

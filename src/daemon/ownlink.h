@@ -17,7 +17,7 @@
  */
 typedef void ipspd_ownlink_fn(void *arg, bool bound, const char *error);
 
-#define IPSPD_OWNLINK_TEXT 140
+#define IPSPD_OWNLINK_TEXT 128
 
 struct ipspd_ownlink {
 	ipspd_ownlink_fn *fn; /* NULL: nobody wants to know */

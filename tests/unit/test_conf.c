@@ -141,6 +141,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf.psp.request_timeout_ms, 3000);
 	assert_int_equal(conf.psp.release_timeout_ms, 2000);
 	assert_int_equal(conf.psp.durability, IPSP_DURABLE_CRASH);
+	assert_true(conf.psp.takeover_when_deaf);
 	expect_good(&conf);
 	ipsp_conf_fini(&conf);
 }

@@ -205,7 +205,7 @@ static void the_page_of_the_manual_is_read(void **state)
 		 "          reserved-free-percentage = 10; port = 5000; key-file = \"%D/key\"; "
 		 "hello-interval-ms = 500;\n"
 		 "          block-size = 1; request-timeout-ms = 4000; durability = \"power\"; "
-		 "release-timeout-ms = 1500; };\n"
+		 "release-timeout-ms = 1500; takeover-when-deaf = false; };\n"
 		 "      } );\n"
 		 "  } );\n");
 	assert_int_equal(read_conf(&config), 0);
@@ -258,6 +258,7 @@ static void the_page_of_the_manual_is_read(void **state)
 	assert_int_equal(isp1->psp.request_timeout_ms, 4000);
 	assert_int_equal(isp1->psp.release_timeout_ms, 1500);
 	assert_int_equal(isp1->psp.durability, IPSP_DURABLE_POWER);
+	assert_false(isp1->psp.takeover_when_deaf);
 	assert_int_equal(isp1->psp.n_keys, 1);
 	crypto_generichash(key, sizeof(key), (const uint8_t *)"0123456789abcdef", 16, NULL, 0);
 	assert_memory_equal(isp1->psp.keys[0], key, sizeof(key));
