@@ -160,8 +160,8 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 {
 	const struct host *o = &plan->w->hosts[1 - h->side];
 
-	if (plan->w->check.books_lost || !o->node || o->stopped || o->leaving || !h->node ||
-	    o->leaving_ipsp || host_has_command(o, IPSP_CMD_STOP) ||
+	if (plan->w->check.books_lost || !o->node || o->stopped || o->leaving || o->link_down ||
+	    !h->node || o->leaving_ipsp || host_has_command(o, IPSP_CMD_STOP) ||
 	    host_has_command(o, IPSP_CMD_TERMINATE))
 		return false;
 	for (unsigned i = 0; i < 2; i++) {
@@ -194,7 +194,7 @@ static void do_wipe(struct plan *plan, struct host *h)
 
 static void do_roll_back(struct plan *plan, struct host *h)
 {
-	if (!may_lose_state(plan, h) || !h->disk.copy.valid)
+	if (!may_lose_state(plan, h) || !h->disk.copy.valid || h->link_down)
 		return;
 	plan->downtime[h->side] = draw_downtime(plan);
 	host_power_off(h, rand_chance(&plan->rand, 700));
