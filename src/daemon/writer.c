@@ -31,8 +31,8 @@ struct ipspd_writer {
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t work, idle;
 	struct line *first, **end;
-	size_t bytes; /* waiting, or being handed on */
-	bool busy, quit;
+	size_t bytes;	       /* waiting, or being handed on */
+	bool busy, quit, left; /* .left: by whoever made it; the thread frees it */
 	struct timespec since; /* while .busy: when it began; CLOCK_MONOTONIC */
 	uint64_t no_room;      /* lines, since one was queued */
 	int64_t no_room_at;    /* wall_ms of the last of them */
@@ -79,6 +79,14 @@ static void hand_on(struct ipspd_writer *w, struct line *line)
 	free(line);
 }
 
+static void writer_free(struct ipspd_writer *w)
+{
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->idle);
+	free(w);
+}
+
 static void *run(void *arg)
 {
 	struct ipspd_writer *w = arg;
@@ -100,7 +108,10 @@ static void *run(void *arg)
 			pthread_cond_wait(&w->work, &w->lock);
 		}
 	}
+	const bool left = w->left;
 	pthread_mutex_unlock(&w->lock);
+	if (left)
+		writer_free(w);
 	return NULL;
 }
 
@@ -190,14 +201,6 @@ static int start_thread(struct ipspd_writer *w)
 	return error;
 }
 
-static void writer_free(struct ipspd_writer *w)
-{
-	pthread_mutex_destroy(&w->lock);
-	pthread_cond_destroy(&w->work);
-	pthread_cond_destroy(&w->idle);
-	free(w);
-}
-
 struct ipspd_writer *ipspd_writer_new(ipspd_writer_fn *fn, void *arg, const char *lost)
 {
 	struct ipspd_writer *w = calloc(1, sizeof(*w));
@@ -226,15 +229,17 @@ bool ipspd_writer_close(struct ipspd_writer *w, unsigned ms)
 	if (!w)
 		return true;
 	const bool drained = ipspd_writer_drain(w, ms);
+	const pthread_t thread = w->thread;
 	pthread_mutex_lock(&w->lock);
 	w->quit = true;
-	pthread_mutex_unlock(&w->lock);
+	w->left = !drained;
 	pthread_cond_signal(&w->work);
+	pthread_mutex_unlock(&w->lock); /* one that is left may be gone from here on */
 	if (drained) {
-		pthread_join(w->thread, NULL);
+		pthread_join(thread, NULL);
 		writer_free(w);
 	} else {
-		pthread_detach(w->thread); /* what it waits in, it keeps */
+		pthread_detach(thread);
 	}
 	return drained;
 }
