@@ -283,7 +283,7 @@ void ipspd_config_sort_sinks(struct ipspd_config *config)
 	const size_t n = config->n_sinks + config->n_late_sinks;
 	size_t ready = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; config->sinks && i < n; i++) {
 		if (lacks(config, i))
 			continue;
 		const struct ipspd_sink sink = config->sinks[i];

@@ -241,8 +241,7 @@ void ipspd_lacks_say(const struct ipspd *daemon, const struct ipspd_ctx *ctx,
 		     void (*each)(void *arg, const char *text), void *arg)
 {
 	static const char *const meanwhile[] = {
-		[IPSPD_LACK_KEY] = "this context does not talk to its peer until its key file is "
-				   "there",
+		[IPSPD_LACK_KEY] = "this context does not talk to its peer without its key",
 		[IPSPD_LACK_PASSPHRASE] = "notifications are not sent to every manager",
 		[IPSPD_LACK_HOOK] = "the hook can't be run, and each takeover is vetoed",
 	};

@@ -248,22 +248,35 @@ void ipspd_log_note(enum ipsp_level level, bool of_many, const char *context, co
 	say(level, of_many ? OF_MANY : EVENT, line);
 }
 
+static enum kind kind_of(enum ipsp_level level)
+{
+	return level <= IPSP_LOG_NOTICE ? EVENT : PLAIN;
+}
+
+static bool is_wanted(enum ipsp_level level)
+{
+	return level <= up_to || kind_of(level) == EVENT;
+}
+
 void ipspd_vlog(enum ipsp_level level, const char *format, va_list args)
 {
-	const enum kind kind = level <= IPSP_LOG_NOTICE ? EVENT : PLAIN;
 	char text[TEXT_MAX];
 
-	if (level > up_to && kind == PLAIN)
+	if (!is_wanted(level))
 		return;
 	vsnprintf(text, sizeof(text), format, args);
-	say(level, kind, text);
+	say(level, kind_of(level), text);
 }
 
 void ipspd_log(enum ipsp_level level, const char *format, ...)
 {
+	char text[TEXT_MAX];
 	va_list args;
 
+	if (!is_wanted(level))
+		return;
 	va_start(args, format);
-	ipspd_vlog(level, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	say(level, kind_of(level), text);
 }
