@@ -273,9 +273,9 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 static void ask_to_leave(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (!ipsp_contact(n)) {
-		done(n, ev, IPSP_ERR_SHARED_OUT,
+		done(n, ev, IPSP_ERR_NO_PEER,
 		     "the peer can't be told now, would take this side for dead and use its "
-		     "addresses: wait for it, or --force");
+		     "addresses: start ipspd there, or --force");
 		return;
 	}
 	if (wait_for(n, ev, n->now + LEAVE_MS + 4ULL * ipsp_hello_ms(n)))

@@ -149,6 +149,13 @@ int ipsp_node_may_conf(const struct ipsp_node *n, const struct ipsp_context_conf
 	int err = was && c.psp.enabled && (n->side.shared || n->mode == IPSP_MODE_ACTIVE)
 			  ? ipsp_conf_may_change(&n->conf, &c, why)
 			  : 0;
+	if (!err && was && c.psp.enabled && differ) {
+		snprintf(
+			why, 128,
+			"pools: they are frozen while pool-share-protocol is enabled, in any mode: "
+			"\"no pool-share-protocol\" first");
+		err = IPSP_ERR_SHARED_OUT;
+	}
 	bool out = ipsp_flow_shared_out(n), owner = n->side.shared && ipsp_flow_owns_all(n);
 	if (!err && was && !c.psp.enabled && (out || owner)) {
 		snprintf(why, 128,

@@ -121,8 +121,15 @@ static void check_ctx(struct reload *r, const struct ipspd_ctx *ctx)
 	struct ipsp_status status;
 	char key[128] = "";
 
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	if (!next) {
-		if (shared_out)
+		if (status.conf->psp.enabled && status.shared)
+			refuse(r, IPSP_ERR_SHARED_OUT,
+			       "%s: can't be removed while it shares with its peer, which has to "
+			       "be "
+			       "told: \"no pool-share-protocol\" first",
+			       ctx->name);
+		else if (shared_out)
 			refuse(r, IPSP_ERR_SHARED_OUT,
 			       "%s: can't be removed: its addresses are shared out", ctx->name);
 		else if (has_sessions(ctx))
@@ -130,7 +137,6 @@ static void check_ctx(struct reload *r, const struct ipspd_ctx *ctx)
 			       ctx->name);
 		return;
 	}
-	ipsp_node_status(ctx->node, ipspd_now(), &status);
 	const bool stays = status.conf->psp.enabled && next->psp.enabled;
 	if (stays && (shared_out || status.mode == IPSP_MODE_ACTIVE) &&
 	    ipsp_conf_may_change(status.conf, next, key) != 0)

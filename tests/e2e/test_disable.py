@@ -84,6 +84,40 @@ class Disable(Case):
         pair.settle()
         pair.check_ledger()
 
+    def test_the_context_is_taken_out(self):
+        """By a reload: refused while it shares, also on the side that owns all; done once it shares no more."""
+        pair = self.shared((0, 0))  # the primary owns all, and has no session
+        for host in pair.hosts:
+            kept = (host.config.context, host.config.ipsp, host.config.pools)
+            host.config.context, host.config.ipsp = "another", None
+            host.config.pools = [{"name": "pool-b", "network": "10.9.0.0/24"}]
+            host.write_config()
+            refused = host.ctl("reload")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("shared-out", refused.stderr)
+            self.assertIn("no pool-share-protocol", refused.stderr)
+            host.config.context, host.config.ipsp, host.config.pools = kept
+            host.write_config()
+            host.do("reload")
+        self.assertTrue(pair.sharing())
+        for host in reversed(pair.hosts):
+            self.assertEqual(self.disable(host).returncode, 0)
+        host = pair.hosts[1]
+        host.config.context, host.config.ipsp = "another", None
+        host.config.pools = [{"name": "pool-b", "network": "10.9.0.0/24"}]
+        host.write_config()
+        host.do("reload")
+        self.assertEqual(host.status()["name"], "another")
+
+    def test_the_owner_of_all_needs_its_peer(self):
+        pair = self.shared((3, 0))
+        pair.hosts[1].kill9()
+        pair.loop.until(lambda: pair.hosts[0].status()["peer"]["state"] != "up", 20, pair.story)
+        refused = self.disable(pair.hosts[0])
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("no-peer", refused.stderr)
+        self.assertTrue(pair.hosts[0].status()["serving"])
+
     def test_once_all_is_released(self):
         for order in ((0, 1), (1, 0)):
             with self.subTest(order):

@@ -623,6 +623,56 @@ static void test_zero_before_sharing(void **state)
 	story_end(w);
 }
 
+/* ---------------------------------------------------------------- what is frozen, and leaving */
+
+/* B4: in every mode, and without anything being shared. */
+static void test_pools_are_frozen_in_any_mode(void **state)
+{
+	static const enum ipsp_mode modes[] = {IPSP_MODE_INACTIVE, IPSP_MODE_CHECK,
+					       IPSP_MODE_ACTIVE};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct world *w = story_begin_cold(NULL);
+		struct host *h = &w->hosts[P];
+		char why[128];
+
+		h->conf.psp.mode = modes[i];
+		story_start(w, P);
+		story_run(w, 5000);
+		struct ipsp_pool_conf pool = h->conf.pools[0], *pools = h->conf.pools;
+		pool.priority = 3;
+		h->conf.pools = &pool;
+		assert_int_equal(ipsp_node_may_conf(h->node, &h->conf, why), IPSP_ERR_SHARED_OUT);
+		assert_non_null(strstr(why, "pools"));
+		h->conf.pools = pools;
+		assert_int_equal(ipsp_node_may_conf(h->node, &h->conf, why), 0);
+		story_end(w);
+	}
+}
+
+/* The side that owns all asks its peer before it leaves: 5 s and four hello intervals. */
+static void test_leaving_waits_and_ends(void **state)
+{
+	struct world *w = story_begin();
+	struct host *p = &w->hosts[P];
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	w->net.mix.delay = SIM_MS(9500); /* in contact yet, and no answer comes */
+	p->command_err = 1;
+	host_command(p, IPSP_CMD_DISABLE, false, IPSP_MODE_ACTIVE);
+	story_run(w, 8900);
+	assert_int_equal(p->command_err, 1);
+	story_run(w, 300);
+	assert_true(p->command_err == IPSP_ERR_TIMEOUT || p->command_err == IPSP_ERR_NO_PEER);
+	assert_true(story_status(w, P).conf->psp.enabled);
+	story_cut(w, true, true);
+	story_run(w, 12000);
+	story_command(w, P, IPSP_CMD_DISABLE, false, IPSP_ERR_NO_PEER); /* at once */
+	story_end(w);
+}
+
 /* ---------------------------------------------------------------- one way */
 
 /* "takeover" and "takeover --force" don't send an operator from one to the other. */
@@ -668,6 +718,8 @@ int stories_roles(void)
 		cmocka_unit_test(test_drain_needs_the_peer),
 		cmocka_unit_test(test_the_way_back),
 		cmocka_unit_test(test_zero_before_sharing),
+		cmocka_unit_test(test_pools_are_frozen_in_any_mode),
+		cmocka_unit_test(test_leaving_waits_and_ends),
 		cmocka_unit_test(test_takeover_one_way),
 	};
 

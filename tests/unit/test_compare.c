@@ -27,6 +27,15 @@ static void conf_with(const struct liar *l, struct ipsp_context_conf *conf, uint
 	}
 }
 
+/* They are frozen while IPSP is enabled: it is disabled for a moment. */
+static void disable(struct liar *l)
+{
+	const struct ipsp_event ev = {.type = IPSP_EV_COMMAND, .command = IPSP_CMD_DISABLE};
+
+	ipsp_actions_clear(&l->act);
+	ipsp_node_step(l->node, &ev, l->now, &l->act);
+}
+
 static void reload(struct liar *l, uint32_t n_pools)
 {
 	struct ipsp_context_conf conf;
@@ -34,6 +43,7 @@ static void reload(struct liar *l, uint32_t n_pools)
 
 	conf_with(l, &conf, n_pools);
 	l->done = 1;
+	disable(l);
 	liar_turn(l, &ev);
 	assert_int_equal(l->done, 0);
 	ipsp_conf_fini(&conf);
@@ -54,6 +64,7 @@ static void fewer_pools_before_the_part_is_sent(void **state)
 	ipsp_compare_on_ask(n, last);
 	conf_with(l, &conf, 2);
 	const struct ipsp_event ev = {.type = IPSP_EV_CONF, .conf = &conf};
+	disable(l);
 	ipsp_actions_clear(&l->act);
 	ipsp_node_step(n, &ev, l->now, &l->act);
 	ipsp_conf_fini(&conf);

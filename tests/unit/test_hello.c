@@ -67,11 +67,51 @@ static void after_the_last_number_comes_the_first(void **state)
 	}
 }
 
+/* No pair gets so far: a number made up to run into the end is not learnt, and is counted. */
+static void an_impossible_epoch_is_ignored(void **state)
+{
+	struct liar *l = liar_active(true);
+	const uint64_t epoch = liar_status(l).epoch, dropped = liar_stats(l)->drop_range;
+
+	(void)state;
+	l->lie_epoch = epoch + UINT64_C(0x200000000);
+	liar_say_hello(l);
+	assert_int_equal(liar_status(l).epoch, epoch);
+	assert_int_equal(liar_stats(l)->drop_range, dropped + 1);
+	l->lie_epoch = 0;
+	liar_pass(l, 3000);
+	assert_true(liar_status(l).serving);
+	liar_free(l);
+}
+
+/* Both are secondary in one epoch, which no rule leads to: the side with the higher books id is
+ * primary in the next one. */
+static void two_secondaries_in_one_epoch(void **state)
+{
+	(void)state;
+	for (unsigned higher = 0; higher < 2; higher++) {
+		struct liar *l = liar_active(false);
+		const uint64_t epoch = liar_status(l).epoch;
+
+		l->node->side.books = higher ? l->books + 1 : l->books - 1;
+		l->primary = false;
+		struct ipsp_msg hello = liar_hello(l);
+		hello.u.hello.flags &= ~(uint32_t)IPSP_HF_PRIMARY;
+		hello.u.hello.peer_books = l->node->side.books;
+		liar_say(l, &hello);
+		assert_int_equal(l->node->side.primary, higher);
+		assert_int_equal(l->node->side.epoch, epoch + higher);
+		liar_free(l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(later_numbers),
 		cmocka_unit_test(after_the_last_number_comes_the_first),
+		cmocka_unit_test(an_impossible_epoch_is_ignored),
+		cmocka_unit_test(two_secondaries_in_one_epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

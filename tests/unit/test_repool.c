@@ -149,9 +149,10 @@ static void release(struct side *s, uint64_t token, const char *addr)
 	step(s, ev);
 }
 
-/* @conf is taken. */
+/* @conf is taken. Pools are frozen while IPSP is enabled, so that it is disabled first. */
 static void reload(struct side *s, struct ipsp_context_conf *conf)
 {
+	step(s, (struct ipsp_event){.type = IPSP_EV_COMMAND, .command = IPSP_CMD_DISABLE});
 	step(s, (struct ipsp_event){.type = IPSP_EV_CONF, .token = OPERATOR, .conf = conf});
 	ipsp_conf_fini(conf);
 }
