@@ -110,6 +110,7 @@ int cli_show_brief(struct cli *cli);
 int cli_show_configuration(struct cli *cli);
 int cli_show_pool(struct cli *cli);
 int cli_show_sessions(struct cli *cli); /* sessions.c */
+int cli_show_duplicates(struct cli *cli);
 int cli_show_counters(struct cli *cli);
 int cli_show_log(struct cli *cli);
 int cli_request(struct cli *cli);
@@ -146,6 +147,7 @@ void cli_text_pools(const json_t *root);
 /* The head of the table, as wide as @rows need it; then rows, these and others. */
 void cli_text_sessions_begin(struct cli_widths *widths, const json_t *rows);
 void cli_text_sessions_rows(const struct cli_widths *widths, const json_t *rows);
+void cli_text_duplicates(const json_t *root);
 void cli_text_counters(const json_t *root);
 void cli_text_ok_to_stop(const json_t *root);
 void cli_text_differences(const json_t *root);

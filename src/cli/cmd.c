@@ -160,6 +160,11 @@ int cli_show_pool(struct cli *cli)
 	return show(cli, "pool", &filter, cli_text_pools);
 }
 
+int cli_show_duplicates(struct cli *cli)
+{
+	return show(cli, "duplicates", NULL, cli_text_duplicates);
+}
+
 int cli_show_counters(struct cli *cli)
 {
 	return show(cli, "counters", NULL, cli_text_counters);

@@ -438,6 +438,24 @@ void cli_text_sessions_rows(const struct cli_widths *widths, const json_t *rows)
 	print_rows("", session_columns, widths, rows);
 }
 
+void cli_text_duplicates(const json_t *root)
+{
+	static const struct column columns[] = {
+		{"address", "address", false},
+		{"pool", "pool", false},
+		{"subscriber here", "subscriber", false},
+		{"subscriber at the peer", "peer-subscriber", false},
+		{"dropped by", "dropped-by", false},
+		{"state", "state", false},
+		{"found", "age-ms", true},
+	};
+	const json_int_t missing = cli_number(root, "not-listed");
+
+	PRINT_TABLE("", columns, json_object_get(root, "duplicates"));
+	if (missing > 0)
+		printf("%lld more are not listed: memory ran out\n", (long long)missing);
+}
+
 static void print_counters(const json_t *context)
 {
 	const json_t *value, *counters = json_object_get(context, "counters");

@@ -18,6 +18,8 @@ static const struct cli_command commands[] = {
 	 OPT_POOL | OPT_SUBSCRIBER | OPT_ADDRESS | OPT_STATE | OPT_LIMIT | OPT_COUNT,
 	 cli_show_sessions},
 	{"show configuration", "", "the configuration in force", 0, 0, 0, cli_show_configuration},
+	{"show duplicates", "", "what was used on both sides since the last healing", 0, 0, 0,
+	 cli_show_duplicates},
 	{"show counters", "", "what the protocol has counted since the start", 0, 0, 0,
 	 cli_show_counters},
 	{"show log", "[-n N] [-f]", "the latest events; -f: and those that follow", 0, 0,

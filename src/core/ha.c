@@ -5,6 +5,7 @@
 #include "core/asked.h"
 #include "core/names.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int ipsp_ha_init(struct ipsp_node *n)
@@ -205,12 +206,14 @@ void ipsp_ha_end_void(struct ipsp_node *n)
 		next = a->next;
 		if (!is_void(n, a))
 			continue;
-		if (a->reason == IPSP_REASON_DUPLICATE)
+		if (a->reason == IPSP_REASON_DUPLICATE) {
 			ipsp_say_each(
 				n, IPSP_LOG_NOTICE,
 				"%s is no duplicate any more: it has become this side's, and its "
 				"session keeps it",
 				ipsp_addr_text(a->addr, text, sizeof text));
+			ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, a->addr);
+		}
 		cancel(n, a);
 	}
 }
@@ -243,16 +246,15 @@ ipsp_ms ipsp_ha_due(const struct ipsp_node *n)
 
 static void end_foreign(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b)
 {
-	char text[IPSP_ADDR_TEXT_MAX];
-
 	if (b->flags & IPSP_BIND_DUPLICATE) {
 		const struct ipsp_ident *who = &b->ident;
+		char how[IPSP_NAME_BYTES + 32];
+
+		snprintf(how, sizeof how, "was dropped here (%.*s)",
+			 who->n_subscriber ? who->n_subscriber : 100,
+			 who->n_subscriber ? who->subscriber : "before the peer was heard");
 		n->stats.duplicates_resolved++;
-		ipsp_say_each(n, IPSP_LOG_NOTICE, "duplicate resolved: %s was dropped here (%.*s)",
-			      ipsp_addr_text(ipsp_pool_addr(&n->conf.pools[at.pool], at.index),
-					     text, sizeof text),
-			      who->n_subscriber ? who->n_subscriber : 100,
-			      who->n_subscriber ? who->subscriber : "before the peer was heard");
+		ipsp_heal_resolved(n, at, how);
 		ipsp_heal_dropped(n, at); /* before the session's record: see rec.c */
 	}
 	ipsp_rec_drop(n, at);

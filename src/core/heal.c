@@ -6,7 +6,7 @@
  * subscriber's; a DROP is answered by DROPPED when the session there has ended, and until then the
  * owner gives the address to nobody.
  */
-#include "core/node_int.h"
+#include "core/duplicates.h"
 
 #include <string.h>
 
@@ -44,8 +44,32 @@ static void say_found(struct ipsp_node *n, struct ipsp_place at, const struct ip
 			"drops it",
 			ipsp_addr_text(addr, text, sizeof text), b.ident.n_subscriber,
 			b.ident.subscriber, e->n_subscriber, e->subscriber);
-	ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, addr);
+	ipsp_out_trap(n, IPSP_TRAP_DUPLICATE_FOUND, addr);
 	ipsp_out_hook(n, IPSP_HOOK_DUPLICATE, addr);
+}
+
+/* The same on the side whose session is to end. */
+static void say_to_drop(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_bind *b)
+{
+	const struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	ipsp_say_each(n, IPSP_LOG_ERROR,
+		      "duplicate: the session of %.*s on %s is to end: the peer, which owns the "
+		      "address, has another one there",
+		      b->ident.n_subscriber, b->ident.subscriber,
+		      ipsp_addr_text(addr, text, sizeof text));
+	ipsp_out_trap(n, IPSP_TRAP_DUPLICATE_FOUND, addr);
+}
+
+void ipsp_heal_resolved(struct ipsp_node *n, struct ipsp_place at, const char *how)
+{
+	const struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
+	char text[IPSP_ADDR_TEXT_MAX];
+
+	ipsp_say_each(n, IPSP_LOG_NOTICE, "duplicate resolved: %s %s",
+		      ipsp_addr_text(addr, text, sizeof text), how);
+	ipsp_out_trap(n, IPSP_TRAP_DUPLICATE, addr);
 }
 
 static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_set_entry *e)
@@ -57,8 +81,10 @@ static void drop_one(struct ipsp_node *n, struct ipsp_place at, const struct ips
 		return; /* it is told already, or will be told again when it reports again */
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_DROP, 0, 0, at.pool, IPSP_SET_WHO);
 	ipsp_item_add_who(&w, at.index, e->subscriber, e->n_subscriber);
-	if (!(ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP))
+	if (!(ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_DUP)) {
+		ipsp_duplicates_found(n, at, true, e->subscriber, e->n_subscriber);
 		say_found(n, at, e);
+	}
 	ipsp_rec_out(n, &w);
 }
 
@@ -84,6 +110,9 @@ void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item)
 
 	if (!n->side.shared && n->side.owner)
 		shared_by_force(n);
+	if (!n->duplicates.in_report)
+		ipsp_duplicates_heal(n);
+	n->duplicates.in_report = !(item->flags & IPSP_REPORT_END);
 	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool))
 		return;
 	struct ipsp_pool *pool = n->pools[item->pool];
@@ -94,6 +123,9 @@ void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item)
 		    ipsp_pool_own(pool, e.start) != IPSP_OWN_OURS)
 			continue; /* the reporter's already, or on its way to it */
 		if (!ipsp_place_used(n, at, &b)) {
+			if (ipsp_pool_flags(pool, e.start) & IPSP_ADDR_DUP)
+				ipsp_heal_resolved(n, at,
+						   "is the peer's now, as no session here has it");
 			give_one(n, &w, &open, item->pool, e.start);
 			continue;
 		}
@@ -126,6 +158,7 @@ void ipsp_heal_report(struct ipsp_node *n)
 	struct ipsp_item_writer w;
 	uint32_t reported = 0;
 
+	ipsp_duplicates_heal(n);
 	for (uint16_t p = 0; p < n->conf.n_pools; p++) {
 		const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
 		bool open = false;
@@ -164,13 +197,8 @@ bool ipsp_heal_reported(const struct ipsp_node *n)
 
 static void say_resolved(struct ipsp_node *n, struct ipsp_place at)
 {
-	const struct ipsp_addr addr = ipsp_pool_addr(&n->conf.pools[at.pool], at.index);
-	char text[IPSP_ADDR_TEXT_MAX];
-
 	n->stats.duplicates_resolved++;
-	ipsp_say_each(n, IPSP_LOG_NOTICE,
-		      "duplicate resolved: %s was dropped here (before the restart)",
-		      ipsp_addr_text(addr, text, sizeof text));
+	ipsp_heal_resolved(n, at, "was dropped here (before the restart)");
 }
 
 /* A report that was to be made with the first sharing, and of which the log has only a part, or
@@ -212,6 +240,7 @@ static void say_again(struct ipsp_node *n)
 void ipsp_heal_start(struct ipsp_node *n)
 {
 	say_again(n);
+	ipsp_duplicates_start(n);
 	report_again(n);
 }
 
@@ -278,9 +307,28 @@ void ipsp_heal_on_drop(struct ipsp_node *n, const struct ipsp_item *item)
 		if (e.start >= n->conf.pools[item->pool].size)
 			continue;
 		if (ipsp_pool_own(n->pools[at.pool], at.index) == IPSP_OWN_OURS ||
-		    !ipsp_place_used(n, at, &b))
+		    !ipsp_place_used(n, at, &b)) {
 			ipsp_heal_dropped(n, at);
+		} else if (!(b.flags & IPSP_BIND_DUPLICATE)) {
+			ipsp_duplicates_found(n, at, false, NULL, 0);
+			say_to_drop(n, at, &b);
+		}
 	}
+}
+
+/* The peer has dropped what it was told to. Before the record, which frees the address. */
+void ipsp_heal_on_dropped(struct ipsp_node *n, const struct ipsp_item *item)
+{
+	struct ipsp_set_entry e;
+	struct ipsp_set_iter it;
+
+	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool))
+		return;
+	for (ipsp_set_begin(&it, item); ipsp_set_next(&it, &e);)
+		if (e.start < n->conf.pools[item->pool].size &&
+		    ipsp_pool_flags(n->pools[item->pool], e.start) & IPSP_ADDR_DUP)
+			ipsp_heal_resolved(n, (struct ipsp_place){item->pool, e.start},
+					   "was dropped by the peer");
 }
 
 /* After the DROP's record: the HAs are asked (the sessions are marked by its effect). */

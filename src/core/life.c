@@ -1,6 +1,7 @@
 /*
  * life - a node is made, started on what was replayed, gets another configuration, and ends.
  */
+#include "core/duplicates.h"
 #include "core/node_int.h"
 
 #include <stdio.h>
@@ -24,6 +25,7 @@ bool ipsp_pools_differ(const struct ipsp_context_conf *a, const struct ipsp_cont
 
 static void free_pools(struct ipsp_node *n)
 {
+	ipsp_duplicates_clear(n); /* their places are those of other pools from here on */
 	for (uint32_t p = 0; n->pools && p < n->n_built; p++)
 		ipsp_pool_free(n->pools[p]);
 	free(n->pools);

@@ -412,6 +412,29 @@ struct ipsp_session_view {
 bool ipsp_node_session(const struct ipsp_node *node, uint32_t *cursor,
 		       struct ipsp_session_view *view);
 
+/*
+ * The addresses that were found used on both sides since the last healing, one by one, in the order
+ * in which they were found: start with a cursor that is all zero; false at the end, also when a new
+ * healing has begun meanwhile. Texts live until the next step.
+ */
+struct ipsp_duplicate_cursor {
+	uint64_t generation;
+	size_t next;
+};
+struct ipsp_duplicate_view {
+	struct ipsp_addr addr;
+	uint16_t pool;
+	bool ours;	  /* the session here stays, the peer's ends; or the other way round */
+	bool open;	  /* the session that is to end has not ended yet */
+	ipsp_ms found_at; /* or the start, of one of before it */
+	const char *subscriber, *peer_subscriber; /* of the session here, and there */
+	uint8_t n_subscriber, n_peer_subscriber;  /* the latter 0: not known here */
+};
+bool ipsp_node_duplicate(const struct ipsp_node *node, struct ipsp_duplicate_cursor *cursor,
+			 struct ipsp_duplicate_view *view);
+/* Those for which there was no memory. */
+uint64_t ipsp_node_duplicates_not_listed(const struct ipsp_node *node);
+
 const struct ipsp_stats *ipsp_node_stats(const struct ipsp_node *node);
 /* The latest, to be shown; each was an IPSP_OUT_NOTE of its turn. */
 const struct ipsp_notes *ipsp_node_notes(const struct ipsp_node *node);

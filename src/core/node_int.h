@@ -13,6 +13,7 @@
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
  *   names.c   the names of HAs (names.h)            asked.c   events not answered (asked.h)
+ *   duplicates.c  those of the last healing, to be shown (duplicates.h)
  *   stock.c   blocks ahead of need (stock.h)
  *   flow.c    where unused addresses go             role.c    how the role changes hands
  *   command.c what operators command                psp.c     IPSP switched on and off
@@ -284,6 +285,14 @@ struct ipsp_waiter { /* a command that is answered later */
 };
 #define IPSP_WAITERS 16
 
+struct ipsp_duplicates { /* see duplicates.h */
+	struct ipsp_duplicate **list;
+	size_t n, cap;
+	uint64_t generation; /* grows when some are forgotten */
+	uint64_t not_listed; /* for want of memory */
+	bool in_report;	     /* the peer's last report has not ended yet */
+};
+
 struct ipsp_late {
 	uint16_t pool;
 	uint32_t index, bind;
@@ -361,6 +370,7 @@ struct ipsp_node {
 	struct ipsp_conflict conflict; /* while .conf_role_conflict */
 	struct ipsp_waiter waiters[IPSP_WAITERS];
 	uint32_t n_waiters; /* that are used */
+	struct ipsp_duplicates duplicates;
 	bool stopping, stopped, stop_at_once, said_stopped;
 	bool more_to_move, sweep_owed;
 	bool sweep_dropped; /* duplicates have ended before the peer was heard */
@@ -533,6 +543,9 @@ void ipsp_heal_drop_later(struct ipsp_node *n, struct ipsp_place at, const struc
 void ipsp_heal_drop_now(struct ipsp_node *n);
 void ipsp_heal_on_report(struct ipsp_node *n, const struct ipsp_item *item);
 void ipsp_heal_on_drop(struct ipsp_node *n, const struct ipsp_item *item);
+void ipsp_heal_on_dropped(struct ipsp_node *n, const struct ipsp_item *item);
+/* Said, with its notification; @how ends the sentence. */
+void ipsp_heal_resolved(struct ipsp_node *n, struct ipsp_place at, const char *how);
 void ipsp_heal_ask(struct ipsp_node *n,
 		   const struct ipsp_item *item); /* after the record of the DROP */
 

@@ -323,6 +323,8 @@ static void apply(struct ipsp_node *n, const struct ipsp_item *item, const uint8
 		ipsp_heal_on_report(n, item);
 	else if (item->type == IPSP_ITEM_DROP)
 		ipsp_heal_on_drop(n, item);
+	else if (item->type == IPSP_ITEM_DROPPED)
+		ipsp_heal_on_dropped(n, item);
 	else if (item->type == IPSP_ITEM_GIVE)
 		on_give(n, item);
 	struct ipsp_place at;

@@ -27,7 +27,8 @@ struct ipspd_job { /* done at the end of a turn, by the client's own speed */
 	char name[16];
 	const char *wrong;		     /* with a filter of sessions; NULL */
 	struct ipspd_show_sessions sessions; /* the filters of every show are in here */
-	char *text;			     /* of any other show, once it is made; owned */
+	struct ipspd_show_duplicates duplicates;
+	char *text; /* of any other show, once it is made; owned */
 	size_t n_text, told;
 };
 

@@ -89,6 +89,22 @@ static bool work_sessions(struct ipspd_client *client, struct ipspd_job *job, si
 	return job->sessions.ended;
 }
 
+static bool work_duplicates(struct ipspd_client *client, struct ipspd_job *job, size_t max)
+{
+	struct ipsp_buf text = {0};
+
+	if (!ipspd_show_duplicates(&job->duplicates, job->ctx, max, &text)) {
+		ipsp_buf_fini(&text);
+		ipspd_client_done(client, job->id, IPSP_ERR_OVERLOADED, "memory ran out");
+		return true;
+	}
+	ipspd_client_text(client, job->id, (const char *)text.data, text.len);
+	ipsp_buf_fini(&text);
+	if (job->duplicates.ended)
+		ipspd_client_done(client, job->id, 0, "");
+	return job->duplicates.ended;
+}
+
 static char *show_text(struct ipspd *daemon, const struct ipspd_job *job)
 {
 	if (strcmp(job->name, "ipsp") == 0)
@@ -146,6 +162,8 @@ static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t
 		return tell_text(client, job, max);
 	if (strcmp(job->name, "sessions") == 0 || job->sessions.count)
 		return work_sessions(client, job, max);
+	if (strcmp(job->name, "duplicates") == 0)
+		return work_duplicates(client, job, max);
 	if (!is_show(job->name)) {
 		ipspd_client_done(client, job->id, IPSP_ERR_INVALID,
 				  "there is nothing of that name to show");

@@ -410,10 +410,11 @@ static void filter_sessions(struct ipspd_job *job, const struct ipsp_ctl_msg *ms
 
 IPSP_APART static void serve_show(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
-	/* without a context everything shows all of them, but for the sessions: these say no
-	 * context */
+	/* without a context everything shows all of them, but for sessions and duplicates: these
+	 * say no context */
 	const bool count = is(&msg->name, "session-count");
-	const bool of_one = msg->context.n > 0 || count || is(&msg->name, "sessions");
+	const bool of_one = msg->context.n > 0 || count || is(&msg->name, "sessions") ||
+			    is(&msg->name, "duplicates");
 	struct ipspd_ctx *ctx = of_one ? context_of(client, &msg->context) : NULL;
 	struct ipspd_job *job;
 

@@ -49,4 +49,12 @@ int ipspd_show_range(struct ipspd_show_sessions *show, const char *text);
 bool ipspd_show_sessions(struct ipspd_show_sessions *show, const struct ipspd_ctx *ctx, size_t max,
 			 uint32_t visits, struct ipsp_buf *text);
 
+/* The same of duplicates (show_duplicates.c). One that is found meanwhile comes last. */
+struct ipspd_show_duplicates {
+	struct ipsp_duplicate_cursor cursor;
+	bool begun, any, ended;
+};
+bool ipspd_show_duplicates(struct ipspd_show_duplicates *show, const struct ipspd_ctx *ctx,
+			   size_t max, struct ipsp_buf *text);
+
 #endif

@@ -16,7 +16,7 @@ from harness.pair import Case, main
 DEAD_MS = 2500
 SIZE = 32
 POOL = {"name": "pool-a", "network": "10.1.0.0/27", "include-nw-bcast": True}
-DUPLICATE_TRAP = "ipspdDuplicateResolved"
+FOUND_TRAP, RESOLVED_TRAP = "ipspdDuplicateFound", "ipspdDuplicateResolved"
 
 HOOK = """#!/bin/sh
 echo "$IPSP_EVENT|$IPSP_CONTEXT|$IPSP_ROLE|$IPSP_PEER_STATE|$IPSP_EPOCH|$IPSP_ADDRESS|$IPSP_PEER|$IPSP_DUPLICATE" >>"{calls}"
@@ -114,7 +114,8 @@ class Partition(Case):
             self.assertEqual(status["counters"]["duplicates-resolved"], resolved)
             self.assertEqual(status["counters"]["duplicates-open"], 0)
             self.assert_listed(host, kept, lost, twice)
-            self.assert_told(pair, number, kept)
+            self.assert_told(pair, number, kept, lost)
+            self.assert_shown(host, kept, lost, twice)
 
     def assert_listed(self, host, kept, lost, twice):
         """show log has each address: on the owner with both subscribers, elsewhere as dropped."""
@@ -128,8 +129,21 @@ class Partition(Case):
             found = [row for row in rows if "duplicate resolved: " in row and f" {address} " in row]
             self.assertEqual(len(found), 1, f"{address} on {host.name}")
 
-    def assert_told(self, pair, number, kept):
-        """The owner's hook was called, and its trap came, once for each address."""
+    def assert_shown(self, host, kept, lost, twice):
+        """show duplicates has each, resolved; the owner knows both subscribers."""
+        rows = {row["address"]: row for row in host.look("show", "duplicates")["duplicates"]}
+        self.assertEqual(set(rows), kept | lost)
+        self.assertEqual({row["state"] for row in rows.values()}, {"resolved"})
+        for address in kept:
+            self.assertEqual(rows[address]["dropped-by"], "peer")
+            self.assertEqual({rows[address]["subscriber"], rows[address]["peer-subscriber"]},
+                             {subscriber for _, subscriber, _ in twice[address]})
+        for address in lost:
+            self.assertEqual((rows[address]["dropped-by"], rows[address]["peer-subscriber"]), ("here", None))
+        self.assertEqual(len(host.do("show", "duplicates").splitlines()), len(rows) + 1)
+
+    def assert_told(self, pair, number, kept, lost):
+        """The owner's hook was called, and the traps of both came, once for each address."""
         hook = self.hooks[number]
         pair.loop.until(lambda: len(hook.calls("duplicate")) >= len(kept), 20,
                         lambda: f"the hook's calls: {hook.calls('duplicate')}")
@@ -137,11 +151,15 @@ class Partition(Case):
         for call in hook.calls("duplicate"):
             self.assertEqual((call[0], call[2], call[4], call[5]), ("isp1", "up", here, there))
         self.assertEqual(sorted(call[6] for call in hook.calls("duplicate")), sorted(kept))
-        pair.loop.until(lambda: len(pair.traps(number, DUPLICATE_TRAP)) >= len(kept), 20,
-                        lambda: f"{len(kept)} traps of {pair.hosts[number].name}")
-        traps = pair.traps(number, DUPLICATE_TRAP)
-        self.assertEqual(len(traps), len(kept))
-        for address in kept:
+        for name in (FOUND_TRAP, RESOLVED_TRAP):
+            self.assert_traps(pair, number, name, kept | lost)
+
+    def assert_traps(self, pair, number, name, addresses):
+        pair.loop.until(lambda: len(pair.traps(number, name)) >= len(addresses), 20,
+                        lambda: f"{len(addresses)} {name} of {pair.hosts[number].name}")
+        traps = pair.traps(number, name)
+        self.assertEqual(len(traps), len(addresses))
+        for address in addresses:
             pattern = rf"ipspdAddress\S* = STRING: \"?{address}\"?(\s|$)"
             self.assertEqual(sum(bool(re.search(pattern, trap)) for trap in traps), 1,
                              f"{address} in {traps[:1]}")

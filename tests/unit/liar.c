@@ -104,6 +104,8 @@ void liar_turn(struct liar *l, const struct ipsp_event *ev)
 			l->n_events++;
 		} else if (o->type == IPSP_OUT_CANCELLED) {
 			l->cancelled = o->id;
+		} else if (o->type == IPSP_OUT_TRAP) {
+			l->n_traps[o->trap]++;
 		}
 	}
 	if (l->pool.size <= 4096)

@@ -45,6 +45,7 @@ struct liar {
 	uint64_t event_to;	   /* ... the token of that HA */
 	enum ipsp_reason reason;   /* ... */
 	size_t n_events;
+	unsigned n_traps[IPSP_TRAPS];
 	struct ipsp_item last_item;
 	ipsp_ms hello_at;	      /* for tests that say hellos by themselves */
 	uint64_t turn_us, longest_us; /* processor time of the last turn, and of the longest */

@@ -1,5 +1,5 @@
 #include "shell.h"
-#include "core/node_int.h"
+#include "core/duplicates.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +226,8 @@ static void notes(struct side *s)
 	}
 	if (notes->last > 0)
 		ipsp_notes_clear(notes);
+	ipsp_duplicates_clear(s->node);
+	s->node->duplicates = (struct ipsp_duplicates){0};
 }
 
 static void step(struct tiny *w, struct side *s, const struct ipsp_event *ev)
