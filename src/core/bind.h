@@ -29,7 +29,7 @@ enum ipsp_bind_kind { IPSP_BIND_NONE, IPSP_BIND_SESSION, IPSP_BIND_KEPT };
 enum {
 	IPSP_BIND_RELEASING = 1, /* its HA was asked to release it */
 	IPSP_BIND_DUPLICATE = 2, /* ... because the other side's session has the address */
-	IPSP_BIND_REQUESTED = 4, /* another request already waits behind the release */
+	IPSP_BIND_TERMINATE = 4, /* ... because an operator wants it ended; kept over a restart */
 };
 
 struct ipsp_bind { /* what _get shows; the texts live until the binding is deleted or another is

@@ -20,12 +20,13 @@ IPSP_APART static void clear_used(struct ipsp_node *n, struct ipsp_place at, enu
 {
 	struct ipsp_pool *pool = n->pools[at.pool];
 
-	if (use == IPSP_USE_USED && !ipsp_is_static(n, at.pool)) {
-		struct ipsp_bind b;
+	if (use == IPSP_USE_USED && !ipsp_is_static(n, at.pool))
 		n->used--;
-		if (n->n_duplicate > 0 && ipsp_place_used(n, at, &b) &&
-		    b.flags & IPSP_BIND_DUPLICATE)
-			n->n_duplicate--;
+	if (n->n_duplicate + n->n_terminate > 0) {
+		struct ipsp_bind b;
+		const uint8_t flags = ipsp_place_used(n, at, &b) ? b.flags : 0;
+		n->n_duplicate -= flags & IPSP_BIND_DUPLICATE ? 1 : 0;
+		n->n_terminate -= flags & IPSP_BIND_TERMINATE ? 1 : 0;
 	}
 	if (use == IPSP_USE_USED)
 		ipsp_name_dropped(n, ipsp_binds_ha(n->binds, ipsp_pool_bind(pool, at.index)));
@@ -107,6 +108,17 @@ void ipsp_effect_ha(struct ipsp_node *n, struct ipsp_place at, uint16_t ha)
 	ipsp_binds_set_ha(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), ha);
 	ipsp_name_took(n, ha);
 	ipsp_name_dropped(n, b.ha);
+}
+
+void ipsp_effect_terminate(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, at, &b) || b.flags & IPSP_BIND_TERMINATE)
+		return;
+	n->n_terminate++;
+	ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index),
+			     b.flags | IPSP_BIND_TERMINATE);
 }
 
 void ipsp_effect_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on)

@@ -45,6 +45,7 @@ void ipsp_effect_must_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_
 			   uint32_t left_s, const char *subscriber,
 			   size_t len); /* the step has failed where there is no memory */
 void ipsp_effect_ha(struct ipsp_node *n, struct ipsp_place at, uint16_t ha);
+void ipsp_effect_terminate(struct ipsp_node *n, struct ipsp_place at); /* the session there */
 bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name);
 void ipsp_effect_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
 /* The address has become this side's: its session, if it has one, is no duplicate any more. */

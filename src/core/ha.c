@@ -47,7 +47,10 @@ static void send_event(struct ipsp_node *n, const struct ipsp_asked *a)
 	o->token = a->token;
 	o->id = a->number;
 	o->addr = ipsp_pool_addr(&n->conf.pools[a->pool], a->index);
-	o->reason = a->reason;
+	/* an HA that comes later sees no handoff: that goes by a request of the peer, and it is
+	 * told what is left of one, which is that the peer has another session there */
+	o->reason =
+		a->reason == IPSP_REASON_HANDOFF && a->later ? IPSP_REASON_DUPLICATE : a->reason;
 	o->off = (uint32_t)n->act->bytes.len;
 	o->len = b.ident.n_subscriber;
 	ipsp_buf_put(&n->act->bytes, b.ident.subscriber, b.ident.n_subscriber);
@@ -80,7 +83,8 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 			a->deadline = deadline;
 		if (peer_id != 0)
 			a->peer_id = peer_id;
-		if (reason == IPSP_REASON_DUPLICATE && a->reason != IPSP_REASON_TERMINATE)
+		if (reason == IPSP_REASON_TERMINATE ||
+		    (reason == IPSP_REASON_DUPLICATE && a->reason != IPSP_REASON_TERMINATE))
 			a->reason = reason; /* what an operator wants is not over with it */
 		return 0;
 	}
@@ -92,6 +96,7 @@ int ipsp_ha_ask(struct ipsp_node *n, struct ipsp_place at, enum ipsp_reason reas
 	a->reason = reason;
 	a->peer_id = peer_id;
 	a->deadline = deadline;
+	a->later = token == 0;
 	if (deadline < n->has.soonest)
 		n->has.soonest = deadline;
 	set_releasing(n, at, true);
@@ -397,7 +402,12 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 	bool ask = ha == 0 && b.ha != 0 && !(b.flags & IPSP_BIND_DUPLICATE);
 	if (ask) {
-		ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
+		int err = ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
+		if (err < 0) {
+			ipsp_out_done(n, ev->token, ev->id, err, NULL);
+			return;
+		}
+		ipsp_rec_terminate(n, at);
 		ipsp_out_done(n, ev->token, ev->id, 0,
 			      n->has.has[b.ha].token
 				      ? "the HA is asked to end the session"
@@ -485,6 +495,7 @@ void ipsp_ha_detach(struct ipsp_node *n, uint64_t token)
 		if (a->ha != ha)
 			continue;
 		a->token = 0;
+		a->later = true;
 		if (a->deadline == IPSP_NEVER)
 			continue; /* repeated at the next attach */
 		struct ipsp_place at = {a->pool, a->index};
@@ -540,7 +551,7 @@ void ipsp_ha_repooled(struct ipsp_node *n)
 void ipsp_ha_start(struct ipsp_node *n)
 {
 	ipsp_names_settle(n);
-	if (n->n_duplicate == 0 && n->owed == 0)
+	if (n->n_duplicate == 0 && n->n_terminate == 0 && n->owed == 0)
 		return; /* as nearly always: no walk over a million of them */
 	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
 	     i = ipsp_binds_next(n->binds, i + 1)) {
@@ -548,7 +559,9 @@ void ipsp_ha_start(struct ipsp_node *n)
 		if (!ipsp_binds_get(n->binds, i, &b) || b.kind != IPSP_BIND_SESSION)
 			continue;
 		struct ipsp_place at = {b.pool, b.index};
-		if (b.flags & IPSP_BIND_DUPLICATE)
+		if (b.flags & IPSP_BIND_TERMINATE)
+			ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
+		else if (b.flags & IPSP_BIND_DUPLICATE)
 			ipsp_ha_ask(n, at, IPSP_REASON_DUPLICATE, 0, IPSP_NEVER);
 		else if (ipsp_pool_flags(n->pools[at.pool], at.index) & IPSP_ADDR_OWED)
 			ipsp_ha_ask(n, at, IPSP_REASON_HANDOFF, 0, IPSP_NEVER);

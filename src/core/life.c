@@ -54,7 +54,7 @@ int ipsp_node_build_pools(struct ipsp_node *n)
 			return IPSP_ERR_NOMEM;
 		n->n_built = p + 1;
 	}
-	n->used = n->owed = n->n_duplicate = 0;
+	n->used = n->owed = n->n_duplicate = n->n_terminate = 0;
 	return 0;
 }
 

@@ -210,6 +210,7 @@ struct ipsp_asked { /* a release event that its HA has not answered; settled, se
 	enum ipsp_reason reason;
 	bool gone;	/* the session has ended meanwhile: the answer changes nothing */
 	bool cancelled; /* the peer's request has ended: the answer is an ordinary release */
+	bool later;	/* its HA was not there when it was made, or has gone since */
 	bool held; /* not sent: the answer that gave the session waits for a flush, and goes first
 		    */
 	struct ipsp_asked *next_same, *next,
@@ -317,6 +318,8 @@ struct ipsp_node {
 	uint8_t hash_key[16]; /* of the binds, whenever they are made anew */
 	uint32_t used;	      /* sessions on dynamic addresses */
 	uint32_t n_duplicate; /* ... which the owner of the address told us to drop */
+	uint32_t
+		n_terminate; /* sessions that an operator wants ended, and their HAs have not yet */
 
 	struct ipsp_side side;
 	bool licence_pending; /* recorded, not yet flushed: not yet in force */
@@ -485,6 +488,7 @@ void ipsp_rec_drop(struct ipsp_node *n, struct ipsp_place at);
 void ipsp_rec_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_use use, uint32_t left_s,
 		   const char *subscriber, size_t len);
 void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha);
+void ipsp_rec_terminate(struct ipsp_node *n, struct ipsp_place at);
 void ipsp_rec_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
 uint64_t ipsp_rec_out(
 	struct ipsp_node *n,

@@ -183,6 +183,29 @@ void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha)
 	}
 }
 
+/* A record of its HA with more behind it, which a version that knows no such wish reads past. */
+void ipsp_rec_put_terminate(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha)
+{
+	ipsp_rec_put_place(b, at);
+	ipsp_buf_put_u16(b, ha);
+	ipsp_buf_put_u8(b, 1);
+}
+
+void ipsp_rec_terminate(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_bind b;
+	size_t start;
+
+	if (!ipsp_place_used(n, at, &b) || b.flags & IPSP_BIND_TERMINATE)
+		return;
+	struct ipsp_buf *r = ipsp_rec_live(n, IPSP_REC_HA, &start);
+	ipsp_effect_terminate(n, at);
+	if (r) {
+		ipsp_rec_put_terminate(r, at, b.ha);
+		ipsp_rec_made(n, start);
+	}
+}
+
 void ipsp_rec_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on)
 {
 	size_t start;

@@ -10,7 +10,7 @@
  *          no subscriber: nobody's, a duplicate that the owner is still to be told the end of
  *   DROP   u16 pool | u32 index
  *   KEEP   u16 pool | u32 index | u8 use | u32 seconds left | str8 subscriber
- *   HA     u16 pool | u32 index | u16 ha
+ *   HA     u16 pool | u32 index | u16 ha [| u8 1: an operator wants the session ended]
  *   FLAG   u16 pool | u32 index | u8 flag | u8 on
  *   OUT    an item of our stream, with its effect      IN  an item of the peer's, with its effect
  *   ACKED  u64 number
@@ -60,6 +60,7 @@ void ipsp_rec_made(struct ipsp_node *n, size_t at);
 void ipsp_rec_put_place(struct ipsp_buf *b, struct ipsp_place at);
 void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
 		       const struct ipsp_ident *ident); /* a whole record */
+void ipsp_rec_put_terminate(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha);
 void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s);
 void ipsp_rec_get_side(struct ipsp_rd *rd, struct ipsp_side *s);
 

@@ -180,6 +180,8 @@ static int replay_small(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 	} else if (type == IPSP_REC_HA) {
 		ha = ipsp_rd_u16(rd);
 		ipsp_effect_ha(n, at, ha);
+		if (ipsp_rd_left(rd) > 0 && ipsp_rd_u8(rd) == 1)
+			ipsp_effect_terminate(n, at);
 	} else {
 		uint8_t flag = ipsp_rd_u8(rd), on = ipsp_rd_u8(rd);
 		ipsp_effect_flag(n, at, flag, on);

@@ -5,6 +5,8 @@
 #include "core/effect.h"
 #include "core/names.h"
 
+#define TERMINATE (UINT32_C(1) << 16) /* beside the number of an HA */
+
 /* What is bound to an address, out of pools that are about to go. */
 static void carry_out(struct ipsp_node *n, struct ipsp_buf *buf)
 {
@@ -19,10 +21,19 @@ static void carry_out(struct ipsp_node *n, struct ipsp_buf *buf)
 		ipsp_buf_put_u64(buf, addr.hi);
 		ipsp_buf_put_u64(buf, addr.lo);
 		ipsp_buf_put_u8(buf, (uint8_t)ipsp_pool_use(n->pools[b.pool], b.index));
-		ipsp_buf_put_u32(buf, b.kind == IPSP_BIND_KEPT ? (uint32_t)left_s : b.ha);
+		uint32_t terminate = b.flags & IPSP_BIND_TERMINATE ? TERMINATE : 0;
+		ipsp_buf_put_u32(buf,
+				 b.kind == IPSP_BIND_KEPT ? (uint32_t)left_s : b.ha | terminate);
 		ipsp_buf_put_str8(buf, b.ident.subscriber, b.ident.n_subscriber);
 		ipsp_buf_put_str8(buf, b.ident.session, b.ident.n_session);
 	}
+}
+
+static void carry_session(struct ipsp_node *n, struct ipsp_place at, uint32_t more,
+			  const struct ipsp_ident *ident)
+{
+	if (ipsp_effect_take(n, at, (uint16_t)more, ident) != IPSP_NO_BIND && more & TERMINATE)
+		ipsp_effect_terminate(n, at);
 }
 
 /* ... and into those that were made anew; returns how many sessions found no place. */
@@ -46,7 +57,7 @@ static uint32_t carry_in(struct ipsp_node *n, const struct ipsp_buf *buf)
 		if (p < 0)
 			lost += use == IPSP_USE_USED;
 		else if (use == IPSP_USE_USED)
-			ipsp_effect_take(n, at, (uint16_t)more, &ident);
+			carry_session(n, at, more, &ident);
 		else if (n->built_own == IPSP_OWN_OURS && !ipsp_is_static(n, at.pool))
 			ipsp_effect_must_keep(n, at, use, more, subscriber, ident.n_subscriber);
 	}

@@ -80,6 +80,11 @@ static void snap_bound(const struct ipsp_node *n, struct ipsp_place p, struct ip
 	}
 	if (b.kind == IPSP_BIND_SESSION && b.flags & IPSP_BIND_DUPLICATE)
 		snap_duplicate(p, recs);
+	if (b.kind == IPSP_BIND_SESSION && b.flags & IPSP_BIND_TERMINATE) {
+		at = recs->len;
+		ipsp_rec_put_terminate(ipsp_rec_begin(recs, IPSP_REC_HA), p, b.ha);
+		ipsp_rec_end(recs, at);
+	}
 }
 
 /*
@@ -189,8 +194,8 @@ static uint64_t mix_address(const struct ipsp_node *n, uint64_t h, uint16_t p, u
 	if (what[1] != IPSP_USE_FREE && ipsp_binds_get(n->binds, ipsp_pool_bind(pool, i), &b)) {
 		h = mix(h, b.ident.subscriber, b.ident.n_subscriber);
 		if (b.kind == IPSP_BIND_SESSION) {
-			uint8_t duplicate = b.flags & IPSP_BIND_DUPLICATE;
-			h = mix(h, &duplicate, 1);
+			uint8_t ends = b.flags & (IPSP_BIND_DUPLICATE | IPSP_BIND_TERMINATE);
+			h = mix(h, &ends, 1);
 			h = mix(h, b.ident.session, b.ident.n_session);
 			const char *name = ipsp_name_of_ha(n, b.ha);
 			h = mix(h, name, strlen(name));

@@ -271,7 +271,7 @@ void ipsp_node_address(const struct ipsp_node *n, uint16_t p, uint32_t i,
 
 void ipsp_node_check(const struct ipsp_node *n)
 {
-	uint32_t used = 0, bound = 0, owed = 0, duplicate = 0;
+	uint32_t used = 0, bound = 0, owed = 0, duplicate = 0, terminate = 0;
 
 	for (uint16_t p = 0; p < n->conf.n_pools; p++) {
 		const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
@@ -290,6 +290,7 @@ void ipsp_node_check(const struct ipsp_node *n)
 			assert(b.pool == p && b.index == i);
 			assert((b.kind == IPSP_BIND_SESSION) ==
 			       (ipsp_pool_use(n->pools[p], i) == IPSP_USE_USED));
+			terminate += b.kind == IPSP_BIND_SESSION && b.flags & IPSP_BIND_TERMINATE;
 			if (b.kind != IPSP_BIND_SESSION || !(b.flags & IPSP_BIND_DUPLICATE))
 				continue;
 			duplicate++;
@@ -299,6 +300,7 @@ void ipsp_node_check(const struct ipsp_node *n)
 	assert(used == n->used);
 	assert(owed == n->owed);
 	assert(duplicate == n->n_duplicate);
+	assert(terminate == n->n_terminate);
 	assert(bound == ipsp_binds_count(n->binds));
 	if (n->has.counted)
 		ipsp_names_check(n);
@@ -312,4 +314,5 @@ void ipsp_node_check(const struct ipsp_node *n)
 	(void)bound;
 	(void)owed;
 	(void)duplicate;
+	(void)terminate;
 }

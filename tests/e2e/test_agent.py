@@ -115,6 +115,48 @@ class Agents(Case):
         self.assertEqual(second.events, [])
         self.assertEqual(self.ha1.counters()["sessions-moved"], 1)
 
+    def test_an_operators_release_is_asked_for_until_it_is_answered(self):
+        """At each attach, over restarts of the daemon, kill -9 included."""
+        gateway = self.agent(self.ha1)
+        address = gateway.request("u@isp", session="s1")
+        keeper = self.agent(self.ha1, "keeper")  # so that the role stays where it is
+        keeper.request("k@isp")
+        gateway.close()
+        self.ha1.do("release", address)
+        self.assertEqual(self.states()[address], "releasing")
+        for end in (lambda: None, self.ha1.kill9, self.ha1.stop):
+            end()
+            if not self.ha1.running():
+                self.ha1.start()
+            again = self.agent(self.ha1)
+            event = again.wait_events(1)[0]
+            self.assertEqual(
+                (event["address"], event["subscriber"], event["session"], event["reason"]),
+                (address, "u@isp", "s1", "terminate"))
+            again.close()
+        last = self.agent(self.ha1)
+        last.wait_events(1)
+        last.do("released", address=address)
+        self.assertNotIn(address, self.states())
+        self.ha1.kill9()
+        self.ha1.start()
+        self.assertEqual(len(self.agent(self.ha1).events), 0)
+
+    def test_a_handoff_ends_with_the_peers_request(self):
+        gateway = self.agent(self.ha1)
+        address = gateway.request("u@isp", session="s1")
+        self.assertEqual(self.ha2.ctl("request", "u@isp", "--address", address).returncode, 4)
+        first, second = gateway.wait_events(2)
+        self.assertEqual((first["event"], first["reason"]), ("release", "handoff"))
+        self.assertEqual((second["event"], second["address"]), ("release-cancelled", address))
+        gateway.close()
+        later = self.agent(self.ha1)
+        self.assertEqual(len(later.list()), 1)
+        self.assertEqual(later.events, [])
+
+    def states(self):
+        return {row["address"]: row["state"] for row in self.ha1.look("show", "sessions")["sessions"]}
+
     def test_the_daemon_has_waited(self):
         """A timeout that it answers ends ipspctl as one of its own does."""
         gateway = self.agent(self.ha1)

@@ -65,6 +65,7 @@
 	X(MN_WANTS, "load: an address asked for by number")                                        \
 	X(MN_EXHAUSTED, "load: exhausted")                                                         \
 	X(VETO, "hook: a takeover vetoed")                                                         \
+	X(CMD_RELEASE, "command: release of a session")                                            \
 	X(CMD_DRAIN, "command: drain")                                                             \
 	X(CMD_TAKEOVER, "command: takeover")                                                       \
 	X(CMD_FORCE, "command: takeover --force")                                                  \

@@ -88,6 +88,32 @@ static void end_any(struct plan *plan)
 	ha_end(ha, s->sub, s->sess);
 }
 
+/*
+ * Its HA is asked to end it. A duplicate would be ended without asking, so that its HA would not
+ * know: where one may be found, no operator is there.
+ */
+static void operator_release(struct plan *plan)
+{
+	struct ha *ha = &plan->w->has[rand_below(&plan->load_rand, plan->w->n_has)];
+	struct host *h = &plan->w->hosts[ha->side];
+	const struct ha_session *s;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (plan->w->check.side[i].status.state != IPSP_ST_ACTIVE ||
+		    plan->w->check.side[i].status.duplicates_open > 0)
+			return;
+	}
+	if (ha->n_sessions == 0 || !h->node)
+		return;
+	s = &ha->sessions[rand_below(&plan->load_rand, ha->n_sessions)];
+	if (!check_knows(h, s->sub, s->sess))
+		return;
+	world_hit(plan->w, FAULT_CMD_RELEASE);
+	host_event(h, (struct ipsp_event){.type = IPSP_EV_RELEASE,
+					  .token = HOST_OPERATOR,
+					  .addr = world_addr(plan->w, s->gaddr)});
+}
+
 void plan_load(struct plan *plan)
 {
 	struct world *w = plan->w;
@@ -102,6 +128,8 @@ void plan_load(struct plan *plan)
 	else if (what < 20)
 		ha_bogus_release(&w->has[rand_below(r, w->n_has)],
 				 (uint32_t)rand_below(r, w->n_addrs));
+	else if (what < 25)
+		operator_release(plan);
 	else if (what < 60)
 		end_any(plan);
 	else if (mn->open > 0)

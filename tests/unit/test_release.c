@@ -270,6 +270,118 @@ static void its_answer_has_not_even_gone(void **state)
 	liar_free(l);
 }
 
+/* ---------------------------------------------------------------- who comes later */
+
+static void detach(struct liar *l, uint64_t token)
+{
+	liar_turn(l, &(struct ipsp_event){.type = IPSP_EV_DETACH, .token = token});
+}
+
+/* What an operator wants ended is asked for at each attach, over restarts, until it is answered. */
+static void terminate_is_repeated_until_answered(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	l->conf.psp.durability = IPSP_DURABLE_POWER; /* its sessions outlive a reboot */
+	assert_int_equal(request(l, HA, "u", "s", AT), 0);
+	detach(l, HA);
+	assert_int_equal(release(l, 0, NULL, NULL), 0);
+	assert_int_equal(l->n_events, 0);
+	for (unsigned i = 1; i <= 4; i++) {
+		attach(l, HA + i, "ha");
+		assert_int_equal(l->n_events, i);
+		assert_int_equal(l->reason, IPSP_REASON_TERMINATE);
+		if (i % 2 == 0)
+			liar_reboot(l);
+		else
+			detach(l, HA + i);
+	}
+	assert_int_equal(release(l, 0, NULL, NULL), 0); /* said again it is the same wish */
+	attach(l, HA, "ha");
+	assert_int_equal(l->n_events, 5);
+	says(l, IPSP_EV_RELEASED, HA, 0, NULL, NULL);
+	assert_int_equal(used(l), 0);
+	liar_reboot(l);
+	attach(l, HA, "ha");
+	liar_pass(l, 12000);
+	assert_int_equal(request(l, HA, "u", "s", AT), 0);
+	assert_int_equal(l->n_events, 5); /* nor is the next session there asked for */
+	liar_free(l);
+}
+
+/* The peer's request was first, and ends; the operator's wish does not end with it. */
+static void terminate_outlives_a_handoff(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	assert_int_equal(request(l, HA, "u7", "s", AT), 0);
+	liar_say_request(l, 1 << 16, l->heard.epoch, 0, AT);
+	assert_int_equal(l->reason, IPSP_REASON_HANDOFF);
+	assert_int_equal(release(l, 0, NULL, NULL), 0);
+	liar_pass(l, 5000);
+	assert_int_equal(l->cancelled, 0);
+	detach(l, HA);
+	attach(l, HA, "ha");
+	assert_int_equal(l->n_events, 2);
+	assert_int_equal(l->reason, IPSP_REASON_TERMINATE);
+	says(l, IPSP_EV_RELEASED, HA, l->event, NULL, NULL);
+	assert_int_equal(used(l), 0);
+	liar_free(l);
+}
+
+/* A handoff goes with the peer's request: who attaches later never sees it. */
+static void a_handoff_is_not_repeated(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	assert_int_equal(request(l, HA, "u7", "s", AT), 0);
+	liar_say_request(l, 1 << 16, l->heard.epoch, 0, AT);
+	assert_int_equal(l->n_events, 1);
+	liar_pass(l, 5000);
+	assert_int_equal(l->cancelled, l->event);
+	detach(l, HA);
+	attach(l, HA, "ha");
+	assert_int_equal(l->n_events, 1);
+	/* it goes while the event is open: the peer is refused, at once */
+	liar_say_request(l, 2 << 16, l->heard.epoch, 0, AT);
+	assert_int_equal(l->n_events, 2);
+	detach(l, HA);
+	liar_pass(l, 100);
+	liar_say_request(l, 2 << 16, l->heard.epoch, 0, AT);
+	assert_int_equal(l->refused, IPSP_ERR_TIMEOUT);
+	attach(l, HA, "ha");
+	liar_pass(l, 5000);
+	assert_int_equal(l->n_events, 2);
+	assert_int_equal(used(l), 1);
+	liar_free(l);
+}
+
+/* After a healing the same subscriber is on both sides, by no request: a gateway that comes later
+ * learns that the peer has another session there. */
+static void what_is_left_of_a_handoff(void **state)
+{
+	struct liar *l = attached();
+	struct ipsp_item_writer w;
+
+	(void)state;
+	assert_int_equal(request(l, HA, "u7", "s", AT), 0);
+	ipsp_item_begin(&w, ++l->sent, IPSP_ITEM_REPORT, 0, 0, 0, IPSP_SET_WHO);
+	ipsp_item_add_who(&w, AT, "u7", 2);
+	liar_say_item(l, &w, 0);
+	assert_int_equal(l->n_events, 1);
+	assert_int_equal(l->reason, IPSP_REASON_HANDOFF);
+	detach(l, HA);
+	attach(l, HA, "ha");
+	assert_int_equal(l->n_events, 2);
+	assert_int_equal(l->reason, IPSP_REASON_DUPLICATE);
+	says(l, IPSP_EV_RELEASED, HA, 0, NULL, NULL);
+	assert_int_equal(used(l), 0);
+	liar_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +393,10 @@ int main(void)
 		cmocka_unit_test(a_session_moves_to_another_ha),
 		cmocka_unit_test(nobody_is_there_to_be_told),
 		cmocka_unit_test(its_answer_has_not_even_gone),
+		cmocka_unit_test(terminate_is_repeated_until_answered),
+		cmocka_unit_test(terminate_outlives_a_handoff),
+		cmocka_unit_test(a_handoff_is_not_repeated),
+		cmocka_unit_test(what_is_left_of_a_handoff),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
