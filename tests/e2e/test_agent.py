@@ -4,9 +4,18 @@
 import itertools
 import json
 import sys
+import time
 
 from harness.agent import Agent
+from harness.config import POOL_A
 from harness.pair import Case, main
+
+POOLS = [
+    dict(POOL_A),
+    {"name": "pool-b", "network": "10.2.0.0/24", "type": "public", "priority": 1},
+    {"name": "held", "network": "10.3.0.0/24", "type": "public", "priority": 5, "address-hold-timer": 600},
+    {"name": "cooled", "network": "10.4.0.0/24", "type": "public", "priority": 5, "address-quarantine-timer": 600},
+]
 
 
 class Speaker:
@@ -66,6 +75,8 @@ class Agents(Case):
     def setUp(self):
         super().setUp()
         self.two = self.pair(trapd=False)
+        for host in self.two.hosts:
+            host.config.pools = POOLS
         self.two.start(hello_interval_ms=100, release_timeout_ms=500, request_timeout_ms=1500)
         self.ha1, self.ha2 = self.two.hosts
 
@@ -165,6 +176,76 @@ class Agents(Case):
         self.assertEqual((done.returncode, done.stderr.split(":")[1].strip()), (4, "timeout"))
         done = self.ha2.ctl("--json", "request", "u@isp", "--address", address)
         self.assertEqual((done.returncode, json.loads(done.stdout)["error"]), (4, "timeout"))
+
+    def refused(self, speaker, error, **words):
+        began = time.monotonic()
+        answer = speaker.do("request", **words)
+        self.assertEqual((answer["ok"], answer.get("error")), (False, error), answer)
+        self.assertTrue(answer["message"])
+        return time.monotonic() - began
+
+    def test_what_a_session_has_it_keeps(self):
+        """Another address or pool than it has is invalid; the same again is what it has."""
+        for host in (self.ha1, self.ha2):
+            gateway = self.agent(host)
+            address = gateway.request("u@isp", session="s1")
+            pool = gateway.list()[0]["pool"]
+            self.assertEqual(pool, "pool-a")
+            for words in ({"address": "10.2.0.9"}, {"pool": "pool-b"}, {"pool": "pool-b", "address": "10.2.0.9"}):
+                self.refused(gateway, "invalid", subscriber="u@isp", session="s1", **words)
+            for words in ({}, {"address": address}, {"pool": pool}, {"pool": pool, "address": address}):
+                self.assertEqual(gateway.request("u@isp", session="s1", **words), address)
+            self.assertEqual([row["address"] for row in gateway.list()], [address])
+
+    def test_what_is_kept_for_somebody_else(self):
+        """Held or in quarantine it is in-use, on both sides; its own subscriber gets it."""
+        for pool, address in (("held", "10.3.0.7"), ("cooled", "10.4.0.7")):
+            gateway, there = self.agent(self.ha1), self.agent(self.ha2)
+            self.assertEqual(gateway.request("u@isp", session="s1", address=address), address)
+            self.assertTrue(gateway.do("release", address=address, subscriber="u@isp", session="s1")["ok"])
+            for speaker in (gateway, there):
+                self.refused(speaker, "in-use", subscriber="v@isp", address=address)
+                self.refused(speaker, "in-use", subscriber="v@isp", address=address, pool=pool)
+            self.assertEqual(self.ha1.ctl("request", "v@isp", "--address", address).returncode, 1)
+            self.assertEqual(there.request("u@isp", session=pool, address=address), address)
+
+    def test_names_have_bounds(self):
+        """253 bytes of UTF-8 without control characters, each."""
+        gateway = self.agent(self.ha1)
+        longest = "\N{LATIN SMALL LETTER A WITH DIAERESIS}" * 126 + "x"
+        gateway.request(longest, session=longest)
+        self.assertEqual(gateway.list()[0]["session"], longest)
+        for words in ({"subscriber": longest + "x"}, {"subscriber": "u", "session": longest + "x"},
+                      {"subscriber": ""}, {"subscriber": "a\u0001b"}, {"subscriber": "u", "session": "\u0085"},
+                      {"subscriber": 7},
+                      {"subscriber": "u", "address": "10.1.0"}):
+            self.refused(gateway, "invalid", **words)
+        self.assertEqual(len(gateway.list()), 1)
+
+    def test_one_connection_for_a_name(self):
+        """A second attach cuts the first off, whose agent ends with 3; so does one whose daemon goes."""
+        first = self.agent(self.ha1)
+        address = first.request("u@isp", session="s1")
+        second = self.agent(self.ha1)
+        self.two.loop.until(lambda: first.exit_status is not None, 10, "the first agent to end")
+        self.assertEqual(first.exit_status, 3)
+        self.assertEqual([row["address"] for row in second.list()], [address])
+        self.ha1.kill9()
+        self.two.loop.until(lambda: second.exit_status is not None, 10, "the second agent to end")
+        self.assertEqual(second.exit_status, 3)
+        self.ha1.start()
+
+    def test_the_peer_is_not_there_to_be_asked(self):
+        """no-primary at once, without waiting for the request timeout: after an orderly stop as well as
+        after it was lost."""
+        there, here = self.agent(self.ha2, "there"), self.agent(self.ha1)
+        address = there.request("u@isp", session="s1")
+        here.request("k@isp")
+        self.ha2.stop()
+        self.assertLess(self.refused(here, "no-primary", subscriber="u@isp", address=address), 0.5)
+        self.two.loop.until(lambda: self.ha1.status()["peer"]["state"] != "up", 20, "the peer to be gone")
+        self.assertLess(self.refused(here, "no-primary", subscriber="u@isp", address=address), 0.5)
+        self.assertEqual(self.ha1.ctl("request", "u@isp", "--address", address).returncode, 1)
 
 
 if __name__ == "__main__":
