@@ -8,6 +8,7 @@ the addresses that they have: new sessions wait that long, refused with `locked`
 import os
 import shutil
 import sys
+from collections import Counter
 
 from harness.host import total
 from harness.pair import Case, main
@@ -68,6 +69,58 @@ class Wiped(Case):
         gateway.request("more@isp", "more")
         pair.work(10, "one more")
         self.assertGreaterEqual(total(host.status(), "used"), SESSIONS + 21)
+
+    def test_both(self):
+        """The runbook's way: AAA sends new sessions to the secondary alone, and the primary's reserve keeps
+        them off there until all that were before have their addresses again."""
+        pair = self.pair(trapd=False)
+        for host in pair.hosts:
+            host.config.pools = [dict(POOL)]
+        settings = {"hello_interval_ms": 100}
+        pair.start(**settings)
+        gateways = [pair.gateway(0), pair.gateway(1)]
+        for gateway in gateways:
+            for session in range(SESSIONS):
+                gateway.request(f"{gateway.name}-{session}@isp", f"s{session}")
+        pair.work(20, "the first sessions")
+        before = [dict(gateway.sessions()) for gateway in gateways]
+        for host, gateway in zip(pair.hosts, gateways):
+            host.kill9()
+            shutil.rmtree(host.config.state)
+            os.mkdir(host.config.state, 0o700)
+            pair.loop.until(lambda: not gateway.connected(), 10, "the agent to end")
+
+        pair.start(reserved_free_percentage=100, **settings)
+        # The new ones are there first, and go on asking.
+        new = pair.gateway(1, name="new")
+        refused = Counter()
+        self.ask(pair, new, 100, refused)
+        self.assertEqual(set(refused), {"exhausted"})
+        for gateway in gateways:
+            gateway.attach()
+        pair.loop.until(lambda: all(gateway.attached for gateway in gateways), 20, "the gateways")
+        pair.work(30, "the sessions of before")
+        self.ask(pair, new, 100, refused)
+        for held, gateway in zip(before, gateways):
+            self.assertEqual(set(gateway.lost), set(held))
+            gateway.lost.clear()
+            self.assertEqual(gateway.sessions(), held, f"the sessions of {gateway.name}")
+        self.assertEqual((new.sessions(), set(refused)), ({}, {"exhausted"}))
+
+        pair.ipsp(0, "primary", **settings)
+        pair.hosts[0].write_config()
+        pair.hosts[0].do("reload")
+        self.ask(pair, new, 100, refused)
+        self.assertEqual(len(new.sessions()), 100)
+        pair.settle()
+        pair.check_ledger()
+
+    def ask(self, pair, gateway, number, refused):
+        for session in range(number):
+            gateway.request(f"new{session}@isp", f"n{session}")
+        pair.loop.until(lambda: gateway.open_jobs() == 0, 30, "the new ones")
+        refused.update(error for _, error, _ in gateway.refused)
+        gateway.refused.clear()
 
     def test_secondary(self):
         self.wipe(1)
