@@ -75,7 +75,7 @@ static void say(const json_t *id, json_t *rest)
 	json_object_set_new(line, "id", id ? json_deep_copy(id) : json_null());
 	json_object_update(line, rest);
 	json_decref(rest);
-	cli_json_print(line);
+	cli_lines_print(line);
 }
 
 static void say_invalid(const json_t *id, const char *message)
@@ -120,7 +120,7 @@ static void say_event(const struct ipsp_conn_msg *msg, json_t *line)
 {
 	if (msg->id != 0)
 		json_object_set_new(line, "number", json_integer((json_int_t)msg->id));
-	cli_json_print(line);
+	cli_lines_print(line);
 }
 
 static void say_message(void *arg, const struct ipsp_conn_msg *msg)
@@ -148,8 +148,8 @@ static void say_message(void *arg, const struct ipsp_conn_msg *msg)
 			  json_pack("{s:s, s:s}", "event", "release-cancelled", "address", text));
 		break;
 	case IPSP_CONN_STATE:
-		cli_json_print(json_pack("{s:s, s:s, s:s, s:s}", "event", "state", "context",
-					 msg->context, "role", msg->role, "state", msg->state));
+		cli_lines_print(json_pack("{s:s, s:s, s:s, s:s}", "event", "state", "context",
+					  msg->context, "role", msg->role, "state", msg->state));
 		break;
 	case IPSP_CONN_BYE:
 		fprintf(stderr, "ipspctl: %s\n", msg->text);
@@ -415,30 +415,40 @@ static void read_input(struct agent *agent)
 
 /* ---------------------------------------------------------------- the loop */
 
-/* Everything that the daemon has said; 0, or the error that ended the connection. */
+#define UNREAD_MAX (1u << 20) /* no more is read from the daemon until the script has read some */
+#define UNSENT_MAX (8u << 20) /* nor from the script until the daemon has */
+
+/* What the daemon has said, as far as there is room for it; 0, or the error that ended the
+ * connection. */
 static int pump(struct agent *agent)
 {
 	struct ipsp_conn_msg msg;
-	int got;
+	int got = 0;
 
-	while ((got = ipsp_call_next(agent->cli->call, &msg, 0)) > 0) {
+	while (cli_lines_unread() < UNREAD_MAX &&
+	       (got = ipsp_call_next(agent->cli->call, &msg, 0)) > 0) {
 		say_message(agent, &msg);
 		if (msg.type == IPSP_CONN_BYE)
 			return IPSP_ERR_DENIED;
 	}
-	return got;
+	return got < 0 ? got : 0;
 }
 
-static int wait_for_either(struct agent *agent)
+static int wait_for_any(struct agent *agent)
 {
-	struct pollfd p[2] = {{.fd = ipsp_call_fd(agent->cli->call), .events = POLLIN},
-			      {.fd = agent->ended ? -1 : STDIN_FILENO, .events = POLLIN}};
 	const void *bytes;
+	const size_t unread = cli_lines_unread(), unsent = ipsp_conn_output(agent->conn, &bytes);
+	const bool reads = !agent->ended && unsent < UNSENT_MAX;
+	struct pollfd p[3] = {{.fd = ipsp_call_fd(agent->cli->call)},
+			      {.fd = reads ? STDIN_FILENO : -1, .events = POLLIN},
+			      {.fd = unread > 0 ? STDOUT_FILENO : -1, .events = POLLOUT}};
 	int n;
 
-	if (ipsp_conn_output(agent->conn, &bytes) > 0)
-		p[0].events |= POLLOUT;
-	n = poll(p, 2, agent->ended ? CLI_PATIENCE_MS : -1);
+	if (unread < UNREAD_MAX)
+		p[0].events = (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
+	else
+		p[0].fd = -1;
+	n = poll(p, 3, agent->ended ? CLI_PATIENCE_MS : -1);
 	if (n == 0)
 		return CLI_TIMEOUT;
 	if (n > 0 && p[1].revents != 0)
@@ -452,16 +462,17 @@ static int serve(struct agent *agent)
 
 	while (result == CLI_DONE) {
 		int err = pump(agent);
+		bool ends = err || (agent->ended && agent->n_open == 0);
 
-		if (!cli_flush())
+		if (!cli_lines_write(ends))
 			return CLI_REFUSED; /* nobody listens to this HA any more */
 		if (err == IPSP_ERR_IO)
 			return cli_failed(agent->cli, err, NULL);
 		if (err)
 			return CLI_UNREACHABLE;
-		if (agent->ended && agent->n_open == 0)
+		if (ends)
 			return CLI_DONE;
-		result = wait_for_either(agent);
+		result = wait_for_any(agent);
 	}
 	fprintf(stderr, "ipspctl: timeout: %zu requests were not answered\n", agent->n_open);
 	return result;
@@ -497,5 +508,6 @@ int cli_agent(struct cli *cli)
 			slot_free(agent, i);
 	free(agent->slots);
 	free(agent);
+	cli_lines_free();
 	return result;
 }

@@ -116,6 +116,13 @@ int cli_show_log(struct cli *cli);
 int cli_request(struct cli *cli);
 int cli_release(struct cli *cli);
 int cli_agent(struct cli *cli);
+
+/* lines.c: the agent's standard output, which never waits for who reads it */
+void cli_lines_print(json_t *value); /* a line; takes @value */
+size_t cli_lines_unread(void);	     /* bytes that standard output has not taken yet */
+/* As much as it takes now, or with @wait all. False: it can't be written any more. */
+bool cli_lines_write(bool wait);
+void cli_lines_free(void);
 int cli_check_config(struct cli *cli);
 int cli_drain(struct cli *cli);
 int cli_ok_to_stop(struct cli *cli);
@@ -157,7 +164,8 @@ const char *cli_duration(json_int_t ms, char *text, size_t size);
 /* out_json.c */
 /* Writes what is buffered for standard output. False: it, or anything before it, failed. */
 bool cli_flush(void);
-int cli_output_error(void); /* the errno of the first failure that _flush has seen; 0 */
+void cli_output_failed(int err); /* standard output can't be written, by errno */
+int cli_output_error(void);	 /* the errno of the first failure that _flush has seen; 0 */
 /* {"contexts":[...],"total":{...}}: what `show ip ipsp brief` has of a show ip ipsp; a new one. */
 json_t *cli_json_brief(const json_t *root);
 /* One line on standard output; takes over the reference. */

@@ -25,12 +25,17 @@ bool cli_true(const json_t *object, const char *key)
 
 static int output_errno;
 
+void cli_output_failed(int err)
+{
+	if (output_errno == 0)
+		output_errno = err;
+}
+
 bool cli_flush(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return true;
-	if (output_errno == 0)
-		output_errno = errno;
+	cli_output_failed(errno);
 	return false;
 }
 

@@ -4,8 +4,10 @@
 import itertools
 import json
 import sys
+import threading
 import time
 
+from harness import process
 from harness.agent import Agent
 from harness.config import POOL_A
 from harness.pair import Case, main
@@ -246,6 +248,29 @@ class Agents(Case):
         self.two.loop.until(lambda: self.ha1.status()["peer"]["state"] != "up", 20, "the peer to be gone")
         self.assertLess(self.refused(here, "no-primary", subscriber="u@isp", address=address), 0.5)
         self.assertEqual(self.ha1.ctl("request", "u@isp", "--address", address).returncode, 1)
+
+    def test_a_script_that_writes_before_it_reads(self):
+        """It waits in its write until all is taken, and reads none of the answers meanwhile."""
+        asked = b"".join(b'{"id":%d,"op":"release","address":"10.1.9.9","session":"%s"}\n' % (n, b"x" * 100)
+                         for n in range(20000))
+        script = process.spawn(
+            [process.program("ipspctl"), "-s", self.ha1.socket, "agent"],
+            stdin=process.subprocess.PIPE, stdout=process.subprocess.PIPE, bufsize=0)
+        self.addCleanup(process.stop, script)
+        answers = []
+
+        def write_then_read():
+            script.stdin.write(asked)
+            script.stdin.close()
+            answers.extend(script.stdout.read().splitlines())
+
+        thread = threading.Thread(target=write_then_read, daemon=True)
+        thread.start()
+        thread.join(30)
+        self.assertFalse(thread.is_alive(), "the agent and its script wait for each other")
+        self.assertEqual(script.wait(10), 0)
+        lines = [json.loads(answer) for answer in answers]
+        self.assertEqual([line["id"] for line in lines if "id" in line], list(range(20000)))
 
 
 if __name__ == "__main__":
