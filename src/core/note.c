@@ -26,7 +26,7 @@ static struct ipsp_note *note_new(const char *format, va_list args)
 	int n;
 
 	va_copy(again, args);
-	n = vsnprintf(NULL, 0, format, again);
+	n = vsnprintf(NULL, 0, format, again); /* NOLINT(clang-analyzer-valist.Uninitialized) */
 	va_end(again);
 	if (n < 0)
 		return NULL;

@@ -101,6 +101,10 @@ static bool keep_named(struct ipspd_inbox *inbox, struct ipsp_ident *ident)
 
 	if (!subscriber && !session)
 		return true;
+	if (!subscriber)
+		*ident = (struct ipsp_ident){"", ident->session, 0, ident->n_session, 0};
+	if (!session)
+		*ident = (struct ipsp_ident){ident->subscriber, "", ident->n_subscriber, 0, 0};
 	if (!keep_ident(inbox, ident))
 		return false;
 	ident->subscriber = subscriber ? ident->subscriber : NULL;
