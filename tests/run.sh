@@ -156,6 +156,8 @@ sim() {
 		has_run explorer "$log" '^[1-9][0-9]* states visited.* 0 roots failed$'
 	step 'explorer: simpler rules fail' 600 sh "$top/tests/sim/variants.sh" "$top" &&
 		sed 's/^/        /' "$log"
+	step 'simulator: an attacker between four contexts, 20000 seeds' 900 "$plain/tests/sim/sim" --swarm 20000 \
+		--attacker --jobs "$jobs" && has_run attacker "$log" '^20000 runs, 0 failed'
 	step "simulator, $seeds seeds" 7200 "$plain/tests/sim/sim" --swarm "$seeds" --jobs "$jobs" &&
 		tail -n 5 "$log" | sed 's/^/        /' && has_run simulator "$log" "^$seeds runs, 0 failed"
 }

@@ -17,7 +17,8 @@
 	X(IPSP_ERR_DAMAGED, -109, "damaged", "the store is damaged")                               \
 	X(IPSP_ERR_BUSY, -110, "busy", "another process holds it")                                 \
 	X(IPSP_ERR_SESSION, -112, "session", "of a session of keys that is not in use here")       \
-	X(IPSP_ERR_KEY, -113, "key", "a handshake with a key that is not known here")
+	X(IPSP_ERR_KEY, -113, "key", "a handshake with a key that is not known here")              \
+	X(IPSP_ERR_OLD, -114, "old", "a handshake of the first version, which is refused here")
 
 enum {
 #define IPSP_ERR_ENUM(name, value, word, text) name = (value),

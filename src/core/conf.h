@@ -66,6 +66,9 @@ struct ipsp_psp_conf { /* pool-share-protocol of one interface */
 	bool takeover_when_deaf; /* by the dead interval also while the own link fails (B8) */
 	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES]; /* the first is used, all are accepted */
 	uint8_t n_keys;				     /* 0: auth = "none" */
+	bool secret_is_shared; /* with another context of this host: no handshake of version 1 then
+				*/
+	bool old_handshake; /* version 1 is spoken with a peer that was heard with version 2, too */
 };
 
 struct ipsp_context_conf {

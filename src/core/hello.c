@@ -162,6 +162,17 @@ static void if_nobody_owns(struct ipsp_node *n, const struct ipsp_hello *h)
 			 "then enable it again");
 }
 
+/*
+ * Are these books to be judged by what this peer says? One with other pools may be that of another
+ * context, or its file is wrong: nothing is lost or given anew on its word. But where each knows
+ * the other by its id it is the one that they are shared with, whatever the files say.
+ */
+static bool may_judge(const struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	return memcmp(h->digest, n->compare.digest, sizeof h->digest) == 0 ||
+	       (n->side.peer_books == h->books && n->side.books == h->peer_books);
+}
+
 /* The first hello of a session: do the two sides' books belong together, and are both whole? */
 static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 {
@@ -309,7 +320,7 @@ static void first_agreement(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	bool mine = ipsp_psp(n)->role == IPSP_ROLE_PRIMARY;
 	bool theirs = h->flags & IPSP_HF_CONF_PRIMARY;
-	if (mine == theirs)
+	if (mine == theirs || !may_judge(n, h))
 		return;
 	ipsp_role_fit(n);
 	struct ipsp_side s = n->side;
@@ -381,6 +392,8 @@ static void agree(struct ipsp_node *n, const struct ipsp_hello *h)
 	}
 	if (h->flags & IPSP_HF_LOST || n->side.lost)
 		return; /* the books decide, see identify() */
+	if (n->side.primary && !n->side.shared && !may_judge(n, h))
+		return; /* its pools are other ones: nothing is between the two */
 	if (n->side.shared && h->books != n->side.peer_books)
 		return; /* nobody that these books are shared with: its epoch is of another pair */
 	if (h->epoch < n->side.epoch) {
@@ -424,10 +437,23 @@ static uint8_t common_version(const struct ipsp_hello *h)
 	return min <= max ? max : 0;
 }
 
+static void judge_books(struct ipsp_node *n, const struct ipsp_hello *h, bool first)
+{
+	if (first)
+		identify(n, h);
+	else if (n->side.lost && h->flags & IPSP_HF_SHARED && !(h->flags & IPSP_HF_LOST))
+		learn_books(n, h->books);
+	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost &&
+		 h->books != n->side.peer_books)
+		peer_is_lost(n, h);
+	ipsp_heal_drop_now(n);
+	nobody_shares(n, h);
+	shared_by_force(n, h);
+}
+
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 {
-	bool first = !n->peer.known ||
-		     (!n->side.shared && !n->side.lost && n->side.peer_books != h->books);
+	const bool fresh = !n->peer.known, judge = may_judge(n, h);
 
 	n->stats.hellos_received++;
 	if (!ipsp_hello_after(h->number, n->peer.heard))
@@ -440,12 +466,15 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (h->flags & IPSP_HF_GOODBYE && n->peer.stopped)
 		return; /* it is said more than once, lest it get lost */
 	n->peer.stopped = h->flags & IPSP_HF_GOODBYE;
+	if (fresh)
+		n->peer.judged = false;
 	n->peer.known = true;
 	n->peer.speaks = common_version(h);
 	n->peer.hello = *h;
 	n->peer.hello.version[sizeof h->version - 1] = 0;
 	n->peer.heard = h->number;
 	n->peer.heard_at = n->now;
+	ipsp_keys_pin(n, h);
 	if (n->leaving) { /* until the peer knows, which shows in its having left the books too */
 		n->leaving = h->flags & IPSP_HF_SHARED && n->now < n->leaving_until;
 		n->hello_soon = n->leaving;
@@ -458,18 +487,15 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (h->flags & IPSP_HF_LEFT && ipsp_psp_on_left(n, h))
 		return;
 	ipsp_lease_on_hello(n, h);
-	if (first || n->peer.hello.heard == 0)
+	const bool first = !n->peer.judged ||
+			   (!n->side.shared && !n->side.lost && n->side.peer_books != h->books);
+	if (fresh || (judge && first) || n->peer.hello.heard == 0)
 		n->hello_soon = true;
-	if (first)
-		identify(n, h);
-	else if (n->side.lost && h->flags & IPSP_HF_SHARED && !(h->flags & IPSP_HF_LOST))
-		learn_books(n, h->books);
-	else if (h->flags & IPSP_HF_LOST && n->side.shared && !n->side.lost &&
-		 h->books != n->side.peer_books)
-		peer_is_lost(n, h);
-	ipsp_heal_drop_now(n);
-	nobody_shares(n, h);
-	shared_by_force(n, h);
+	if (judge)
+		judge_books(n, h, first);
+	n->peer.judged |= judge;
+	/* a primary that may have lost its state, and whose peer has shared with somebody */
+	n->peer.holds_us = !judge && !n->side.shared && h->flags & IPSP_HF_SHARED;
 	ipsp_conflict_on_hello(n, h);
 	agree(n, h);
 	ipsp_compare_on_hello(n);

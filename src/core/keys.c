@@ -40,7 +40,7 @@ static const char *with_own_key(const struct ipsp_node *n, char text[KEY_WORDS])
 
 void ipsp_keys_init(struct ipsp_node *n)
 {
-	n->keys.foreign_at = n->keys.foreign_said_at = IPSP_NEVER;
+	n->keys.foreign_at = n->keys.foreign_said_at = n->keys.old_said_at = IPSP_NEVER;
 }
 
 static ipsp_ms again_ms(const struct ipsp_node *n)
@@ -187,14 +187,61 @@ static void count_try(struct ipsp_node *n)
 }
 
 /* A SHAKE is due: to begin one for a @session, or to ask. */
-size_t ipsp_keys_begin(struct ipsp_node *n, bool session, uint8_t *dgram)
+void ipsp_keys_begin(struct ipsp_node *n, bool session)
 {
+	uint8_t dgram[IPSP_DGRAM_MAX];
+
 	if (n->keys.asking)
 		count_try(n);
 	else
 		ask(n);
-	return session || n->keys.renewed ? ipsp_seal_shake(&n->seal, dgram)
-					  : ipsp_seal_ask(&n->seal, dgram);
+	if (session || n->keys.renewed) {
+		ipsp_tx_dgram(n, dgram, ipsp_seal_shake(&n->seal, dgram));
+		ipsp_tx_dgram(n, dgram, ipsp_seal_shake_old(&n->seal, dgram));
+	} else {
+		ipsp_tx_dgram(n, dgram, ipsp_seal_ask(&n->seal, dgram));
+	}
+}
+
+/* --------------------------------------------------------------- the first version */
+
+/*
+ * A peer that was heard with version 2 is not spoken to with version 1 any more, over restarts,
+ * until it stops in order: what comes back then may be an older ipspd.
+ */
+void ipsp_keys_pin(struct ipsp_node *n, const struct ipsp_hello *h)
+{
+	const bool bound = n->seal.present.version == IPSP_SEAL_VERSION &&
+			   !(h->flags & (IPSP_HF_TERMINATED | IPSP_HF_GOODBYE));
+	struct ipsp_side s = n->side;
+
+	n->seal.pinned = bound;
+	if (s.bound == bound)
+		return;
+	s.bound = bound;
+	ipsp_rec_side(n, &s, true);
+}
+
+void ipsp_keys_old(struct ipsp_node *n)
+{
+	if (n->keys.old_said_at != IPSP_NEVER && n->now - n->keys.old_said_at < SAY_AGAIN)
+		return;
+	n->keys.old_said_at = n->now;
+	if (n->seal.old_refused)
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "the peer speaks only the handshake of the first version, which is "
+			 "refused, as "
+			 "another context here has the same secret: give each its own key-file on "
+			 "both "
+			 "sides, or upgrade ipspd on the peer's host");
+	else
+		ipsp_say(n, IPSP_LOG_ERROR,
+			 "the peer speaks only the handshake of the first version now, which is "
+			 "refused, as it was heard with a later one: upgrade ipspd on its host "
+			 "again; or, "
+			 "if it was set back on purpose, old-handshake = true and \"ipspctl "
+			 "reload\" "
+			 "here");
 }
 
 /* Beside those that a lost session needs. */

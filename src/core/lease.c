@@ -128,7 +128,8 @@ bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now)
 	if (n->side.licence)
 		return !n->licence_pending && !n->licence_resting && !ipsp_link_listens(n, now);
 	if (!n->side.shared)
-		return n->side.primary && !ipsp_link_listens(n, now) && !ipsp_conflict_yields(n);
+		return n->side.primary && !n->peer.holds_us && !ipsp_link_listens(n, now) &&
+		       !ipsp_conflict_yields(n);
 	return n->lease.lease_end != 0 && now < n->lease.lease_end;
 }
 

@@ -267,6 +267,7 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 	n->hello_at = n->now;
 	if (n->blank)
 		first_start(n);
+	n->seal.pinned = n->side.bound;
 	n->told_epoch = n->side.told_epoch;
 	n->told_primary = n->side.told_primary;
 	n->conf.psp = n->file.psp;

@@ -18,6 +18,7 @@ static void count_drop(struct ipsp_node *n, int err)
 		n->stats.drop_format++;
 		break;
 	case IPSP_ERR_VERSION:
+	case IPSP_ERR_OLD:
 		n->stats.drop_version++;
 		break;
 	case IPSP_ERR_REPLAY:
@@ -84,6 +85,8 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 		count_drop(n, opened);
 		if (opened == IPSP_ERR_KEY)
 			ipsp_keys_foreign(n, ev->bytes);
+		else if (opened == IPSP_ERR_OLD)
+			ipsp_keys_old(n);
 		return;
 	}
 	if (reply_n > 0)

@@ -57,6 +57,8 @@ struct ipsp_side {
 	bool owner;	   /* ... and left this side with all of them */
 	bool grounded;	   /* "no pool-share-protocol" left this side without an address: disabled
 			      until the peer shares with it again, or --force */
+	bool bound;	   /* the peer was heard with a handshake of version 2, and has not stopped
+			      in order since: it is not spoken to with version 1 */
 	bool anew;	   /* was given anew what it owns, after its state was lost: sessions of its
 			      HAs may be on any of it, so it is given by number only, for a while */
 	uint32_t
@@ -70,6 +72,8 @@ struct ipsp_side {
 struct ipsp_peer_facts { /* volatile; of the present session but for the last three */
 	bool stopped;	 /* it said goodbye, and nothing since: .hello.used is what it left */
 	bool known;	 /* a hello of this session was taken in: items may be looked at */
+	bool judged;	 /* ... and whose books these are was judged by one of them */
+	bool holds_us;	 /* it has shared, its pools are other ones, and this side has not */
 	uint8_t speaks;	 /* the version that both speak; 0: none, only hellos are obeyed */
 	struct ipsp_hello hello; /* the newest */
 	uint32_t heard;		 /* its number; 0: none in this session */
@@ -90,6 +94,7 @@ struct ipsp_key_check { /* volatile: see keys.c */
 	bool renewed;  /* ... as the file has other keys, and no session was made with them yet */
 	uint8_t tries; /* that a peer which is there has let go by */
 	ipsp_ms began; /* ... asking */
+	ipsp_ms old_said_at;
 	ipsp_ms foreign_at, foreign_said_at; /* a handshake came with a key that isn't ours */
 	bool in_session;		     /* there was a session of keys, ... */
 	uint8_t session[8];		     /* ... made with this one */
@@ -756,7 +761,9 @@ void ipsp_keys_changed(struct ipsp_node *n); /* by a reload */
 void ipsp_keys_foreign(struct ipsp_node *n, const uint8_t *dgram);
 void ipsp_keys_answered(struct ipsp_node *n); /* when a handshake came */
 void ipsp_keys_session(struct ipsp_node *n);  /* a new one is in force */
-size_t ipsp_keys_begin(struct ipsp_node *n, bool session, uint8_t *dgram);
+void ipsp_keys_begin(struct ipsp_node *n, bool session);
+void ipsp_keys_old(struct ipsp_node *n); /* a handshake of version 1 was refused */
+void ipsp_keys_pin(struct ipsp_node *n, const struct ipsp_hello *h);
 ipsp_ms ipsp_keys_due(const struct ipsp_node *n);
 
 /* peer.c */

@@ -238,6 +238,7 @@ enum {
 	SF_OWNER = 1 << 12,
 	SF_ANEW = 1 << 13,
 	SF_TOLD_PRIMARY = 1 << 14,
+	SF_BOUND = 1 << 15,
 };
 
 void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s)
@@ -259,6 +260,7 @@ void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s)
 	flags |= s->owner ? SF_OWNER : 0u;
 	flags |= s->anew ? SF_ANEW : 0u;
 	flags |= s->told_primary ? SF_TOLD_PRIMARY : 0u;
+	flags |= s->bound ? SF_BOUND : 0u;
 	ipsp_buf_put_u64(b, s->books);
 	ipsp_buf_put_u64(b, s->peer_books);
 	ipsp_buf_put_u64(b, s->epoch);
@@ -302,6 +304,7 @@ void ipsp_rec_get_side(struct ipsp_rd *rd, struct ipsp_side *s)
 	s->owner = flags & SF_OWNER;
 	s->anew = flags & SF_ANEW;
 	s->told_primary = flags & SF_TOLD_PRIMARY;
+	s->bound = flags & SF_BOUND;
 	s->dead_ms = ipsp_rd_u32(rd);
 	s->p6 = ipsp_rd_u8(rd);
 	s->conf_mine = ipsp_rd_u8(rd);

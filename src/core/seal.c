@@ -1,29 +1,39 @@
 /*
  * The formats, byte by byte. Numbers in network byte order.
  *
- *  0  "IP" u8[2] | 2  u8 version = 1 | 3  u8 kind | 4  u32 tag | 8  u64 sequence
+ *  0  "IP" u8[2] | 2  u8 version | 3  u8 kind | 4  u32 tag | 8  u64 sequence
  *
- * kind 1, SHAKE, 152 bytes; tag and sequence are 0:
+ * kind 1, SHAKE, 152 bytes; tag is 0; sequence is the highest version that the sender speaks, but 0
+ * from one that speaks version 1 alone:
  *  16  nonce u8[32]       the sender's offer
  *  48  public u8[32]      ... and its ephemeral X25519 public key
  *  80  echo u8[32]        the receiver's nonce, or zeros for none
  * 112  key id u8[8]       which shared secret
- * 120  MAC u8[32]         over the 120 bytes before it
+ * 120  MAC u8[32]         over the 120 bytes before it and, in version 2, where it goes
  *
- * kind 2, SEALED, at most 1,200 bytes; tag names the session, sequence counts from 1 in each
- * direction:
+ * kind 2, SEALED, at most 1,200 bytes; version of the SHAKEs that made the session; tag names the
+ * session, sequence counts from 1 in each direction:
  *  16  the messages, sealed with ChaCha20-Poly1305 (RFC 8439): nonce u8[4] zeros | u64 sequence,
  *      additional data: the 16 bytes of the header
  *  end - 16  the Poly1305 tag
  *
+ * place(x to y): address of x u8[16] | address of y u8[16] | port u16; IPv4 as ::ffff:a.b.c.d.
  * From one shared secret S of 32 bytes; H(k, n; m): BLAKE2b (RFC 7693) of m, keyed with k, n bytes:
- *   key id  = the first 8 bytes of H(S, 16; "ipsp 1 key id")
- *   MAC key = H(S, 32; "ipsp 1 mac"),  MAC = H(MAC key, 32; bytes 0..119)
- *   D       = H(S, 32; "ipsp 1 derive")
- * From two offers, "low" the one with the smaller nonce (as numbers, or bytes in order):
+ *   key id  = the first 8 bytes of H(S, 16; "ipsp 1 key id"), in both versions
+ *   version 2:
+ *   MAC key = H(S, 32; "ipsp 2 mac"),  MAC = H(MAC key, 32; bytes 0..119 | place(sender to
+ * receiver)) D       = H(S, 32; "ipsp 2 derive") version 1: MAC key = H(S, 32; "ipsp 1 mac"),  MAC
+ * = H(MAC key, 32; bytes 0..119) D       = H(S, 32; "ipsp 1 derive") From two offers, "low" the one
+ * with the smaller nonce (as numbers, or bytes in order): version 2: R    = H(D, 32; "ipsp 2
+ * session" | low nonce | high nonce | low public | high public | X25519 | place(low to high))
+ *   version 1:
  *   R    = H(D, 32; "ipsp 1 session" | low nonce | high nonce | low public | high public | X25519)
  *   key of low to high = H(R, 32; "low to high"),  of high to low = H(R, 32; "high to low")
  *   tag  = the first 4 bytes of H(R, 16; "tag")
+ *
+ * Why nobody leads two sides that speak version 2 back to version 1: whatever such a side says in
+ * version 1 names its highest version under the MAC, and a side that speaks version 2 drops that.
+ * Whoever speaks version 1 alone does not look at these eight bytes.
  *
  * Both at once with different secrets. While secrets are being replaced, the two sides may begin at
  * the same time, A with key k and B with key m. Each answers the other's, each is answered, and A
@@ -116,8 +126,20 @@ static void make_key(struct ipsp_seal_key *key, const uint8_t secret[32])
 
 	hash_label(secret, "ipsp 1 key id", id, sizeof(id));
 	memcpy(key->id, id, sizeof(key->id));
-	hash_label(secret, "ipsp 1 mac", key->mac, sizeof(key->mac));
-	hash_label(secret, "ipsp 1 derive", key->derive, sizeof(key->derive));
+	hash_label(secret, "ipsp 1 mac", key->old.mac, sizeof(key->old.mac));
+	hash_label(secret, "ipsp 1 derive", key->old.derive, sizeof(key->old.derive));
+	hash_label(secret, "ipsp 2 mac", key->bound.mac, sizeof(key->bound.mac));
+	hash_label(secret, "ipsp 2 derive", key->bound.derive, sizeof(key->bound.derive));
+}
+
+static void put_place(uint8_t *p, struct ipsp_addr from, struct ipsp_addr to, uint16_t port)
+{
+	put_u64(p, from.hi);
+	put_u64(p + 8, from.lo);
+	put_u64(p + 16, to.hi);
+	put_u64(p + 24, to.lo);
+	p[32] = (uint8_t)(port >> 8);
+	p[33] = (uint8_t)port;
 }
 
 bool ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf)
@@ -133,6 +155,10 @@ bool ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf
 	memcpy(seal->keys, keys, sizeof(keys));
 	sodium_memzero(keys, sizeof(keys));
 	seal->n_keys = conf->n_keys ? conf->n_keys : 1;
+	put_place(seal->to_peer, conf->address, conf->peer, conf->port);
+	put_place(seal->to_us, conf->peer, conf->address, conf->port);
+	seal->old_refused = conf->secret_is_shared;
+	seal->old_allowed = conf->old_handshake;
 	make_offer(seal);
 	memset(seal->ask, 0, sizeof(seal->ask));
 	return other;
@@ -190,7 +216,9 @@ bool ipsp_seal_is_none(const uint8_t key_id[8])
 static int derive(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
 		  const uint8_t *shake, struct ipsp_session *session)
 {
-	static const char label[] = "ipsp 1 session";
+	const bool bound = shake[AT_VERSION] == IPSP_SEAL_VERSION;
+	const char *label = bound ? "ipsp 2 session" : "ipsp 1 session";
+	const uint8_t *secret = bound ? key->bound.derive : key->old.derive;
 	const bool low =
 		memcmp(seal->nonce, shake + AT_NONCE, 32) < 0; /* never equal: the caller looked */
 	const uint8_t *nonces[2] = {seal->nonce, shake + AT_NONCE};
@@ -200,17 +228,21 @@ static int derive(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
 
 	if (crypto_scalarmult(shared, seal->eph_secret, shake + AT_PUBLIC) != 0)
 		return IPSP_ERR_SEAL;
-	crypto_generichash_init(&hash, key->derive, sizeof(key->derive), sizeof(root));
-	crypto_generichash_update(&hash, (const uint8_t *)label, sizeof(label) - 1);
+	crypto_generichash_init(&hash, secret, 32, sizeof(root));
+	crypto_generichash_update(&hash, (const uint8_t *)label, strlen(label));
 	crypto_generichash_update(&hash, nonces[!low], 32);
 	crypto_generichash_update(&hash, nonces[low], 32);
 	crypto_generichash_update(&hash, publics[!low], 32);
 	crypto_generichash_update(&hash, publics[low], 32);
 	crypto_generichash_update(&hash, shared, sizeof(shared));
+	if (bound)
+		crypto_generichash_update(&hash, low ? seal->to_peer : seal->to_us,
+					  IPSP_SEAL_PLACE);
 	crypto_generichash_final(&hash, root, sizeof(root));
 
 	memset(session, 0, sizeof(*session));
 	session->valid = true;
+	session->version = shake[AT_VERSION];
 	memcpy(session->key_id, key->id, sizeof(session->key_id));
 	hash_label(root, "low to high", low ? session->tx_key : session->rx_key, 32);
 	hash_label(root, "high to low", low ? session->rx_key : session->tx_key, 32);
@@ -224,47 +256,81 @@ static int derive(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
 
 /* ---------------------------------------------------------------- SHAKE */
 
-static void put_header(uint8_t *out, enum ipsp_dgram_kind kind, uint32_t tag, uint64_t seq)
+static void put_header(uint8_t *out, uint8_t version, enum ipsp_dgram_kind kind, uint32_t tag,
+		       uint64_t seq)
 {
 	out[0] = 'I';
 	out[1] = 'P';
-	out[AT_VERSION] = IPSP_SEAL_VERSION;
+	out[AT_VERSION] = version;
 	out[AT_KIND] = (uint8_t)kind;
 	put_u32(out + AT_TAG, tag);
 	put_u64(out + AT_SEQ, seq);
 }
 
-static void make_mac(const struct ipsp_seal_key *key, const uint8_t *shake, uint8_t mac[32])
+/* Of a SHAKE that goes, or came, from the first address of @place to the second. */
+static void make_mac(const struct ipsp_seal_key *key, const uint8_t *shake,
+		     const uint8_t place[IPSP_SEAL_PLACE], uint8_t mac[32])
 {
-	crypto_generichash(mac, 32, shake, AT_MAC, key->mac, sizeof(key->mac));
+	crypto_generichash_state hash;
+
+	if (shake[AT_VERSION] == IPSP_SEAL_OLD) {
+		crypto_generichash(mac, 32, shake, AT_MAC, key->old.mac, sizeof(key->old.mac));
+		return;
+	}
+	crypto_generichash_init(&hash, key->bound.mac, sizeof(key->bound.mac), 32);
+	crypto_generichash_update(&hash, shake, AT_MAC);
+	crypto_generichash_update(&hash, place, IPSP_SEAL_PLACE);
+	crypto_generichash_final(&hash, mac, 32);
+	sodium_memzero(&hash, sizeof(hash));
 }
 
 /* Our offer as it is now, echoing @echo; or another nonce instead of the offer's. */
 static size_t put_shake(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
-			const uint8_t nonce[32], const uint8_t echo[32], uint8_t *out)
+			uint8_t version, const uint8_t nonce[32], const uint8_t echo[32],
+			uint8_t *out)
 {
-	put_header(out, IPSP_DGRAM_SHAKE, 0, 0);
+	put_header(out, version, IPSP_DGRAM_SHAKE, 0, IPSP_SEAL_VERSION);
 	memcpy(out + AT_NONCE, nonce, 32);
 	memcpy(out + AT_PUBLIC, seal->eph_public, 32);
 	memcpy(out + AT_ECHO, echo, 32);
 	memcpy(out + AT_KEY_ID, key->id, sizeof(key->id));
-	make_mac(key, out, out + AT_MAC);
+	make_mac(key, out, seal->to_peer, out + AT_MAC);
 	return IPSP_SHAKE_LEN;
+}
+
+static bool speaks_old(const struct ipsp_seal *seal)
+{
+	return !seal->old_refused && (!seal->pinned || seal->old_allowed);
 }
 
 size_t ipsp_seal_shake(struct ipsp_seal *seal, uint8_t *out)
 {
-	return seal->n_keys ? put_shake(seal, &seal->keys[0], seal->nonce, no_echo, out) : 0;
+	if (!seal->n_keys)
+		return 0;
+	if (seal->begun < UINT8_MAX)
+		seal->begun++;
+	return put_shake(seal, &seal->keys[0], IPSP_SEAL_VERSION, seal->nonce, no_echo, out);
+}
+
+size_t ipsp_seal_shake_old(struct ipsp_seal *seal, uint8_t *out)
+{
+	const bool known = seal->present.valid && seal->present.version == IPSP_SEAL_OLD;
+
+	if (!seal->n_keys || !speaks_old(seal) || (seal->begun < 2 && !known))
+		return 0;
+	return put_shake(seal, &seal->keys[0], IPSP_SEAL_OLD, seal->nonce, no_echo, out);
 }
 
 size_t ipsp_seal_ask(struct ipsp_seal *seal, uint8_t *out)
 {
+	const uint8_t version = seal->present.valid ? seal->present.version : IPSP_SEAL_VERSION;
+
 	if (!seal->n_keys)
 		return 0;
 	if (sodium_is_zero(seal->ask,
 			   sizeof(seal->ask))) /* one until it is answered, however late */
 		ipsp_rng_bytes(&seal->rng, seal->ask, sizeof(seal->ask));
-	return put_shake(seal, &seal->keys[0], seal->ask, no_echo, out);
+	return put_shake(seal, &seal->keys[0], version, seal->ask, no_echo, out);
 }
 
 /* Somebody begins. Nothing that he could have replayed may change more than what is given way to.
@@ -274,7 +340,7 @@ static int answer_beginning(struct ipsp_seal *seal, const struct ipsp_seal_key *
 {
 	if (memcmp(key->id, seal->keys[0].id, sizeof(key->id)) < 0)
 		memcpy(seal->yield, shake + AT_NONCE, 32);
-	*reply_n = put_shake(seal, key, seal->nonce, shake + AT_NONCE, reply);
+	*reply_n = put_shake(seal, key, shake[AT_VERSION], seal->nonce, shake + AT_NONCE, reply);
 	return IPSP_OPENED_SHAKE;
 }
 
@@ -292,9 +358,9 @@ static int make_candidate(struct ipsp_seal *seal, const struct ipsp_seal_key *ke
 	err = derive(seal, key, shake, &made);
 	if (err)
 		return err;
-	*reply_n = put_shake(seal, key, seal->nonce, shake + AT_NONCE, reply);
+	*reply_n = put_shake(seal, key, shake[AT_VERSION], seal->nonce, shake + AT_NONCE, reply);
 	seal->candidate = made;
-	seal->tries = 0;
+	seal->tries = seal->begun = 0;
 	seal->proven |= key == &seal->keys[0];
 	memcpy(seal->spent, seal->nonce, 32);
 	make_offer(seal);
@@ -313,11 +379,15 @@ static int open_shake(struct ipsp_seal *seal, const uint8_t *shake, size_t n, ui
 	key = find_key(seal, shake + AT_KEY_ID);
 	if (!key)
 		return IPSP_ERR_KEY;
-	make_mac(key, shake, mac);
+	make_mac(key, shake, seal->to_us, mac);
 	if (sodium_memcmp(mac, shake + AT_MAC, sizeof(mac)) != 0)
 		return IPSP_ERR_SEAL;
 
-	/* from here on: made by somebody who has the secret, now or once */
+	/* from here on: made by somebody who has the secret, now or once, and (version 2) for us */
+	if (shake[AT_VERSION] == IPSP_SEAL_OLD && get_number(shake + AT_SEQ, 8) != 0)
+		return IPSP_ERR_VERSION; /* he speaks version 2: nobody leads us back */
+	if (shake[AT_VERSION] == IPSP_SEAL_OLD && !speaks_old(seal))
+		return IPSP_ERR_OLD;
 	if (memcmp(shake + AT_NONCE, seal->nonce, 32) == 0 ||
 	    memcmp(shake + AT_NONCE, seal->ask, 32) == 0)
 		return IPSP_ERR_REPLAY; /* our own, reflected */
@@ -351,7 +421,7 @@ static size_t close_in(struct ipsp_session *session, const uint8_t *plain, size_
 	if (!session->valid || session->tx_seq >= UINT64_MAX - 1)
 		return 0;
 	session->tx_seq++; /* before it is used, and never back */
-	put_header(out, IPSP_DGRAM_SEALED, session->tag, session->tx_seq);
+	put_header(out, session->version, IPSP_DGRAM_SEALED, session->tag, session->tx_seq);
 	make_aead_nonce(session->tx_seq, nonce);
 	crypto_aead_chacha20poly1305_ietf_encrypt(out + IPSP_HDR_LEN, NULL, plain, n, out,
 						  IPSP_HDR_LEN, NULL, nonce, session->tx_key);
@@ -401,7 +471,8 @@ static int open_in(struct ipsp_session *session, const uint8_t *dgram, size_t n,
 	uint64_t seq = get_number(dgram + AT_SEQ, 8);
 	uint8_t nonce[12];
 
-	if (!session->valid || session->tag != get_number(dgram + AT_TAG, 4))
+	if (!session->valid || session->version != dgram[AT_VERSION] ||
+	    session->tag != get_number(dgram + AT_TAG, 4))
 		return IPSP_ERR_SESSION; /* says nothing of the secret: a side has restarted */
 	if (!replay_ok(session, seq))	 /* first: it costs nothing */
 		return IPSP_ERR_REPLAY;
@@ -432,6 +503,7 @@ static int open_sealed(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, u
 	seal->present = seal->candidate;
 	/* a key lives in one place only, and whatever was said of the offer meanwhile is void */
 	sodium_memzero(&seal->candidate, sizeof(seal->candidate));
+	seal->pinned |= seal->present.version == IPSP_SEAL_VERSION;
 	make_offer(seal);
 	return IPSP_OPENED_NEW;
 }
@@ -444,7 +516,7 @@ int ipsp_seal_open(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, uint8
 		return IPSP_ERR_SHORT;
 	if (n > IPSP_DGRAM_MAX || dgram[0] != 'I' || dgram[1] != 'P')
 		return IPSP_ERR_FORMAT;
-	if (dgram[AT_VERSION] != IPSP_SEAL_VERSION)
+	if (dgram[AT_VERSION] != IPSP_SEAL_VERSION && dgram[AT_VERSION] != IPSP_SEAL_OLD)
 		return IPSP_ERR_VERSION;
 	switch (dgram[AT_KIND]) {
 	case IPSP_DGRAM_SHAKE:

@@ -48,7 +48,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IPSP_SEAL_VERSION 1 /* of header, handshake and sealing; what is inside has its own */
+/* Of header, handshake and sealing; what is inside has its own. 1 is bound to nothing but the
+ * secret. */
+#define IPSP_SEAL_VERSION 2
+#define IPSP_SEAL_OLD	  1
+#define IPSP_SEAL_PLACE	  34 /* bytes of two addresses and a port */
 #define IPSP_SHAKE_LEN	  152
 #define IPSP_SEAL_TRIES	  8 /* datagrams of _candidate() before the candidate is given up */
 
@@ -67,6 +71,7 @@ void ipsp_rng_bytes(struct ipsp_rng *rng, void *p, size_t n);
 
 struct ipsp_session { /* one direction pair of keys */
 	bool valid;
+	uint8_t version;   /* of the handshake that made it */
 	uint32_t tag;	   /* in every header of it: which session, for both sides the same */
 	uint8_t key_id[8]; /* of the secret that it was made with */
 	uint8_t tx_key[32], rx_key[32];
@@ -78,7 +83,9 @@ struct ipsp_session { /* one direction pair of keys */
 
 struct ipsp_seal_key { /* what is made of one shared secret, which itself is not kept */
 	uint8_t id[8]; /* said in clear */
-	uint8_t mac[32], derive[32];
+	struct ipsp_seal_secrets {
+		uint8_t mac[32], derive[32];
+	} old, bound; /* of version 1, of version 2 */
 };
 
 struct ipsp_seal {
@@ -90,8 +97,15 @@ struct ipsp_seal {
 	uint8_t spent[32];	/* our nonce of the newest session */
 	uint8_t yield[32];	/* his nonce in a SHAKE that ours has to give way to: see seal.c */
 	uint8_t ask[32]; /* the nonce of ipsp_seal_ask(): of no offer, so no session comes of it */
-	bool proven;	 /* a SHAKE of ours with the first key was answered since the caller cleared
-			    this */
+	uint8_t to_peer[IPSP_SEAL_PLACE]; /* our address, the peer's, the port: what is made here
+					     is bound to them */
+	uint8_t to_us[IPSP_SEAL_PLACE];	  /* the peer's, ours, the port */
+	bool old_refused; /* version 1 is not spoken: several contexts have the secret */
+	bool pinned; /* nor to this peer: it has been heard with version 2. The caller keeps it */
+	bool old_allowed; /* ... in spite of that: an operator's word */
+	uint8_t begun;	  /* SHAKEs that nobody has answered since the last session */
+	bool proven; /* a SHAKE of ours with the first key was answered since the caller cleared
+		       this */
 	struct ipsp_session present, candidate;
 	uint8_t tries; /* of the candidate */
 };
@@ -111,6 +125,13 @@ void ipsp_seal_forget(struct ipsp_seal *seal);
 /* A SHAKE without echo, with the first key. @out has room for IPSP_DGRAM_MAX; returns the length.
  */
 size_t ipsp_seal_shake(struct ipsp_seal *seal, uint8_t *out);
+
+/*
+ * The same of version 1, to be sent behind it: 0 where that is refused, and before one of version 2
+ * has gone without an answer. It says that this side speaks version 2, so that nobody who does
+ * obeys it.
+ */
+size_t ipsp_seal_shake_old(struct ipsp_seal *seal, uint8_t *out);
 
 /* The same, but no session comes of its answer, which only sets .proven: has the peer this key? */
 size_t ipsp_seal_ask(struct ipsp_seal *seal, uint8_t *out);
@@ -150,7 +171,8 @@ enum ipsp_opened {
  * *plain_n and *reply_n are 0 where there is none. Returns an enum ipsp_opened, or IPSP_ERR_SHORT,
  * IPSP_ERR_FORMAT (magic, kind, lengths), IPSP_ERR_VERSION, IPSP_ERR_KEY (a SHAKE with
  * a secret that this side does not have: anybody may say so), IPSP_ERR_SEAL (no key opens it, a
- * public key of low order), IPSP_ERR_SESSION (no such session), IPSP_ERR_REPLAY (opened before, too
+ * public key of low order), IPSP_ERR_SESSION (no such session), IPSP_ERR_OLD (a SHAKE of version 1
+ * from a side that speaks no other, which is refused), IPSP_ERR_REPLAY (opened before, too
  * old, an echo of long ago, our own come back); on an error nothing has changed.
  */
 int ipsp_seal_open(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, uint8_t *plain,

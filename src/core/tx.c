@@ -185,7 +185,7 @@ static void shake(struct ipsp_node *n)
 
 	if (n->now < shake_due(n))
 		return;
-	ipsp_tx_dgram(n, dgram, ipsp_keys_begin(n, needs_shake(n), dgram));
+	ipsp_keys_begin(n, needs_shake(n));
 	n->peer.shook_at = n->now;
 	ipsp_tx_dgram(n, dgram, ipsp_seal_candidate(&n->seal, dgram));
 }

@@ -222,6 +222,7 @@ static const struct ipspd_key psp_keys[] = {
 	IPSPD_INT("release-timeout-ms", struct ipsp_psp_conf, release_timeout_ms,
 		  IPSP_TIMEOUT_MS_MIN, IPSP_TIMEOUT_MS_MAX),
 	IPSPD_BOOL("takeover-when-deaf", struct ipsp_psp_conf, takeover_when_deaf),
+	IPSPD_BOOL("old-handshake", struct ipsp_psp_conf, old_handshake),
 	IPSPD_KEYS_END,
 };
 

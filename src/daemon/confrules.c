@@ -255,6 +255,80 @@ static void check_contexts(struct ipspd_confread *rd)
 	free(list);
 }
 
+/* ---------------------------------------------------------------- one secret in several contexts
+ */
+
+struct secret {
+	const uint8_t *key;
+	struct ipsp_context_conf *context;
+};
+
+/* By what a handshake is bound to. */
+static int by_bond(const struct ipsp_psp_conf *a, const struct ipsp_psp_conf *b)
+{
+	int order = ipsp_addr_cmp(a->address, b->address);
+
+	if (order == 0)
+		order = ipsp_addr_cmp(a->peer, b->peer);
+	if (order == 0)
+		order = (a->port > b->port) - (a->port < b->port);
+	return order;
+}
+
+static int by_secret(const void *a, const void *b)
+{
+	const struct secret *x = a, *y = b;
+	int order = memcmp(x->key, y->key, IPSP_KEY_BYTES);
+
+	if (order == 0)
+		order = by_bond(&x->context->psp, &y->context->psp);
+	if (order == 0)
+		order = (x->context > y->context) - (x->context < y->context);
+	return order;
+}
+
+static void same_secret(struct ipspd_confread *rd, struct ipsp_context_conf *a,
+			struct ipsp_context_conf *b)
+{
+	const size_t place = (size_t)(b - rd->config->contexts);
+
+	a->psp.secret_is_shared = b->psp.secret_is_shared = true;
+	if (by_bond(&a->psp, &b->psp) != 0 || one_socket(&a->psp, &b->psp))
+		return; /* the latter is a fault, and told */
+	ipspd_faults_add(&rd->faults, true,
+			 ipspd_setting_line(psp_setting(rd->context_settings[place], "key-file")),
+			 "key-file",
+			 "context \"%s\" has the same secret, addresses and port, on another "
+			 "device: who can "
+			 "lead datagrams from one device to the other could join the two; give "
+			 "each a secret, or "
+			 "a port, of its own",
+			 a->name);
+}
+
+/* What is made with a secret is bound to two addresses and a port; the handshake of the first
+ * version is not, and is refused where more than one context could be meant. */
+static void check_secrets(struct ipspd_confread *rd)
+{
+	struct ipspd_config *config = rd->config;
+	struct secret *list = calloc(config->n_contexts * IPSP_KEYS_MAX + 1, sizeof(*list));
+	size_t n = 0;
+
+	rd->faults.failed |= !list;
+	for (size_t i = 0; list && i < config->n_contexts; i++)
+		for (size_t k = 0;
+		     config->contexts[i].psp.enabled && k < config->contexts[i].psp.n_keys; k++)
+			list[n++] = (struct secret){config->contexts[i].psp.keys[k],
+						    &config->contexts[i]};
+	if (n > 0)
+		qsort(list, n, sizeof(*list), by_secret);
+	for (size_t i = 1; i < n; i++)
+		if (list[i - 1].context != list[i].context &&
+		    memcmp(list[i - 1].key, list[i].key, IPSP_KEY_BYTES) == 0)
+			same_secret(rd, list[i - 1].context, list[i].context);
+	free(list);
+}
+
 /*
  * The index of starIPPoolTable is the first 8 characters of the context's name, ':' and the first
  * 16 of the pool's: two pools that are equal in these could not be told apart by SNMP.
@@ -345,6 +419,7 @@ void ipspd_confrules(struct ipspd_confread *rd)
 		ipsp_conf_check(&config->contexts[i], core_fault, &map);
 	}
 	check_contexts(rd);
+	check_secrets(rd);
 	check_indexes(rd);
 	for (size_t i = 0; i < config->n_contexts; i++)
 		ipsp_conf_sort(&config->contexts[i]);

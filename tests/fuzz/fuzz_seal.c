@@ -121,7 +121,19 @@ static void forge(struct world *w, int to, struct input *in)
 		take_bytes(in, shake + 80, 32);
 	if (how & 32)
 		memcpy(shake + 112, from->keys[1].id, 8);
-	crypto_generichash(shake + 120, 32, shake, 120, from->keys[how >> 5 & 1].mac, 32);
+	if (how & 64) { /* of the first version, by one that speaks no other, or that does */
+		shake[2] = IPSP_SEAL_OLD;
+		shake[15] = how & 128 ? 0 : IPSP_SEAL_VERSION;
+		crypto_generichash(shake + 120, 32, shake, 120, from->keys[how >> 5 & 1].old.mac,
+				   32);
+	} else {
+		uint8_t all[120 + IPSP_SEAL_PLACE];
+
+		memcpy(all, shake, 120);
+		memcpy(all + 120, from->to_peer, IPSP_SEAL_PLACE);
+		crypto_generichash(shake + 120, 32, all, sizeof(all),
+				   from->keys[how >> 5 & 1].bound.mac, 32);
+	}
 	feed(w, to, shake, sizeof(shake));
 }
 

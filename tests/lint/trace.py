@@ -12,6 +12,7 @@ A row is | id | in short | tests |. The tests are in backquotes, each as one of
     fuzz: x               the target tests/fuzz/fuzz_x.c
     lint: x               the script tests/lint/x.sh or x.py, run by tests/run.sh
     sim: swarm            the swarm of the simulator that tests/run.sh runs
+    sim: attacker         the same of two pairs with an attacker between them
 No row may be without one, or stand on judge and fault alone.
 """
 
@@ -26,7 +27,7 @@ PAGE = "docs/requirements.md"
 IDS = (
     [f"P{n}" for n in range(1, 7)] + [f"S{n}" for n in range(1, 7)] + [f"B{n}" for n in range(1, 14)]
     + [f"O{n}" for n in range(1, 9)] + [f"I{n}" for n in range(1, 6)]
-    + [str(n) for n in range(1, 44)] + ["43a", "43b", "43c", "51a"] + [str(n) for n in range(44, 59)]
+    + [str(n) for n in range(1, 44)] + ["43a", "43b", "43c", "51a", "51b", "51c"] + [str(n) for n in range(44, 59)]
 )
 RUNS = ("unit", "story", "system", "sim", "fuzz", "lint")  # what runs by itself and can fail
 
@@ -112,7 +113,7 @@ class Tree:
         elif kind == "fuzz":
             ok = name in self.fuzz
         elif kind == "sim":
-            ok = name == "swarm" and "--swarm" in self.run
+            ok = name in ("swarm", "attacker") and f"--{name}" in self.run
         elif kind == "lint":
             ok = any(
                 os.path.exists(os.path.join(TOP, "tests/lint", name + end)) and f"/{name}{end}" in self.run

@@ -5,6 +5,7 @@
  * This file is the only one that knows of processes and of the real clock: several jobs share the
  * seeds, and a seed that dies on an assertion takes its job with it, no more.
  */
+#include "attacker.h"
 #include "corners.h"
 #include "plan.h"
 #include <getopt.h>
@@ -38,7 +39,7 @@ struct job {		  /* shared with the parent */
 struct options {
 	uint64_t first, n, seed;
 	unsigned jobs, verbose;
-	bool one, any_hits;
+	bool one, any_hits, attack;
 };
 
 static void print_line(void *arg, const char *line)
@@ -92,6 +93,29 @@ static void run_seed(struct job *job, uint64_t seed, unsigned verbose)
 	free(plan);
 }
 
+/* The same for two pairs and an attacker. */
+static void attack_seed(struct job *job, uint64_t seed, unsigned verbose)
+{
+	struct world *w = calloc(2, sizeof(*w));
+	char failure[400];
+
+	if (!w)
+		abort();
+	job->running = seed;
+	for (unsigned i = 0; i < 2 && verbose; i++) {
+		w[i].trace = print_line;
+		w[i].trace_mask = TRACE_ALL | TRACE_TIMES | (verbose > 1 ? TRACE_NOTES : 0);
+	}
+	if (!attacker_run(w, seed, failure))
+		add_failure(job, seed, failure);
+	for (unsigned i = 0; i < 2; i++) {
+		world_fini(&w[i]);
+		add_up(job, &w[i]);
+	}
+	job->n_runs--;
+	free(w);
+}
+
 /* ---------------------------------------------------------------- jobs */
 
 static void work(struct job *job, const struct options *opt, unsigned number, uint64_t from)
@@ -99,7 +123,7 @@ static void work(struct job *job, const struct options *opt, unsigned number, ui
 	for (uint64_t i = from; i < opt->n; i++) {
 		if (i % opt->jobs != number || job->n_failures == FAILURES_MAX)
 			continue;
-		run_seed(job, opt->first + i, 0);
+		(opt->attack ? attack_seed : run_seed)(job, opt->first + i, 0);
 	}
 }
 
@@ -234,7 +258,7 @@ static int swarm(const struct options *opt)
 	run_jobs(jobs, opt);
 	took = seconds_since(&began);
 	sum(&total, jobs, opt->jobs);
-	missed = report_hits(&total);
+	missed = opt->attack ? 0 : report_hits(&total);
 	impossible = visits_report(&total.visits, &unused);
 	failed = report_failures(jobs, opt->jobs);
 	printf("%llu runs, %u failed; %.0f s simulated, %llu turns, %llu events, %llu replays of a "
@@ -261,7 +285,7 @@ static int one(const struct options *opt)
 	static struct job job;
 
 	printf("seed %llu\n", (unsigned long long)opt->seed);
-	run_seed(&job, opt->seed, opt->verbose);
+	(opt->attack ? attack_seed : run_seed)(&job, opt->seed, opt->verbose);
 	if (report_failures(&job, 1))
 		return 1;
 	printf("good: %.0f s simulated, %llu turns, %llu events\n", (double)job.us / 1e6,
@@ -272,7 +296,9 @@ static int one(const struct options *opt)
 static int usage(void)
 {
 	fputs("usage: sim --swarm N [--first SEED] [--jobs J] [--any-hits]\n"
-	      "       sim --seed N [-v [-v]]\n",
+	      "       sim --seed N [-v [-v]]\n"
+	      "--attacker: not one pair and faults, but two pairs with one secret and an "
+	      "attacker\n",
 	      stderr);
 	return 2;
 }
@@ -280,13 +306,10 @@ static int usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"swarm", required_argument, NULL, 'n'},
-		{"first", required_argument, NULL, 'f'},
-		{"jobs", required_argument, NULL, 'j'},
-		{"seed", required_argument, NULL, 's'},
-		{"any-hits", no_argument, NULL, 'a'},
-		{"verbose", no_argument, NULL, 'v'},
-		{NULL, 0, NULL, 0},
+		{"swarm", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
+		{"jobs", required_argument, NULL, 'j'},	 {"seed", required_argument, NULL, 's'},
+		{"any-hits", no_argument, NULL, 'a'},	 {"attacker", no_argument, NULL, 't'},
+		{"verbose", no_argument, NULL, 'v'},	 {NULL, 0, NULL, 0},
 	};
 	struct options opt = {.first = 1, .jobs = 1};
 	int c;
@@ -308,6 +331,9 @@ int main(int argc, char **argv)
 			break;
 		case 'a':
 			opt.any_hits = true;
+			break;
+		case 't':
+			opt.attack = opt.any_hits = true;
 			break;
 		case 'v':
 			opt.verbose++;

@@ -83,7 +83,7 @@ void net_send(struct world *w, unsigned to, const uint8_t *bytes, size_t n)
 	way->serial++;
 	keep(way, bytes, n, w->hosts[to].life);
 	past = &way->past[way->serial % NET_KEPT];
-	if (way->cut)
+	if (way->cut || (w->tap && !w->tap(w->tap_arg, w, to, bytes, n)))
 		return;
 	if (rand_chance(&net->rand, net->mix.loss))
 		world_hit(w, FAULT_LOSS);

@@ -22,7 +22,8 @@ build() { # DIRECTORY
 			-o sim $(pkg-config --cflags --libs libsodium cmocka))
 }
 
-# plant NAME FILE SED-SCRIPT [SEEDS]: the script has to change the file, the copy has to compile, the swarm has to fail.
+# plant NAME FILE SED-SCRIPT [SEEDS [OPTION]]: the script has to change the file, the copy has to compile, the swarm
+# (with that option) has to fail.
 plant() {
 	dir=$work/$1
 	mkdir -p "$dir/tests"
@@ -44,7 +45,8 @@ plant() {
 		missed=$((missed + 1))
 		return
 	fi
-	if "$dir/sim" --swarm "${4:-$seeds}" --jobs 2 --any-hits >"$dir/out" 2>&1; then
+	# shellcheck disable=SC2086 # one option, or none
+	if "$dir/sim" --swarm "${4:-$seeds}" --jobs 2 --any-hits ${5-} >"$dir/out" 2>&1; then
 		echo "$1: NOT FOUND in ${4:-$seeds} seeds"
 		missed=$((missed + 1))
 	else
@@ -83,6 +85,8 @@ plant moved-and-held-anew flow.c 's/left_s(n, b.at),/600,/'
 plant listening-while-deaf link.c 's/^\t\tn->listen_deaf = true;/\t\t;/'
 plant takeover-though-deaf link.c 's/return ipsp_link_deaf(n) \&\& !ipsp_psp(n)->takeover_when_deaf;/return false;/'
 plant duplicate-never-over effect.c 's/ipsp_pool_set_flag(n->pools\[at.pool\], at.index, IPSP_ADDR_DUP, false);/(void)at;/'
+plant context-not-bound seal.c 's/crypto_generichash_update(&hash, place, IPSP_SEAL_PLACE);/(void)place;/
+	s/^\tif (bound)$/\tif (0)/' "$seeds" --attacker
 
 [ "$missed" -eq 0 ] || exit 1
 if [ "$places" ]; then

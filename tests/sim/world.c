@@ -11,7 +11,8 @@ static void configure(struct host *h, const struct world_conf *conf)
 {
 	struct ipsp_context_conf *c = &h->conf;
 	struct ipsp_psp_conf *psp = &c->psp;
-	struct ipsp_addr ends[2] = {ipsp_addr_v4(0xc0000201), ipsp_addr_v4(0xc0000202)};
+	const uint32_t net = conf->place == 2 ? 0xc0000300 : 0xc0000200;
+	struct ipsp_addr ends[2] = {ipsp_addr_v4(net + 1), ipsp_addr_v4(net + 2)};
 
 	ipsp_conf_init(c, "isp1");
 	c->pools = malloc(conf->n_pools * sizeof(*c->pools));
@@ -34,7 +35,7 @@ static void configure(struct host *h, const struct world_conf *conf)
 	psp->block_size = conf->block_size;
 	psp->reserved_free_percentage = conf->reserved;
 	psp->durability = conf->durability;
-	psp->port = 4187;
+	psp->port = conf->place == 1 ? 4188 : 4187;
 	psp->n_keys = conf->has_key ? 1 : 0;
 	memset(psp->keys[0], FIRST_KEY, sizeof(psp->keys[0]));
 }

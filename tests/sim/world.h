@@ -42,6 +42,7 @@ struct world_conf {
 	unsigned n_has[2];
 	uint32_t n_mns;
 	bool has_key;
+	unsigned place; /* what tells it from another pair: 0, 1 another port, 2 other addresses */
 };
 
 struct mn {	       /* a mobile node: where its newest session is */
@@ -74,6 +75,9 @@ struct world {
 	uint64_t next_token;
 	void (*plan)(struct world *w, uint32_t arg, void *data); /* SIM_PLAN events */
 	void *plan_arg;
+	/* Somebody sees each datagram when it is sent; false: it goes no further. */
+	bool (*tap)(void *arg, struct world *w, unsigned to, const uint8_t *bytes, size_t n);
+	void *tap_arg;
 
 	uint64_t hits[SIM_FAULT_COUNT];
 	struct visits visits; /* of all processes that have ended */

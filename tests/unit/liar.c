@@ -156,7 +156,8 @@ struct ipsp_msg liar_hello(struct liar *l)
 				 .version = "liar",
 				 .flags = IPSP_HF_ROLE | IPSP_HF_SAME | IPSP_HF_REPORTED,
 				 .books = l->books,
-				 .peer_books = l->heard.books,
+				 .peer_books =
+					 l->lie_peer_books ? l->lie_peer_books : l->heard.books,
 				 .epoch = l->lie_epoch ? l->lie_epoch : epoch,
 				 .agreed_epoch = epoch,
 				 .number = ++l->number,
@@ -325,7 +326,10 @@ struct liar *liar_new_of(bool node_is_primary, enum ipsp_mode mode, uint32_t siz
 	l->number = 7;
 	l->version_min = l->version_max = 1;
 	l->done = l->answered = 1;
-	ipsp_seal_init(&l->seal, psp, seed);
+	struct ipsp_psp_conf its = *psp;
+	its.address = psp->peer;
+	its.peer = psp->address;
+	ipsp_seal_init(&l->seal, &its, seed);
 	l->now = 5000;
 	start(l, 1);
 	return l;

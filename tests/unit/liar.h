@@ -30,7 +30,7 @@ struct liar {
 	struct ipsp_hello heard; /* the node's last */
 	size_t n_hellos;
 	uint32_t lie_set, lie_clear; /* flags of the hellos, beside the truth */
-	uint64_t lie_epoch, lie_applied;
+	uint64_t lie_epoch, lie_applied, lie_peer_books;
 	uint64_t report; /* of which it doesn't know that it is applied: it promises nothing */
 	uint32_t used;	 /* sessions that it says to have */
 	bool lie_digest;

@@ -10,6 +10,7 @@
 /* cmocka wants the five above first */
 #include "liar.h"
 #include <cmocka.h>
+#include <sodium.h>
 
 static unsigned notes_with(struct liar *l, const char *words)
 {
@@ -60,8 +61,11 @@ static void the_peer_has_another_key(void **state)
 {
 	struct liar *l = liar_active(true);
 	struct ipsp_psp_conf psp = l->conf.psp;
+	const struct ipsp_addr node = psp.address;
 
 	(void)state;
+	psp.address = psp.peer;
+	psp.peer = node;
 	memset(psp.keys[0], 0x77, sizeof(psp.keys[0]));
 	ipsp_seal_set_keys(&l->seal, &psp);
 	liar_pass(l, 60000);
@@ -71,11 +75,137 @@ static void the_peer_has_another_key(void **state)
 	assert_int_equal(liar_status(l).key_match, IPSP_KEY_DIFFERS);
 	assert_int_equal(notes_with(l, "does not answer a handshake with key"), 1);
 	assert_true(liar_status(l).serving);
-	ipsp_seal_set_keys(&l->seal, &l->conf.psp);
+	memcpy(psp.keys[0], l->conf.psp.keys[0], sizeof(psp.keys[0]));
+	ipsp_seal_set_keys(&l->seal, &psp);
 	liar_pass(l, 11000); /* asked again each ten hello intervals */
 	assert_int_equal(liar_status(l).key_match, IPSP_KEY_MATCHES);
 	assert_int_equal(notes_with(l, "has answered a handshake with key"), 1);
 	liar_goes_on(l, 5 << 16);
+	liar_free(l);
+}
+
+/* --------------------------------------------------------------- the first version of the
+ * handshake */
+
+static struct ipsp_msg goodbye(struct liar *l)
+{
+	struct ipsp_msg msg = liar_hello(l);
+
+	msg.u.hello.flags |= IPSP_HF_GOODBYE | IPSP_HF_TERMINATED;
+	return msg;
+}
+
+/* A peer that was heard with version 2 is not spoken to with version 1: over restarts, until it has
+ * said goodbye; what comes back then may be an older ipspd. */
+static void a_peer_is_pinned(void **state)
+{
+	struct liar *l = liar_active(true);
+	struct ipsp_msg bye;
+
+	(void)state;
+	assert_true(l->node->side.bound && l->node->seal.pinned);
+	liar_reboot(l);
+	assert_true(l->node->side.bound && l->node->seal.pinned);
+	liar_pass(l, 8000);
+	assert_true(l->node->side.bound && l->node->seal.pinned);
+	bye = goodbye(l);
+	liar_say(l, &bye);
+	assert_false(l->node->side.bound || l->node->seal.pinned);
+	l->mute = true;
+	liar_reboot(l);
+	assert_false(l->node->side.bound || l->node->seal.pinned);
+	l->mute = false;
+	liar_pass(l, 8000);
+	assert_true(l->node->side.bound && l->node->seal.pinned);
+	liar_free(l);
+}
+
+/* What a side with version 1 alone says is refused then, and it is said what to do. */
+static void an_older_peer_is_told(void **state)
+{
+	struct liar *l = liar_active(true);
+	uint8_t dgram[IPSP_DGRAM_MAX];
+	const struct ipsp_event ev = {
+		.type = IPSP_EV_DATAGRAM, .bytes = dgram, .n_bytes = IPSP_SHAKE_LEN};
+	const uint32_t tag = l->node->seal.present.tag;
+
+	(void)state;
+	ipsp_seal_shake(&l->seal, dgram);
+	dgram[2] = IPSP_SEAL_OLD;
+	memset(dgram + 8, 0, 8);
+	crypto_generichash(dgram + 120, 32, dgram, 120, l->seal.keys[0].old.mac, 32);
+	for (unsigned i = 0; i < 5; i++)
+		liar_turn(l, &ev);
+	assert_int_equal(notes_with(l, "upgrade ipspd on its host again"), 1);
+	assert_int_equal(l->node->seal.present.tag, tag);
+	liar_goes_on(l, 5 << 16);
+	liar_free(l);
+}
+
+/* --------------------------------------------------------------- the definitions before the books
+ */
+
+/* Another process speaks in the peer's place: other books, which were shared with somebody. */
+static void another_comes(struct liar *l, bool other_pools, uint32_t flags)
+{
+	l->books = 0x7777777777777777U;
+	l->lie_digest = other_pools;
+	l->lie_set = flags;
+	l->lie_epoch = 99;
+	ipsp_seal_forget(&l->seal);
+	liar_pass(l, 15000);
+}
+
+/* Whoever has other pools may be of another context, or has a wrong file: on its word no state is
+ * lost, nothing is given anew, and no role changes. */
+static void books_are_judged_after_the_definitions(void **state)
+{
+	static const uint32_t flags[] = {IPSP_HF_SHARED, IPSP_HF_LOST, 0};
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		const bool other_pools = i < 3;
+		struct liar *l = liar_active(true);
+		const uint64_t books = l->node->side.books, peer = l->node->side.peer_books,
+			       epoch = l->node->side.epoch;
+
+		another_comes(l, other_pools, flags[i % 3]);
+		if (other_pools) {
+			assert_int_equal(liar_stats(l)->state_losses, 0);
+			assert_int_equal(l->node->side.books, books);
+			assert_int_equal(l->node->side.peer_books, peer);
+			assert_int_equal(l->node->side.epoch, epoch);
+			assert_true(l->node->side.primary && !l->node->side.lost);
+		} else if (i < 5) { /* of this pair: it is what one of the two has lost */
+			assert_int_equal(liar_stats(l)->state_losses, 1);
+		}
+		liar_free(l);
+	}
+}
+
+/* A primary with an empty state whose pools are other ones than those that its peer has shared: it
+ * has lost nothing by that word, but gives nothing either. */
+static void who_may_have_lost_all_does_not_serve(void **state)
+{
+	struct liar *l = liar_new(true, IPSP_MODE_ACTIVE);
+
+	(void)state;
+	l->lie_digest = true;
+	l->lie_set = IPSP_HF_SHARED;
+	l->lie_peer_books = 5; /* those that the node had */
+	liar_pass(l, 8000);
+	assert_false(liar_status(l).serving);
+	liar_take(l, "u1", IPSP_NO_INDEX);
+	assert_int_not_equal(l->answered, 0);
+	l->mute = true; /* it is not there any more: the word stands */
+	liar_pass(l, 20000);
+	assert_false(liar_status(l).serving);
+	assert_int_equal(liar_stats(l)->state_losses, 0);
+	l->mute = false;
+	l->lie_digest = false; /* the file was put right */
+	liar_pass(l, 8000);
+	assert_int_equal(liar_stats(l)->state_losses, 1);
+	assert_true(l->node->side.lost);
 	liar_free(l);
 }
 
@@ -84,6 +214,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handshakes_of_strangers),
 		cmocka_unit_test(the_peer_has_another_key),
+		cmocka_unit_test(a_peer_is_pinned),
+		cmocka_unit_test(an_older_peer_is_told),
+		cmocka_unit_test(books_are_judged_after_the_definitions),
+		cmocka_unit_test(who_may_have_lost_all_does_not_serve),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

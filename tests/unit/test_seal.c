@@ -32,6 +32,9 @@ static void side_init(struct side *s, uint8_t seed, const char *keys)
 	memset(bytes, seed, sizeof(bytes));
 	for (; *keys; keys++)
 		memset(s->conf.keys[s->conf.n_keys++], *keys, IPSP_KEY_BYTES);
+	s->conf.address = s->conf.peer =
+		ipsp_addr_v4(0xc0000207); /* test_seal_bound.c has others */
+	s->conf.port = 4187;
 	ipsp_seal_init(&s->seal, &s->conf, bytes);
 }
 
@@ -119,7 +122,11 @@ static void pair(struct side *a, struct side *b)
 
 static void resign(const struct side *s, struct dgram *d)
 {
-	crypto_generichash(d->b + 120, 32, d->b, 120, s->seal.keys[0].mac, 32);
+	uint8_t all[120 + IPSP_SEAL_PLACE];
+
+	memcpy(all, d->b, 120);
+	memcpy(all + 120, s->seal.to_peer, IPSP_SEAL_PLACE);
+	crypto_generichash(d->b + 120, 32, all, sizeof(all), s->seal.keys[0].bound.mac, 32);
 }
 
 /* ---------------------------------------------------------------- randomness */
@@ -150,52 +157,83 @@ static void h(const uint8_t *key, const char *text, uint8_t *out, size_t n)
 }
 
 /* The formulas of the comment in seal.c, followed by somebody else. */
-static void test_bytes(void **state)
+static void bytes_of(uint8_t version)
 {
+	static const uint8_t ends[2][16] = {
+		{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1},
+		{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 2},
+	};
+	const bool bound = version == 2;
 	struct side a, b;
 	struct dgram d, sealed;
 	uint8_t s[32], id[16], mac_key[32], mac[32], derive[32], shared[32], root[32], key[32],
 		tag[16];
-	uint8_t nonce[12] = {0}, text[64], all[256];
-	size_t n = 0;
+	uint8_t nonce[12] = {0}, text[64], all[256], place[2][34];
+	size_t n;
 	int low;
 
-	(void)state;
 	side_init(&a, 1, "k");
 	side_init(&b, 2, "k");
+	a.conf.address = b.conf.peer = ipsp_addr_v4(0xc0000201);
+	b.conf.address = a.conf.peer = ipsp_addr_v4(0xc0000202);
+	ipsp_seal_set_keys(&a.seal, &a.conf);
+	ipsp_seal_set_keys(&b.seal, &b.conf);
+	for (int i = 0; i < 2; i++) { /* from a to b; from b to a */
+		memcpy(place[i], ends[i], 16);
+		memcpy(place[i] + 16, ends[!i], 16);
+		memcpy(place[i] + 32, "\x10\x5b", 2); /* 4187 */
+	}
 	memset(s, 'k', sizeof(s));
 	h(s, "ipsp 1 key id", id, 16);
-	h(s, "ipsp 1 mac", mac_key, 32);
-	h(s, "ipsp 1 derive", derive, 32);
+	h(s, bound ? "ipsp 2 mac" : "ipsp 1 mac", mac_key, 32);
+	h(s, bound ? "ipsp 2 derive" : "ipsp 1 derive", derive, 32);
 
 	d = shake(&a);
-	assert_memory_equal(d.b, "IP\1\1\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+	if (!bound) {
+		shake(&a);
+		d.n = ipsp_seal_shake_old(&a.seal, d.b);
+		assert_int_equal(d.n, IPSP_SHAKE_LEN);
+	}
+	assert_memory_equal(d.b, bound ? "IP\2\1" : "IP\1\1", 4);
+	assert_memory_equal(d.b + 4, "\0\0\0\0\0\0\0\0\0\0\0\2", 12);
 	assert_memory_equal(d.b + 16, a.seal.nonce, 32);
 	assert_memory_equal(d.b + 48, a.seal.eph_public, 32);
 	assert_true(sodium_is_zero(d.b + 80, 32));
 	assert_memory_equal(d.b + 112, id, 8);
-	crypto_generichash(mac, 32, d.b, 120, mac_key, 32);
+	memcpy(all, d.b, 120);
+	memcpy(all + 120, place[0], 34);
+	crypto_generichash(mac, 32, all, bound ? 154 : 120, mac_key, 32);
 	assert_memory_equal(d.b + 120, mac, 32);
+	if (!bound) { /* as a side that speaks no other would have said it, and answer it */
+		memset(d.b + 8, 0, 8);
+		crypto_generichash(d.b + 120, 32, d.b, 120, mac_key, 32);
+	}
 	assert_int_equal(hear(&b, &d), IPSP_OPENED_SHAKE);
 	assert_memory_equal(b.reply.b + 80, a.seal.nonce, 32);
 
 	low = memcmp(a.seal.nonce, b.seal.nonce, 32) < 0;
 	assert_int_equal(crypto_scalarmult(shared, a.seal.eph_secret, b.seal.eph_public), 0);
-	memcpy(all, "ipsp 1 session", 14);
+	memcpy(all, bound ? "ipsp 2 session" : "ipsp 1 session", 14);
 	n = 14;
 	memcpy(all + n, low ? a.seal.nonce : b.seal.nonce, 32);
 	memcpy(all + n + 32, low ? b.seal.nonce : a.seal.nonce, 32);
 	memcpy(all + n + 64, low ? a.seal.eph_public : b.seal.eph_public, 32);
 	memcpy(all + n + 96, low ? b.seal.eph_public : a.seal.eph_public, 32);
 	memcpy(all + n + 128, shared, 32);
-	crypto_generichash(root, 32, all, n + 160, derive, 32);
+	memcpy(all + n + 160, low ? place[0] : place[1], 34);
+	crypto_generichash(root, 32, all, n + (bound ? 194 : 160), derive, 32);
 	h(root, low ? "low to high" : "high to low", key, 32);
 	h(root, "tag", tag, 16);
 
-	assert_int_equal(hear(&a, &b.reply), IPSP_OPENED_CANDIDATE);
+	d = b.reply;
+	if (!bound) {
+		memset(d.b + 8, 0, 8);
+		crypto_generichash(d.b + 120, 32, d.b, 120, mac_key, 32);
+	}
+	assert_int_equal(hear(&a, &d), IPSP_OPENED_CANDIDATE);
 	sealed = say(&a, "hello");
 	assert_int_equal(sealed.n, 16 + 5 + 16);
-	assert_memory_equal(sealed.b, "IP\1\2", 4);
+	assert_memory_equal(sealed.b, bound ? "IP\2\2" : "IP\1\2", 4);
 	assert_memory_equal(sealed.b + 4, tag, 4);
 	assert_memory_equal(sealed.b + 8, "\0\0\0\0\0\0\0\1", 8);
 	nonce[11] = 1;
@@ -203,6 +241,13 @@ static void test_bytes(void **state)
 								   21, sealed.b, 16, nonce, key),
 			 0);
 	assert_memory_equal(text, "hello", 5);
+}
+
+static void test_bytes(void **state)
+{
+	(void)state;
+	bytes_of(2);
+	bytes_of(1);
 }
 
 /* ---------------------------------------------------------------- the handshake */
@@ -346,7 +391,7 @@ static void test_malformed(void **state)
 	x.b[x.n++] = 0;
 	hear_fails(&b, &x, IPSP_ERR_FORMAT);
 	x = d;
-	x.b[2] = 2;
+	x.b[2] = 3;
 	hear_fails(&b, &x, IPSP_ERR_VERSION);
 	x = d;
 	x.b[3] = 3;
