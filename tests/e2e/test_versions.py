@@ -8,6 +8,7 @@ Each is built once, beside the build that is tested. Without the repository (a t
 nothing to build the first version from, and its tests are skipped.
 """
 
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -18,6 +19,7 @@ import tempfile
 import time
 
 from harness import process
+from harness.config import Context
 from harness.host import total
 from harness.pair import Case, main
 
@@ -231,6 +233,82 @@ class Versions(Case):
                 pair.work(20, "the gateways")
                 pair.settle()
                 pair.check_ledger()
+
+
+class Handshake(Case):
+    """The first version's handshake is bound to nothing but the secret: it is spoken with a peer that speaks no
+    other, and only where that can harm nobody."""
+
+    SHORT = {"dead_interval_ms": 20000, "hello_interval_ms": 100}
+
+    def setUp(self):
+        super().setUp()
+        self.first_build = first_version()
+        if self.first_build is None:
+            self.skipTest("the commit of the first version is not here")
+
+    def test_a_peer_is_set_back_in_order(self):
+        """It was heard with the new handshake, and has said goodbye: what comes back may be older."""
+        pair = self.pair(trapd=False)
+        pair.start(**self.SHORT)
+        for old in (0, 1):
+            host = pair.hosts[old]
+            self.assertEqual(host.stop(), 0)
+            host.build = self.first_build
+            host.launch()
+            host.wait_ready()
+            pair.wait_sharing(10)
+            self.assertEqual(host.stop(), 0)
+            host.build = None
+            host.launch()
+            host.wait_ready()
+            pair.wait_sharing(10)
+
+    def test_a_peer_that_was_killed_and_set_back(self):
+        """Refused, with words that say what to do; and heard when that was done."""
+        pair = self.pair(trapd=False)
+        pair.start(**self.SHORT)
+        here, peer = pair.hosts
+        peer.kill9()
+        peer.build = self.first_build
+        peer.launch()
+        peer.wait_ready()
+        pair.loop.until(lambda: "old-handshake = true" in here.log(), 10, lambda: f"the words\n{here.tail()}")
+        self.assertIn("upgrade ipspd on its host again", here.do("show", "log"))
+        here.kill9()  # it is not forgotten by a restart
+        here.launch()
+        here.wait_ready()
+        pair.loop.until(lambda: here.log().count("old-handshake = true") == 2, 10, "the words again")
+        here.config.ipsp.options["old-handshake"] = True
+        here.write_config()
+        here.do("reload")
+        pair.wait_sharing(10)
+
+    def test_one_secret_for_two_contexts(self):
+        """Both share; with an older peer nothing does, as nobody could tell the two contexts apart, and it is said."""
+        pair = self.pair(trapd=False)
+        for number, role in enumerate(("primary", "secondary")):
+            pair.ipsp(number, role, **self.SHORT)
+            config = pair.hosts[number].config
+            second = dataclasses.replace(config.ipsp, port=config.ipsp.port + 1, interface="lan-2")
+            config.others = [Context(context="isp2", ipsp=second)]
+        for host in pair.hosts:
+            host.start()
+        def sharing(host, context):
+            status = host.status(context)
+            return status["state"] == "active" and status["serving"] and status["peer"]["key-match"]
+        for context in ("isp1", "isp2"):
+            pair.loop.until(lambda c=context: all(sharing(host, c) for host in pair.hosts), 20,
+                            lambda: pair.story())
+        here, peer = pair.hosts
+        self.assertEqual(peer.stop(), 0)
+        peer.build = self.first_build
+        peer.launch()
+        for context in ("isp1", "isp2"):
+            pair.loop.until(lambda c=context: f"{c}: the peer speaks only the handshake" in here.log(), 10,
+                            lambda: here.tail())
+        self.assertIn("another context here has the same secret", here.log())
+        peer.kill9()
 
 
 class Later(Case):
