@@ -270,12 +270,15 @@ int cli_takeover(struct cli *cli)
 
 int cli_mode(struct cli *cli)
 {
-	const char *mode = cli->words[0];
+	static const char *const modes[] = {"active", "inactive", "check-config", NULL};
+	const char *word = cli->words[0], *nearest = cli_nearest(word, modes);
 
-	if (strcmp(mode, "active") != 0 && strcmp(mode, "inactive") != 0 &&
-	    strcmp(mode, "check-config") != 0)
-		return cli_usage("the mode is active, inactive or check-config");
-	return simple(cli, "mode", mode);
+	for (size_t i = 0; modes[i] && *word; i++)
+		if (strncmp(modes[i], word, strlen(word)) == 0)
+			return simple(cli, "mode", modes[i]);
+	if (nearest)
+		return cli_usage("there is no mode \"%s\"; did you mean \"%s\"?", word, nearest);
+	return cli_usage("the mode is active, inactive or check-config");
 }
 
 int cli_disable(struct cli *cli)

@@ -158,6 +158,44 @@ static int count_sessions(struct cli *cli)
 	return CLI_DONE;
 }
 
+/* "10.1.0.5", "10.1.0.0/24", "2001:db8::/40" */
+static bool is_range(const char *text)
+{
+	const char *slash = strchr(text, '/');
+	struct ipsp_address address;
+	char alone[IPSP_ADDRESS_TEXT] = "";
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	unsigned long most = memchr(text, ':', n) ? 128 : 32, length;
+	char *end;
+
+	if (n >= sizeof(alone))
+		return false;
+	memcpy(alone, text, n);
+	if (ipsp_address_parse(alone, &address) != 0)
+		return false;
+	if (!slash)
+		return true;
+	length = strtoul(slash + 1, &end, 10);
+	return slash[1] >= '0' && slash[1] <= '9' && !*end && length <= most;
+}
+
+/* 0, or CLI_USAGE after having said what is wrong. */
+static int check(const struct ipsp_conn_sessions *which)
+{
+	static const char *const states[] = {"used", "releasing", "duplicate", NULL};
+	const char *nearest = which->state ? cli_nearest(which->state, states) : NULL;
+
+	if (which->address && !is_range(which->address))
+		return cli_usage("\"%s\" is neither an address nor a prefix, as 10.1.0.0/24",
+				 which->address);
+	if (!which->state || (nearest && strcmp(nearest, which->state) == 0))
+		return 0;
+	if (nearest)
+		return cli_usage("there is no state \"%s\"; did you mean \"%s\"?", which->state,
+				 nearest);
+	return cli_usage("the state of a session is used, releasing or duplicate");
+}
+
 int cli_show_sessions(struct cli *cli)
 {
 	struct ipsp_conn_sessions which = {.pool = cli->pool,
@@ -172,7 +210,9 @@ int cli_show_sessions(struct cli *cli)
 		return cli_usage("only one address or prefix");
 	if (cli->n_words > 0)
 		which.address = cli->words[0];
-	result = cli_connect(cli);
+	result = check(&which);
+	if (result == CLI_DONE)
+		result = cli_connect(cli);
 	if (result != CLI_DONE)
 		return result;
 	err = ipsp_conn_show_sessions(ipsp_call_conn(cli->call), 1, cli->context, &which);

@@ -56,13 +56,72 @@ static void be_patient(struct cli *cli, const struct wait *wait)
 	cli->patience_ms = left > 100 ? (int)left : 100;
 }
 
+/* A daemon from before ok-to-stop knows less: whether it is drained. */
+static json_t *from_older(const json_t *status)
+{
+	json_t *contexts = json_array();
+	const json_t *context, *pool;
+	json_int_t used, moving;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(status, "contexts"), i, context)
+	{
+		const bool ok = cli_true(context, "drained") || cli_true(context, "all-free");
+		json_t *reasons = json_array();
+
+		used = moving = 0;
+		json_array_foreach(json_object_get(context, "pools"), k, pool)
+		{
+			used += cli_number(pool, "used");
+			moving += cli_number(pool, "in-transit");
+		}
+		if (!ok)
+			json_array_append_new(reasons,
+					      json_pack("{s:s, s:s}", "reason", "it is not drained",
+							"remedy", "ipspctl drain --wait"));
+		json_array_append_new(
+			contexts, json_pack("{s:s, s:b, s:b, s:I, s:i, s:I, s:o}", "name",
+					    cli_text(context, "name"), "ok", (int)ok, "draining",
+					    (int)cli_true(context, "draining"), "sessions", used,
+					    "unused", 0, "in-transit", moving, "reasons", reasons));
+	}
+	return json_pack("{s:o}", "contexts", contexts);
+}
+
+/* What the daemon says to ok-to-stop. */
+static int ask(struct cli *cli, json_t **root)
+{
+	struct ipsp_conn_msg msg = {0};
+	char *text = NULL;
+	json_t *status;
+	int err, result = cli_connect(cli);
+
+	*root = NULL;
+	if (result != CLI_DONE)
+		return result;
+	err = ipsp_call_show(cli->call, cli->context, "ok-to-stop", NULL, &text, &msg,
+			     cli->patience_ms);
+	*root = err ? NULL : json_loads(text, 0, NULL);
+	free(text);
+	if (err == IPSP_ERR_INVALID && msg.type == IPSP_CONN_DONE) {
+		result = cli_show(cli, "ipsp", NULL, &status);
+		if (result == CLI_DONE)
+			*root = from_older(status);
+		json_decref(status);
+		return result;
+	}
+	if (err)
+		return cli_failed(cli, err, &msg);
+	return *root ? CLI_DONE : cli_failed(cli, IPSP_ERR_FORMAT, NULL);
+}
+
 /* *@root is {"ok":...,"contexts":[...]} of all contexts, or of the one of -c. */
 static int look(struct cli *cli, json_t **root)
 {
 	const json_t *context;
 	bool ok = true;
 	size_t i;
-	int result = cli_show(cli, "ok-to-stop", NULL, root);
+	int result = ask(cli, root);
 
 	if (result != CLI_DONE)
 		return result;

@@ -12,15 +12,14 @@
 typedef void ipspd_note_fn(void *arg, const char *sentence);
 
 /* The notes on the context @name, what matters most first. */
-void ipspd_notes(const char *name, const struct ipsp_status *status, ipspd_note_fn *note,
-		 void *arg);
+void ipspd_notes(const char *name, const struct ipsp_status *status, ipspd_note_fn *fn, void *arg);
 
 /*
  * What a stop of this host would cost the sessions of the context @name now: each reason with what
- * to do about it. Returns how many; 0: no session loses its address. @reason may be NULL.
+ * to do about it. Returns how many; 0: no session loses its address. @fn may be NULL.
  */
 typedef void ipspd_reason_fn(void *arg, const char *reason, const char *remedy);
-size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *status,
-			  ipspd_reason_fn *reason, void *arg);
+size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *status, ipspd_reason_fn *fn,
+			  void *arg);
 
 #endif

@@ -4,6 +4,7 @@
  * turn. A show other than of sessions is made at once, and told in slices.
  */
 #include "daemon/ctl_int.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,32 @@ static bool work_list(struct ipspd_client *client, struct ipspd_job *job, size_t
 	return false;
 }
 
+/* Says which there are, in the context of the job or in all. */
+static void unknown_pool(struct ipspd_client *client, const struct ipspd_job *job)
+{
+	const struct ipspd *daemon = client->ctl->daemon;
+	const char *before = "";
+	char text[2048];
+	size_t n, pools = 0;
+
+	n = (size_t)snprintf(text, sizeof(text),
+			     "there is no pool \"%s\"; there are: ", job->sessions.pool);
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		const struct ipsp_context_conf *conf = ipsp_node_conf(daemon->ctxs[i]->node);
+
+		if (job->ctx && job->ctx != daemon->ctxs[i])
+			continue;
+		for (uint32_t p = 0; p < conf->n_pools; p++, pools++) {
+			if (n + 2 * IPSP_NAME_MAX >= sizeof(text))
+				continue; /* the first ones are enough */
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", before,
+					      conf->pools[p].name);
+			before = ", ";
+		}
+	}
+	ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_POOL, pools > 0 ? text : "");
+}
+
 static bool work_sessions(struct ipspd_client *client, struct ipspd_job *job, size_t max)
 {
 	struct ipsp_buf text = {0};
@@ -74,7 +101,7 @@ static bool work_sessions(struct ipspd_client *client, struct ipspd_job *job, si
 	}
 	if (!job->sessions.begun && job->sessions.pool[0] &&
 	    !ipspd_show_has_pool(job->ctx, job->sessions.pool)) {
-		ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_POOL, "");
+		unknown_pool(client, job);
 		return true;
 	}
 	if (!ipspd_show_sessions(&job->sessions, job->ctx, max, VISITS, &text)) {
@@ -170,7 +197,7 @@ static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t
 		return true;
 	}
 	if (job->sessions.pool[0] && !any_has_pool(daemon, job)) {
-		ipspd_client_done(client, job->id, IPSP_ERR_UNKNOWN_POOL, "");
+		unknown_pool(client, job);
 		return true;
 	}
 	job->text = show_text(daemon, job);

@@ -192,6 +192,23 @@ class Versions(Case):
     def test_old_secondary_is_upgraded_in_the_middle_of_a_drain(self):
         self.in_the_middle_of_a_drain(old=1)
 
+    def test_this_ipspctl_and_an_older_daemon(self):
+        """The package is new, the daemon runs on until it is restarted: that is when it is drained."""
+        pair = self.pair_of(old=0)
+        host = pair.hosts[0]
+        host.build = None  # its ipspctl is this one, the daemon is not
+        for words in (["show", "ip", "ipsp"], ["show", "ip", "ipsp", "brief"], ["show", "sessions"],
+                      ["show", "log"], ["show", "counters"], ["show", "ip", "pool"]):
+            host.do(*words)
+        self.assertIn("not drained", host.ctl("ok-to-stop").stdout)
+        drain = process.spawn([process.program("ipspctl"), "-s", host.socket, "drain", "--wait", "--timeout", "60"],
+                              stdout=process.subprocess.DEVNULL)
+        while pair.gateways[0].sessions():
+            self.hand_over(pair, SESSIONS)
+        pair.loop.until(lambda: drain.poll() is not None, 60, lambda: f"the drain to end\n{pair.story()}")
+        self.assertEqual(drain.returncode, 0)
+        self.assertEqual(host.ctl("ok-to-stop").returncode, 0)
+
     def test_a_whole_way_with_each_as_it_is(self):
         """There and back without an upgrade, in both orders."""
         for old in (0, 1):

@@ -232,6 +232,13 @@ static void what_makes_no_sense_is_answered(void **state)
 	}
 	ipsp_conn_show(c->conn, 3, NULL, "everything", NULL);
 	assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, IPSP_ERR_INVALID);
+	for (size_t i = 0; i < 3; i++) {
+		const struct ipsp_conn_sessions wrong[] = {
+			{.address = "10.1"}, {.address = "10.1.0.0/33"}, {.state = "odd"}};
+
+		ipsp_conn_show_sessions(c->conn, 3, NULL, &wrong[i]);
+		assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, IPSP_ERR_INVALID);
+	}
 	ipsp_conn_attach(c->conn, 4, "isp9", "ha");
 	assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, IPSP_ERR_UNKNOWN_CONTEXT);
 	ipsp_conn_attach(c->conn, 4, "isp1", "ha");
