@@ -247,15 +247,16 @@ static void print_context(const json_t *context)
 		{"in-transit", "in-transit", false},
 		{"reclaimed", "reclaimed", false},
 	};
+	const char *key = cli_text(context, "key-fingerprint");
 
 	printf("context %s: %s, %s, epoch %" JSON_INTEGER_FORMAT "\n", cli_text(context, "name"),
 	       cli_text(context, "role"), cli_text(context, "state"), cli_number(context, "epoch"));
 	if (*cli_text(context, "interface"))
 		printf("  interface    %s, %s port %" JSON_INTEGER_FORMAT
-		       ", mode %s, configured as %s\n",
+		       ", mode %s, configured as %s%s%s\n",
 		       cli_text(context, "interface"), cli_text(context, "address"),
 		       cli_number(context, "port"), cli_text(context, "mode"),
-		       cli_text(context, "configured-role"));
+		       cli_text(context, "configured-role"), *key ? ", key " : "", key);
 	print_dead_interval(context);
 	print_link(json_object_get(context, "link"));
 	print_peer(json_object_get(context, "peer"));

@@ -60,7 +60,7 @@ static bool put_psp(json_t *object, const struct ipsp_status *s)
 	json_t *more = json_pack(
 		"{s:s, s:s?, s:i, s:s?, s:i, s:o, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:s, "
 		"s:b, s:s, "
-		"s:i}",
+		"s:i, s:s?}",
 		"interface", psp->interface, "address", addr_text(psp->address, address),
 		"prefix-length", (int)psp->address_plen, "device", given(psp->device), "port",
 		(int)psp->port, "peer", peer(psp), "configured-role", ipsp_role_word(psp->role),
@@ -72,7 +72,7 @@ static bool put_psp(json_t *object, const struct ipsp_status *s)
 		(json_int_t)psp->release_timeout_ms, "durability",
 		psp->durability == IPSP_DURABLE_POWER ? "power" : "crash", "takeover-when-deaf",
 		(int)psp->takeover_when_deaf, "auth", psp->n_keys > 0 ? "key" : "none", "keys",
-		(int)psp->n_keys);
+		(int)psp->n_keys, "key-fingerprint", given(s->key_fingerprint));
 	bool good = more && json_object_update(object, more) == 0;
 
 	json_decref(more);

@@ -161,6 +161,9 @@ class Configuration(Case):
                   "dead-interval-ms": 25000, "hello-interval-ms": 200, "block-size": 7, "durability": "crash",
                   "peer": {"address": pair.net.addresses[1], "port": pair.net.port}}
         self.assertEqual({name: context[name] for name in wanted}, wanted)
+        # The same as beside the peer's, and nothing of the key itself.
+        self.assertEqual(context["key-fingerprint"], host.status()["key-fingerprint"])
+        self.assertRegex(context["key-fingerprint"], "^[0-9a-f]{8}$")
         self.assertEqual([pool["name"] for pool in context["pools"]],
                          sorted(pool["name"] for pool in host.config.pools))
         # In force is what a command has changed, too.

@@ -92,6 +92,8 @@ class OkToStop(Case):
                           if line.startswith("  note ")], status["notes"])
         self.assertEqual(text.count(SAFE), 1, text)
         self.assertIn("normal during an upgrade", status["notes"][-1])
+        self.assertIn(f"key {status['key-fingerprint']}\n", text)
+        self.assertIn("same key", text)
         # It is no more where the peer has gone.
         second.kill9()
         pair.loop.until(lambda: first.status()["peer"]["state"] != "up", 20, "the peer to be lost")

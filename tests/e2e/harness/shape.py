@@ -15,13 +15,14 @@ CONTEXT = {
     "configured-role": ROLES, "role": ROLES, "state": STATES, "epoch": NUMBER, "draining": BOOL,
     "all-free": BOOL, "serving": BOOL, "waiting-for": (*WAITS, None), "waiting-ms": (NUMBER, None),
     "may-take-over": BOOL, "role-on-loan": BOOL, "address": (TEXT, None), "port": (NUMBER, None),
-    "dead-interval-ms": (NUMBER, None), "link": dict, "notes": list, "peer": dict, "pools": list, "totals": dict,
+    "dead-interval-ms": (NUMBER, None), "link": dict,
+    "key-fingerprint": (TEXT, None), "notes": list, "peer": dict, "pools": list, "totals": dict,
     "counters": dict,
 }
 LINK = {"bound": BOOL, "error": (TEXT, None)}
 PEER = {
     "address": (TEXT, None), "role": ROLES, "state": PEER_STATES, "last-heard-ms": (NUMBER, None),
-    "dead-in-ms": (NUMBER, None), "version": (TEXT, None),
+    "dead-in-ms": (NUMBER, None), "version": (TEXT, None), "key-match": (BOOL, None),
 }
 POOL = {
     "name": TEXT, "group": (TEXT, None), "type": {"public", "private"}, "priority": NUMBER, "size": NUMBER,
