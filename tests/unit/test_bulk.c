@@ -224,9 +224,11 @@ static void many_holds_end_at_once(void **state)
 	static const struct ipsp_event end = {.type = IPSP_EV_END};
 	struct liar *l = liar_new_of(true, IPSP_MODE_CHECK, MILLION);
 	struct ipsp_context_conf conf;
-	struct ipsp_event ev = {.type = IPSP_EV_CONF, .conf = &conf};
+	struct ipsp_event ev = {.type = IPSP_EV_COMMAND, .command = IPSP_CMD_DISABLE};
 
 	(void)state;
+	liar_turn(l, &ev); /* pools are frozen while IPSP is enabled */
+	ev = (struct ipsp_event){.type = IPSP_EV_CONF, .conf = &conf};
 	assert_int_equal(ipsp_conf_copy(&conf, &l->conf), 0);
 	free(conf.pools);
 	conf.n_pools = HOLD_POOLS;
