@@ -41,7 +41,7 @@ static void take(struct ipspd_lastline *line, const char *p, size_t n)
 		if (c == '\n' || c == '\r')
 			line_ends(line);
 		else if (line->n < IPSPD_LASTLINE_MAX && (c > ' ' || line->n > 0))
-			line->now[line->n++] = c < ' ' || c == 0x7f ? ' ' : *p;
+			line->now[line->n++] = (char)(c < ' ' || c == 0x7f ? ' ' : *p);
 	}
 }
 
@@ -123,7 +123,8 @@ const char *ipspd_lastline_text(struct ipspd_lastline *line)
 	line_ends(line);
 	if (!ipsp_text_clean(line->last, strlen(line->last)))
 		for (char *p = line->last; *p; p++)
-			*p = (unsigned char)*p < 0x80 ? *p : '?';
+			if ((unsigned char)*p >= 0x80)
+				*p = '?';
 	return line->last;
 }
 

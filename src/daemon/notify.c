@@ -71,11 +71,11 @@ struct ipspd_notify *ipspd_notify_new(struct event_base *base)
 bool ipspd_notify_is_journal(int fd)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
+	char *end = NULL;
 	struct stat st;
 
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
-	       st.st_dev == device && st.st_ino == inode;
+	return stream && fstat(fd, &st) == 0 && strtoull(stream, &end, 10) == st.st_dev &&
+	       *end == ':' && strtoull(end + 1, NULL, 10) == st.st_ino;
 }
 
 bool ipspd_notify_supervised(void)

@@ -2,10 +2,11 @@
 """ipspd as it is shipped, under a real systemd: installed, with its unit and its example configuration."""
 
 import os
+import signal
 import struct
 import sys
 
-from harness import box
+from harness import box, process
 from harness.boxes import BoxCase, CONFIG, KEY, UNIT
 from harness.pair import main
 
@@ -179,6 +180,29 @@ python3 -c 'import socket; print("interfaces", *(name for _, name in socket.if_n
         self.wait(lambda: hosts[0].status()["peer"]["state"] == "down", 20,
                   lambda: f"a takeover\n{hosts[0].log()}")
         hosts[0].wait_log("exit code 3 (IPSP_EVENT=peer-lost); it said last: interfaces lo ipsp")
+
+
+class Nothing(BoxCase):
+    """...is left of a box, however it or its test ended."""
+
+    lasts = 5
+    TEST = "import os, sys; sys.path.insert(0, sys.argv[1]); from harness import box; " \
+           "b = box.Box('gone'); print(b.pid, b.holder, flush=True); sys.stdin.read()"
+
+    def test_when_it_is_killed(self):
+        for who in ("the test", "the holder"):
+            with self.subTest(who):
+                test = process.spawn([sys.executable, "-B", "-c", self.TEST, os.path.dirname(__file__)],
+                                     stdin=process.subprocess.PIPE, stdout=process.subprocess.PIPE, text=True)
+                inside, holder = map(int, test.stdout.readline().split())
+                os.kill(test.pid if who == "the test" else holder, signal.SIGKILL)
+                self.wait(lambda: not os.path.exists(f"/proc/{inside}"), 10, "PID 1 of the box to end")
+                test.kill()
+                test.communicate()
+                if who == "the holder":  # then the next box does it
+                    self.wait(lambda: not os.path.exists(f"/proc/{holder}"), 10, "the holder to be reaped")
+                    box.sweep(max(box.hierarchies().items())[1])
+                self.wait(lambda: not box.remains(holder), 10, lambda: f"{box.remains(holder)} to go")
 
 
 class Hierarchy(BoxCase):

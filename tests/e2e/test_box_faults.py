@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What may go wrong around ipspd under a real systemd, and an upgrade that goes right."""
+"""What may go wrong around ipspd under a real systemd: a disk, a group, a journal; and an upgrade that goes right."""
 
 import sys
 
-from harness.boxes import BoxCase
+from harness.boxes import CONFIG, BoxCase
 from harness.pair import main
 
 QUICK = {"dead-interval = 3600;": "dead-interval = 3600; hello-interval-ms = 200;"}
@@ -65,6 +65,49 @@ class FullDisk(BoxCase):
     @staticmethod
     def gives(host):
         return host.ctl("request", "u1@isp").returncode == 0
+
+
+class LateGroup(BoxCase):
+    def test_made_after_the_start(self):
+        """Nobody restarts anything: the group comes, and its members are let in."""
+        host = self.lone(**{'group = "ipsp"': 'group = "operators"'})
+        host.start()
+        host.wait_log("operators")
+        self.assertEqual(host.ctl("show", "ip", "ipsp").returncode, 0, "root is let in")
+        host.check("groupadd", "operators")
+        host.check("useradd", "--groups", "operators", "alice")
+        host.check("useradd", "mallory")
+        self.wait(lambda: host.ctl("show", "ip", "ipsp", user="alice").returncode == 0, 30,
+                  lambda: f"alice to be let in\n{host.log()}")
+        self.assertNotEqual(host.ctl("show", "ip", "ipsp", user="mallory").returncode, 0)
+        self.assertEqual(host.property("NRestarts"), "0")
+
+
+class Journal(BoxCase):
+    def test_one_that_stands_still(self):
+        """journald stops: ipspd goes on, the peer hears it, and the journal says later what it lacks."""
+        hosts = self.hosts(**QUICK)
+        hosts[0].drop_in("LogRateLimitIntervalSec=0")  # journald's own losses are not the matter here
+        for host in reversed(hosts):
+            host.start()
+        self.wait_sharing(hosts)
+        host = hosts[0]
+        good = host.read(CONFIG)
+        pid = host.property("MainPID")
+        host.check("systemctl", "kill", "--signal=STOP", "systemd-journald")
+        host.write(CONFIG, good + "".join(f"wrong-key-{n} = {n};\n" for n in range(100)))
+        host.paste(f"for n in $(seq 700); do kill -HUP {pid}; sleep 0.003; done")
+        self.loop_turns(hosts)
+        host.write(CONFIG, good)
+        host.check("systemctl", "kill", "--signal=CONT", "systemd-journald")
+        self.wait(lambda: host.run("sh", "-c", "journalctl -u ipspd -o cat | grep 'lost here'").stdout, 20,
+                  "the number of lines that were lost")
+
+    def loop_turns(self, hosts):
+        """For longer than the loss time both answer, and hear each other."""
+        for _ in range(6):
+            self.wait(lambda: self.shares(hosts[0]) and self.shares(hosts[1]), 1, "both to share")
+            hosts[0].check("sleep", "0.5")
 
 
 if __name__ == "__main__":

@@ -104,11 +104,18 @@ def remove_group(folder):
             pass  # not empty yet: the caller looks whether it is gone
 
 
+def remains(holder):
+    """What is there of a holder's boxes: control groups, and folders to mount on."""
+    places = [*hierarchies().values(), tempfile.gettempdir()]
+    return [path for place in places for path in glob.glob(f"{place}/{NAME}*.{holder}")]
+
+
 def sweep(folder):
-    """Removes what is left of boxes whose holders are gone."""
-    for path in glob.glob(os.path.join(folder, NAME + "*")):
-        if not os.path.exists(f"/proc/{path.rpartition('.')[2]}"):
-            remove_group(path)
+    """Removes what is left of boxes whose holders are gone: they were killed, and so were the boxes."""
+    for place in (folder, tempfile.gettempdir()):
+        for path in glob.glob(os.path.join(place, NAME + "*")):
+            if not os.path.exists(f"/proc/{path.rpartition('.')[2]}"):
+                remove_group(path)
 
 
 # ---------------------------------------------------------------- in the test
@@ -148,6 +155,7 @@ class Box:
         if not line.strip():
             raise RuntimeError(f"box {name}: it can't be made: {self._holder.wait()}")
         self.pid = int(line)
+        self.holder = self._holder.pid
         self.prefix = ["nsenter", f"--target={self.pid}", "--all", "--root", "--wd", "--",
                        "env", "-i", *(f"{key}={value}" for key, value in ENVIRONMENT.items())]
         try:

@@ -68,7 +68,7 @@ class Installed:
         return [json.loads(line) for line in out.splitlines()]
 
     def log(self):
-        return self.run("journalctl", "-u", UNIT, "-o", "cat", "--no-pager", "-n", "60").stdout
+        return self.check("journalctl", "-u", UNIT, "-o", "cat", "--no-pager", "-n", "60")
 
     def wait_log(self, text, seconds=20):
         process.until(lambda: text in self.log(), seconds,
