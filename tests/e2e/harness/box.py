@@ -30,6 +30,20 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0",
 }
 
+KINDS = ("--pid", "--fork", "--kill-child", "--mount", "--propagation", "private", "--net", "--ipc", "--uts",
+         "--cgroup")
+
+# The steps of BOOT that may be forbidden. $1: a folder to mount on
+PROBE = r"""
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/up" "$1/work" "$1/root"
+mount -t overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" overlay "$1/root"
+cd "$1/root"
+mount -t proc proc proc
+mkdir -p oldroot
+pivot_root . oldroot
+"""
+
 # Becomes PID 1 of the box. $1: a folder to work in; $2: which hierarchy of control groups, v1 or v2
 BOOT = r"""
 set -eu
@@ -131,11 +145,8 @@ def why_not():
         return f"a systemd of its own needs {', '.join(missing) or SYSTEMD}"
     if not hierarchies():
         return "a systemd of its own needs a hierarchy of control groups that can be written to"
-    kinds = ["--pid", "--fork", "--mount", "--net", "--ipc", "--uts", "--cgroup"]
-    # (an overlay, as well: a container may have no right to mount it)
-    test = "d=$(mktemp -d) && mount -t tmpfs tmpfs $d && mkdir $d/u $d/w $d/r && " \
-           "mount -t overlay -o lowerdir=/,upperdir=$d/u,workdir=$d/w overlay $d/r; s=$?; umount -l $d; rmdir $d; exit $s"
-    done = process.run(["unshare", *kinds, "sh", "-c", test])
+    # (a container may have no right to mount, and in a chroot there is no root to exchange)
+    done = process.run(["unshare", *KINDS, "sh", "-ec", PROBE, "probe", tempfile.gettempdir()])
     return f"no namespaces for a systemd here: {done.stderr.strip()}" if done.returncode else None
 
 
@@ -264,8 +275,7 @@ def hold(name, kind, hierarchy):
     os.mkdir(group)
     os.mkdir(folder)
     shell = subprocess.Popen(
-        ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--propagation", "private", "--net",
-         "--ipc", "--uts", "--cgroup", "sh", "-c", BOOT, "boot", folder, kind, SYSTEMD],
+        ["unshare", *KINDS, "sh", "-c", BOOT, "boot", folder, kind, SYSTEMD],
         stdin=subprocess.DEVNULL, stdout=sys.stderr, preexec_fn=lambda: into_group(group),
     )
     try:
