@@ -70,6 +70,23 @@ class Groups(BoxCase):
                 self.assertEqual(host.property("NRestarts"), "0")
 
 
+    def test_what_each_may(self):
+        """Three groups at once, none of which the daemon's user is in but the first."""
+        host = self.lone(**{'group = "ipsp";':
+                            'group = "ipsp"; gateway-group = "games"; status-group = "adm";'})
+        for name, group in (("alice", "ipsp"), ("gateway", "games"), ("watcher", "adm"), ("mallory", "mail")):
+            host.check("useradd", "--groups", group, name)
+        host.start()
+        self.wait(lambda: host.status()["serving"], 20, lambda: host.log())
+        can = {name: [host.ctl(*words, user=name).returncode == 0
+                      for words in (("show", "ip", "ipsp"), ("request", f"{name}@isp"), ("undrain",))]
+               for name in ("alice", "gateway", "watcher", "mallory")}
+        self.assertEqual(can["alice"], [True, True, True])
+        self.assertEqual(can["gateway"][1:], [True, False])
+        self.assertEqual(can["watcher"], [True, False, False])
+        self.assertEqual(can["mallory"], [False, False, False])
+
+
 class Reload(BoxCase):
     def test_a_wrong_file_fails_and_changes_nothing(self):
         host = self.lone()
