@@ -46,7 +46,7 @@ void ipsp_effect_must_keep(struct ipsp_node *n, struct ipsp_place at, enum ipsp_
 			   size_t len); /* the step has failed where there is no memory */
 void ipsp_effect_ha(struct ipsp_node *n, struct ipsp_place at, uint16_t ha);
 void ipsp_effect_terminate(struct ipsp_node *n, struct ipsp_place at); /* the session there */
-bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name);
+bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name, uint32_t owner);
 void ipsp_effect_flag(struct ipsp_node *n, struct ipsp_place at, uint8_t flag, bool on);
 /* The address has become this side's: its session, if it has one, is no duplicate any more. */
 void ipsp_effect_by_right(struct ipsp_node *n, struct ipsp_place at);

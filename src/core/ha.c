@@ -396,7 +396,9 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 			      "the address has another session by now");
 		return;
 	}
-	if (ha != 0 && b.ha != ha) {
+	const uint32_t owner = b.ha != 0 ? n->has.has[b.ha].owner : 0;
+	if ((ha != 0 && b.ha != ha) ||
+	    (ha == 0 && ev->owner != 0 && owner != 0 && owner != ev->owner)) {
 		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NOT_PERMITTED, NULL);
 		return;
 	}
@@ -466,9 +468,10 @@ void ipsp_ha_attach(struct ipsp_node *n, const struct ipsp_event *ev)
 
 	if (before != 0)
 		ipsp_ha_detach(n, before);
-	uint16_t ha = ipsp_name_attach(n, ev->ha_name, ev->token);
+	uint16_t ha = ipsp_name_attach(n, ev->ha_name, ev->token, ev->owner);
 	if (ha == 0)
 		return;
+	n->has.has[ha].any = ev->force;
 	ipsp_serve_attached(n);
 	ipsp_out_state(n, ev->token);
 	for (struct ipsp_asked *a = ipsp_asked_first(n); a; a = a->next) {

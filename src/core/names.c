@@ -84,6 +84,19 @@ bool ipsp_node_may_attach(const struct ipsp_node *n, const char *name)
 	return n->has.n_names < IPSP_HAS_MAX || find_name(n, name) != 0;
 }
 
+uint32_t ipsp_node_owner(const struct ipsp_node *n, const char *name)
+{
+	uint16_t ha = find_name(n, name);
+	return ha ? n->has.has[ha].owner : 0;
+}
+
+bool ipsp_name_foreign(const struct ipsp_node *n, uint16_t ha, uint16_t other)
+{
+	const struct ipsp_ha *mine = &n->has.has[ha], *theirs = &n->has.has[other];
+
+	return !mine->any && mine->owner != 0 && theirs->owner != 0 && mine->owner != theirs->owner;
+}
+
 /* --------------------------------------------------------------- the table */
 
 static void link_name(struct ipsp_node *n, uint16_t ha)
@@ -172,7 +185,7 @@ static bool reserve(struct ipsp_node *n, uint32_t ha)
 	return true;
 }
 
-bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name)
+bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name, uint32_t owner)
 {
 	size_t len = strlen(name);
 
@@ -180,7 +193,7 @@ bool ipsp_effect_name(struct ipsp_node *n, uint16_t ha, const char *name)
 		return false;
 	if (ha >= n->has.n)
 		n->has.n = (uint32_t)ha + 1;
-	n->has.has[ha] = (struct ipsp_ha){.recorded = true};
+	n->has.has[ha] = (struct ipsp_ha){.recorded = true, .owner = owner};
 	memcpy(n->has.has[ha].name, name, len + 1);
 	return true;
 }
@@ -199,7 +212,17 @@ static void forget_unused(struct ipsp_node *n, uint16_t ha)
 
 /* --------------------------------------------------------------- attached */
 
-uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name, uint64_t token)
+/* One that the log has without an owner: it was written by a version that knew of none. */
+static void own(struct ipsp_node *n, uint16_t ha, uint32_t owner)
+{
+	if (n->has.has[ha].owner != 0 || owner == 0)
+		return;
+	n->has.has[ha].owner = owner;
+	if (n->has.has[ha].recorded)
+		ipsp_rec_name(n, ha);
+}
+
+uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name, uint64_t token, uint32_t owner)
 {
 	struct ipsp_has *h = &n->has;
 	uint16_t ha = find_name(n, name);
@@ -223,6 +246,7 @@ uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name, uint64_t token)
 		h->n_names++;
 		link_name(n, ha);
 	}
+	own(n, ha, owner);
 	h->has[ha].token = token;
 	h->n_attached++;
 	link_token(n, ha);

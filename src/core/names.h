@@ -27,10 +27,13 @@ static inline uint16_t ipsp_ha_who_asks(struct ipsp_node *n, uint64_t token)
 const char *ipsp_name_of_ha(const struct ipsp_node *n, uint16_t ha);
 uint64_t ipsp_token_of_name(const struct ipsp_node *n, const char *name); /* 0: not attached */
 
+/* The sessions of @other's name are those of another owner than @ha's. */
+bool ipsp_name_foreign(const struct ipsp_node *n, uint16_t ha, uint16_t other);
+
 /* --------------------------------------------------------------- changes */
 
-uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name,
-			  uint64_t token); /* the number; 0: there is none left */
+/* The number; 0: there is none left. @owner has the name, if nobody has. */
+uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name, uint64_t token, uint32_t owner);
 void ipsp_name_detach(struct ipsp_node *n, uint16_t ha);
 /* a session more, a session less */
 static inline void ipsp_name_took(struct ipsp_node *n, uint16_t ha)

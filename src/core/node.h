@@ -77,7 +77,11 @@ enum ipsp_command {
  */
 struct ipsp_event {
 	enum ipsp_event_type type;
-	bool force, yes, full, bound; /* COMMAND, HOOK, DISK, LINK */
+	bool force, yes, full, bound; /* COMMAND and ATTACH (who may do everything), HOOK, DISK,
+					 LINK */
+	uint32_t
+		owner; /* ATTACH: who attaches; RELEASE of an operator: who asks, and 0 for one who
+			  may do everything. A number of the shell's (a user's, and 1); 0: nobody */
 	uint64_t token, id;
 	struct ipsp_addr addr; /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
 	union {		       /* of one type each; what it points to is borrowed for the step */
@@ -291,6 +295,13 @@ int ipsp_node_may_conf(const struct ipsp_node *node, const struct ipsp_context_c
  */
 #define IPSP_HAS_MAX 64000
 bool ipsp_node_may_attach(const struct ipsp_node *node, const char *name);
+
+/*
+ * Whose name this is: the .owner of the first IPSP_EV_ATTACH under it that had one, as long as the
+ * name is known, also over a restart; 0: nobody's. A session of another owner's name doesn't move
+ * to a name that was attached to without .force, and is not ended by its operator.
+ */
+uint32_t ipsp_node_owner(const struct ipsp_node *node, const char *name);
 
 /* ---------------------------------------------------------------- looking */
 

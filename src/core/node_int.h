@@ -191,6 +191,8 @@ struct ipsp_ha {		  /* the number is the place; 0 is nobody */
 	uint16_t next_name;	  /* the chain of the same hash; of the free ones */
 	uint16_t next_token;
 	uint32_t sessions, open; /* that it has; requests that are not answered */
+	uint32_t owner;		 /* see ipsp_node_owner; 0: nobody */
+	bool any;		 /* who is attached may have the sessions of every owner */
 	uint64_t token;		 /* 0: not attached */
 };
 
@@ -487,6 +489,7 @@ int ipsp_node_build_pools(struct ipsp_node *n); /* from n->conf, all with n->bui
 /* rec.c: each makes the change in memory and its record; on replay the record makes the same change
  */
 void ipsp_rec_side(struct ipsp_node *n, const struct ipsp_side *side, bool flush);
+void ipsp_rec_name(struct ipsp_node *n, uint16_t ha);
 uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 		       const struct ipsp_ident *ident);
 void ipsp_rec_drop(struct ipsp_node *n, struct ipsp_place at);

@@ -97,16 +97,26 @@ void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
 	put_take(b, at, ha, ident);
 }
 
-/* Before the first record that says the number of this HA: its name. */
-IPSP_APART static void put_name(struct ipsp_node *n, uint16_t ha)
+/* A version that knows of no owner reads as far as the name, and goes on with the next record. */
+void ipsp_rec_put_name(struct ipsp_buf *b, uint16_t ha, const char *name, uint32_t owner)
 {
+	ipsp_buf_put_u16(b, ha);
+	ipsp_buf_put_str8(b, name, strlen(name));
+	if (owner != 0)
+		ipsp_buf_put_u32(b, owner);
+}
+
+/* Before the first record that says the number of this HA; and again, when the name gets an owner.
+ */
+IPSP_APART void ipsp_rec_name(struct ipsp_node *n, uint16_t ha)
+{
+	struct ipsp_ha *a = &n->has.has[ha];
 	size_t start;
 	struct ipsp_buf *b = ipsp_rec_live(n, IPSP_REC_NAME, &start);
 
-	n->has.has[ha].recorded = true;
+	a->recorded = true;
 	if (b) {
-		ipsp_buf_put_u16(b, ha);
-		ipsp_buf_put_str8(b, n->has.has[ha].name, strlen(n->has.has[ha].name));
+		ipsp_rec_put_name(b, ha, a->name, a->owner);
 		ipsp_rec_made(n, start);
 	}
 }
@@ -129,7 +139,7 @@ uint32_t ipsp_rec_take(struct ipsp_node *n, struct ipsp_place at, uint16_t ha,
 	if (ha != 0) {
 		ipsp_name_took(n, ha);
 		if (!n->has.has[ha].recorded)
-			put_name(n, ha);
+			ipsp_rec_name(n, ha);
 	}
 	put_take(&n->act->recs, at, ha, ident);
 	n->seq++;
@@ -173,7 +183,7 @@ void ipsp_rec_ha(struct ipsp_node *n, uint32_t bind, uint16_t ha)
 		return;
 	struct ipsp_place at = {b.pool, b.index};
 	if (unnamed(n, ha))
-		put_name(n, ha);
+		ipsp_rec_name(n, ha);
 	struct ipsp_buf *r = ipsp_rec_live(n, IPSP_REC_HA, &start);
 	ipsp_effect_ha(n, at, ha);
 	if (r) {

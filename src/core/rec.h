@@ -58,6 +58,7 @@ struct ipsp_buf *ipsp_rec_live(struct ipsp_node *n, uint8_t type, size_t *at);
 void ipsp_rec_made(struct ipsp_node *n, size_t at);
 
 void ipsp_rec_put_place(struct ipsp_buf *b, struct ipsp_place at);
+void ipsp_rec_put_name(struct ipsp_buf *b, uint16_t ha, const char *name, uint32_t owner);
 void ipsp_rec_put_take(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha,
 		       const struct ipsp_ident *ident); /* a whole record */
 void ipsp_rec_put_terminate(struct ipsp_buf *b, struct ipsp_place at, uint16_t ha);

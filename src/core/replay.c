@@ -169,7 +169,10 @@ static int replay_small(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 		size_t len = ipsp_rd_str8(rd, name);
 		if (rd->failed || len == 0 || len >= IPSP_NAME_MAX || ha == 0)
 			return IPSP_ERR_FORMAT;
-		return ipsp_effect_name(n, ha, name) ? 0 : IPSP_ERR_NOMEM;
+		const uint32_t owner = ipsp_rd_left(rd) > 0 ? ipsp_rd_u32(rd) : 0;
+		if (rd->failed)
+			return IPSP_ERR_FORMAT;
+		return ipsp_effect_name(n, ha, name, owner) ? 0 : IPSP_ERR_NOMEM;
 	}
 	if (!get_place(n, rd, &at))
 		return IPSP_ERR_FORMAT;

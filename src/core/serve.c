@@ -4,6 +4,7 @@
  */
 #include "base/attr.h"
 #include "core/asked.h"
+#include "core/names.h"
 
 #include <string.h>
 
@@ -137,6 +138,8 @@ IPSP_APART static struct ipsp_served confirm(struct ipsp_node *n, uint32_t bind,
 		return not_served(err);
 	struct ipsp_place at = {b.pool, b.index};
 	if (ha != 0 && b.ha != ha) {
+		if (b.ha != 0 && ipsp_name_foreign(n, ha, b.ha))
+			return not_served(IPSP_ERR_NOT_PERMITTED);
 		if (b.ha != 0)
 			ipsp_ha_moved(n, at, b.ha);
 		ipsp_rec_ha(n, bind, ha);

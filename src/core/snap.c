@@ -41,8 +41,8 @@ static void snap_head(const struct ipsp_node *n, struct ipsp_buf *recs)
 		if (!n->has.has[i].recorded)
 			continue; /* a free number, or one that no record has said yet */
 		at = recs->len;
-		ipsp_buf_put_u16(ipsp_rec_begin(recs, IPSP_REC_NAME), (uint16_t)i);
-		ipsp_buf_put_str8(recs, n->has.has[i].name, strlen(n->has.has[i].name));
+		ipsp_rec_put_name(ipsp_rec_begin(recs, IPSP_REC_NAME), (uint16_t)i,
+				  n->has.has[i].name, n->has.has[i].owner);
 		ipsp_rec_end(recs, at);
 	}
 	for (uint32_t i = 0; i < n->stream.n; i++) {

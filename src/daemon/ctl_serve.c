@@ -113,6 +113,49 @@ static void unknown_context(struct ipspd_client *client, uint64_t id,
 	ipspd_client_done(client, id, IPSP_ERR_UNKNOWN_CONTEXT, text);
 }
 
+/* What the node knows the user by; 0: nobody, where each may do everything. */
+static uint32_t owner_of(const struct ipspd_client *client)
+{
+	return client->ctl->access.by_group ? (uint32_t)client->uid + 1 : 0;
+}
+
+/* The same of a user whose own names are all that it may touch. */
+static uint32_t bound_to(const struct ipspd_client *client)
+{
+	return client->may == IPSPD_MAY_ALL ? 0 : owner_of(client);
+}
+
+/*
+ * Another user's name? Then *@uid is its. Who has attached under it may be on its way to the node.
+ */
+static bool is_foreign(const struct ipspd_client *client, const struct ipspd_ctx *ctx,
+		       const char *name, uid_t *uid)
+{
+	const struct ipspd_ctl *ctl = client->ctl;
+	const uint32_t mine = bound_to(client);
+	uint32_t owner = mine != 0 ? ipsp_node_owner(ctx->node, name) : 0;
+
+	for (size_t i = 0; mine != 0 && owner == 0 && i < IPSPD_CTL_CLIENTS; i++) {
+		const struct ipspd_client *other = ctl->clients[i];
+
+		if (other && other->ctx == ctx && strcmp(other->ha, name) == 0)
+			owner = owner_of(other);
+	}
+	*uid = (uid_t)(owner - 1);
+	return owner != mine && owner != 0;
+}
+
+static void refuse_name(struct ipspd_client *client, uint64_t id, const char *name, uid_t uid)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "the name %s belongs to the user with uid %u, as long as it has sessions or a "
+		 "connection: attach under another name, or as that user",
+		 name, (unsigned)uid);
+	ipspd_client_done(client, id, IPSP_ERR_NOT_PERMITTED, text);
+}
+
 static void cut_off_namesake(struct ipspd_client *client, const struct ipspd_ctx *ctx,
 			     const char *name)
 {
@@ -133,6 +176,7 @@ IPSP_APART static void serve_attach(struct ipspd_client *client, const struct ip
 {
 	struct ipspd_ctx *ctx = context_of(client, &msg->context);
 	char name[256];
+	uid_t uid;
 
 	if (client->ctx) {
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID,
@@ -155,12 +199,18 @@ IPSP_APART static void serve_attach(struct ipspd_client *client, const struct ip
 				  "under one of those, or release the sessions of some");
 		return;
 	}
+	if (msg->name.n > 0 && is_foreign(client, ctx, name, &uid)) {
+		refuse_name(client, msg->id, name, uid);
+		return;
+	}
 	ipspd_client_done(client, msg->id, 0, "");
 	if (msg->name.n > 0) {
 		cut_off_namesake(client, ctx, name);
 		memcpy(client->ha, name, msg->name.n + 1);
 		ipspd_post(ctx, &(struct ipsp_event){.type = IPSP_EV_ATTACH,
 						     .token = client->token,
+						     .owner = owner_of(client),
+						     .force = bound_to(client) == 0,
 						     .ha_name = client->ha});
 	}
 	client->ctx = ctx;
@@ -272,7 +322,10 @@ static struct ipsp_ident named(const struct ipsp_ctl_msg *msg)
 
 static void serve_release(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
-	struct ipsp_event ev = {.type = IPSP_EV_RELEASE, .addr = msg->addr, .ident = named(msg)};
+	struct ipsp_event ev = {.type = IPSP_EV_RELEASE,
+				.owner = bound_to(client),
+				.addr = msg->addr,
+				.ident = named(msg)};
 
 	if (!client->ctx)
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "attach first");

@@ -18,6 +18,13 @@ def groups(number):
     return found[:number]
 
 
+def member(uid, gids):
+    """What goes before a program's name, so that this user runs it, in these groups."""
+    first, *more = gids or [NOBODY]
+    others = ["--groups", ",".join(str(gid) for gid in more)] if more else ["--clear-groups"]
+    return ["setpriv", f"--reuid={uid}", f"--regid={first}", *others, "--"]
+
+
 @unittest.skipIf(os.geteuid() != 0, "only root can be in any group")
 class Levels(Case):
     def start(self, **names):
@@ -31,12 +38,10 @@ class Levels(Case):
         host.start()
         return host
 
-    def ctl(self, host, gids, *words):
+    def ctl(self, host, gids, *words, uid=NOBODY, **more):
         """ipspctl of a user who is in these groups."""
-        first, *more = gids or [NOBODY]
-        member = ["--groups", ",".join(str(gid) for gid in more)] if more else ["--clear-groups"]
-        return process.run(["setpriv", f"--reuid={NOBODY}", f"--regid={first}", *member, "--",
-                            process.program("ipspctl"), "-s", host.socket, *words], timeout=20)
+        return process.run([*member(uid, gids), process.program("ipspctl"), "-s", host.socket, *words],
+                           timeout=20, **more)
 
     def allowed(self, host, gids, *words):
         done = self.ctl(host, gids, *words)
@@ -76,6 +81,36 @@ class Levels(Case):
         self.allowed(host, [NOBODY, boss], "request", "u3@isp")
         self.assertEqual(self.ctl(host, [other], "show", "ip", "ipsp").returncode, 3)
         self.assertEqual(host.ctl("reload").returncode, 0)
+
+    def agent(self, host, gids, name, lines="", uid=NOBODY):
+        """An agent of this name says @lines, and goes; what it was answered."""
+        done = self.ctl(host, gids, "agent", "--name", name, uid=uid, input=lines)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_name_belongs_to_its_user(self):
+        (boss, boss_name), (gateway, gateway_name) = groups(2)
+        host = self.start(group=boss_name, gateway_group=gateway_name)
+        one, other = 64001, 64002
+        ask = '{"op":"request","id":1,"subscriber":"u1@isp"}\n'
+
+        code, out, err = self.agent(host, [gateway], "ha-1", ask, uid=one)
+        self.assertIn('"address"', out, err)
+        for again in range(2):
+            with self.subTest(restarted=again):
+                code, out, err = self.agent(host, [gateway], "ha-1", '{"op":"list","id":2}\n', uid=other)
+                self.assertNotEqual(code, 0)
+                self.assertIn("not-permitted", out + err)
+                self.assertIn(f"uid {one}", out + err)
+                self.assertIn("u1@isp", self.agent(host, [gateway], "ha-1", '{"op":"list","id":2}\n', uid=one)[1])
+                self.assertIn("not-permitted", self.agent(host, [gateway], "ha-2", ask, uid=other)[1])
+                self.assertIn("not-permitted", self.ctl(host, [gateway], "release", "10.1.0.1", uid=other).stderr
+                              + self.ctl(host, [gateway], "release", next(iter(host.sessions())), uid=other).stderr)
+                self.assertIn("u1@isp", self.agent(host, [boss], "ha-1", '{"op":"list","id":2}\n', uid=other)[1])
+            host.stop()
+            host.start()
+        address = next(iter(host.sessions()))
+        self.agent(host, [gateway], "ha-1", f'{{"op":"release","id":3,"address":"{address}"}}\n', uid=one)
+        self.assertEqual(self.agent(host, [gateway], "ha-1", '{"op":"list","id":2}\n', uid=other)[0], 0)
 
     def test_one_group_alone_may_do_everything(self):
         (boss, name), (other, _) = groups(2)

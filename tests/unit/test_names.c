@@ -221,6 +221,111 @@ static void a_name_has_one_connection(void **state)
 	end(s);
 }
 
+static void attach_as(struct side *s, const char *name, uint64_t token, uint32_t owner)
+{
+	step(s, &(struct ipsp_event){
+			.type = IPSP_EV_ATTACH, .ha_name = name, .token = token, .owner = owner});
+}
+
+/* One that moves to another name, and one that an operator ends: refused, and nothing changes. */
+static void expect_refused(struct side *s, uint64_t token, const char *subscriber)
+{
+	struct ipsp_event ev = {.type = IPSP_EV_REQUEST, .token = token, .id = ++s->ids};
+
+	ev.ident = (struct ipsp_ident){.subscriber = subscriber,
+				       .session = "",
+				       .n_subscriber = (uint8_t)strlen(subscriber)};
+	ipsp_node_step(s->node, &ev, 1, &s->act);
+	assert_int_equal(s->act.n_outs, 1);
+	assert_int_equal(s->act.outs[0].err, IPSP_ERR_NOT_PERMITTED);
+	turned(s);
+}
+
+static void a_name_has_an_owner(void **state)
+{
+	struct side *s = started(NULL);
+
+	(void)state;
+	attach_as(s, "mine", 1, 1001);
+	attach_as(s, "theirs", 2, 1002);
+	assert_int_equal(ipsp_node_owner(s->node, "mine"), 1001);
+	assert_int_equal(ipsp_node_owner(s->node, "nobody's"), 0);
+	take(s, 1, "u1");
+	detach(s, 1);
+	detach(s, 2);
+	assert_int_equal(ipsp_node_owner(s->node, "mine"), 1001); /* it has a session */
+	assert_int_equal(ipsp_node_owner(s->node, "theirs"), 0);
+	attach_as(s, "mine", 3, 1003); /* one who may do everything: the shell has let it in */
+	assert_int_equal(ipsp_node_owner(s->node, "mine"), 1001);
+	release(s, 3, "u1");
+	detach(s, 3);
+	assert_int_equal(ipsp_node_owner(s->node, "mine"), 0);
+	end(s);
+}
+
+static void sessions_stay_with_their_owner(void **state)
+{
+	struct ipsp_event ev = {.type = IPSP_EV_RELEASE, .owner = 1002};
+	struct side *s = started(NULL);
+
+	(void)state;
+	attach_as(s, "mine", 1, 1001);
+	attach_as(s, "mine too", 2, 1001);
+	attach_as(s, "theirs", 3, 1002);
+	take(s, 1, "u1");
+	expect_refused(s, 3, "u1");
+	assert_string_equal(who_has(s, "u1", &ev.addr), "mine");
+	ipsp_node_step(s->node, &ev, 1, &s->act); /* an operator's, of the other user */
+	assert_int_equal(s->act.n_outs, 1);
+	assert_int_equal(s->act.outs[0].err, IPSP_ERR_NOT_PERMITTED);
+	turned(s);
+	take(s, 2, "u1");
+	assert_string_equal(who_has(s, "u1", NULL), "mine too");
+	step(s, &(struct ipsp_event){.type = IPSP_EV_ATTACH,
+				     .ha_name = "any",
+				     .token = 4,
+				     .owner = 1003,
+				     .force = true});
+	take(s, 4, "u1");
+	assert_string_equal(who_has(s, "u1", NULL), "any");
+	end(s);
+}
+
+static uint32_t owner_after(const struct ipsp_buf *log, const char *name)
+{
+	struct side *s = started(log);
+	const uint32_t owner = ipsp_node_owner(s->node, name);
+
+	end(s);
+	return owner;
+}
+
+/* Over a restart, of the log and of a snapshot; in a log that has none, by who comes first. */
+static void the_owner_is_kept(void **state)
+{
+	struct side *s = started(NULL), *old;
+	struct ipsp_buf log = {0};
+	uint64_t cursor = 0;
+
+	(void)state;
+	attach_as(s, "ha", 1, 0);
+	take(s, 1, "u1");
+	detach(s, 1);
+	assert_int_equal(owner_after(&s->log, "ha"), 0);
+	ipsp_buf_put(&log, s->log.data, s->log.len);
+	old = started(&log);
+	attach_as(old, "ha", 1, 1001); /* its name is in the log already: once more */
+	ipsp_buf_put(&log, old->log.data, old->log.len);
+	assert_int_equal(owner_after(&log, "ha"), 1001);
+	ipsp_buf_clear(&log);
+	while (ipsp_node_snapshot(old->node, &cursor, 4096, &log))
+		;
+	assert_int_equal(owner_after(&log, "ha"), 1001);
+	end(old);
+	end(s);
+	ipsp_buf_fini(&log);
+}
+
 /* As many as fit, each found; then an end, but for those that are known. */
 static void there_is_a_limit(void **state)
 {
@@ -335,6 +440,9 @@ int main(void)
 		cmocka_unit_test(a_million_names_cost_nothing),
 		cmocka_unit_test(a_name_lives_as_long_as_its_sessions),
 		cmocka_unit_test(a_name_has_one_connection),
+		cmocka_unit_test(a_name_has_an_owner),
+		cmocka_unit_test(sessions_stay_with_their_owner),
+		cmocka_unit_test(the_owner_is_kept),
 		cmocka_unit_test(there_is_a_limit),
 		cmocka_unit_test(an_old_log_is_read),
 		cmocka_unit_test(names_come_and_go),

@@ -41,7 +41,8 @@ def spawn(argv, **options):
 
 def run(argv, timeout=60, **options):
     """Runs to the end; the result has .returncode, .stdout and .stderr as text."""
-    options.setdefault("stdin", subprocess.DEVNULL)
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run(
         argv, text=True, capture_output=True, timeout=timeout, check=False, **options
     )
