@@ -79,6 +79,11 @@ static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 	ipspd_log_listen(on_line, daemon->events);
 	if (ipspd_store_is_new(daemon->store))
 		ipspd_log(IPSP_LOG_NOTICE, "%s: a new store was made", dir);
+	if (ipspd_store_loose_mode(daemon->store))
+		ipspd_log(IPSP_LOG_WARNING,
+			  "%s: its mode was %04o, so that others could write to it; they can't any "
+			  "more. If you don't know who did, look at what is in it",
+			  dir, ipspd_store_loose_mode(daemon->store));
 	if (ipspd_store_cut(daemon->store) > 0)
 		ipspd_log(IPSP_LOG_WARNING,
 			  "%s: the last write was cut short by a stop. Nobody was told of its %llu "

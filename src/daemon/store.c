@@ -402,12 +402,31 @@ static int check_dir(struct ipspd_store *s, char *why, size_t n_why)
 			      "state-directory %s belongs to user %lu, and ipspd runs as user %lu: "
 			      "chown it to that user",
 			      s->dir, (unsigned long)st.st_uid, (unsigned long)geteuid());
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
+	if (!(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	s->loose_mode = st.st_mode & 07777;
+	if (fchmod(s->dir_fd, s->loose_mode & 0755u) != 0)
 		return refuse(why, n_why, IPSP_ERR_IO,
 			      "state-directory %s has mode %04o: others may write to it; chmod 700 "
 			      "it",
-			      s->dir, (unsigned)(st.st_mode & 07777));
+			      s->dir, (unsigned)s->loose_mode);
 	return 0;
+}
+
+/* ... and neither is a file that somebody else has laid there. */
+static int check_owner(struct ipspd_store *s, const char *path, char *why, size_t n_why)
+{
+	struct stat st;
+
+	if (fstat(s->log.fd, &st) != 0)
+		return refuse(why, n_why, IPSP_ERR_IO, "%s: %s", path, strerror(errno));
+	if (st.st_uid == geteuid() || st.st_uid == 0)
+		return 0;
+	return refuse(
+		why, n_why, IPSP_ERR_IO,
+		"%s belongs to user %lu, and ipspd runs as user %lu: chown it to that user if "
+		"it is right, or move it away",
+		path, (unsigned long)st.st_uid, (unsigned long)geteuid());
 }
 
 static int lock_dir(struct ipspd_store *s, char *why, size_t n_why)
@@ -486,6 +505,8 @@ static int open_log(struct ipspd_store *s, char *why, size_t n_why)
 	if (s->log.fd >= 0) {
 		error = store_reader_open(&rd, s->log.fd);
 		if (!error)
+			err = check_owner(s, path, why, n_why);
+		if (!error && !err)
 			err = read_log(s, &rd, path, why, n_why);
 		store_reader_fini(&rd);
 	} else {
@@ -599,6 +620,11 @@ uint64_t ipspd_store_cut(const struct ipspd_store *s)
 uint64_t ipspd_store_size(const struct ipspd_store *s)
 {
 	return s->log.end;
+}
+
+unsigned ipspd_store_loose_mode(const struct ipspd_store *s)
+{
+	return s->loose_mode;
 }
 
 const char *ipspd_store_cut_file(const struct ipspd_store *s)

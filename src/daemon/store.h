@@ -7,9 +7,9 @@
  *
  * Files in the state directory: `store` (store_frame.c spells its format out), `store.new` while it
  * is being compacted, `lock`, and `torn.N` with what was cut off the log after a stop. The
- * directory must be the daemon's own, or root's, and writable by nobody else; no link in it is
- * followed. Only the flusher thread blocks on the disk; a turn waits for it only where it would
- * overtake the room that is being made, 256 KiB at a time.
+ * directory and the log must be the daemon's own, or root's. Others lose the right to write to the
+ * directory; no link in it is followed. Only the flusher thread blocks on the disk; a turn waits
+ * for it only where it would overtake the room that is being made, 256 KiB at a time.
  *
  * Errors are negative (err.h); ipspd_store_why() has the words. After IPSP_ERR_IO or
  * IPSP_ERR_NOMEM nothing more may be told: the daemon stops.
@@ -61,6 +61,9 @@ uint64_t ipspd_store_cut(
 	const struct ipspd_store *store); /* bytes of a torn end that were cut off at open */
 /* ... and the file of the directory that they were kept in, or "". */
 const char *ipspd_store_cut_file(const struct ipspd_store *store);
+/* The mode with which others could write to the directory, which was taken away; 0: they could not.
+ */
+unsigned ipspd_store_loose_mode(const struct ipspd_store *store);
 uint64_t
 ipspd_store_size(const struct ipspd_store *store); /* of the log, without the room kept back */
 const char *ipspd_store_why(const struct ipspd_store *store); /* the last error in words, or "" */

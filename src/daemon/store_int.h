@@ -6,6 +6,7 @@
 
 #include "daemon/store.h"
 #include <pthread.h>
+#include <sys/types.h>
 
 /* ---------------------------------------------------------------- the format (store_frame.c) */
 
@@ -82,7 +83,8 @@ struct store_context { /* number is the place in the list plus 1 */
 
 struct ipspd_store {
 	char *dir;
-	char torn[32]; /* the file that a torn end was kept in; "": there was none */
+	char torn[32];	   /* the file that a torn end was kept in; "": there was none */
+	mode_t loose_mode; /* of the directory, with which others could write to it; 0: none */
 	int dir_fd, lock_fd, event_fd;
 	struct ipspd_store_user ops;
 	struct store_context *contexts;
