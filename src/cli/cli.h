@@ -127,7 +127,8 @@ int cli_check_config(struct cli *cli);
 int cli_drain(struct cli *cli);
 int cli_ok_to_stop(struct cli *cli);
 int cli_undrain(struct cli *cli);
-int cli_watch(struct cli *cli); /* watch.c */
+int cli_watch(struct cli *cli);	   /* watch.c */
+int cli_make_key(struct cli *cli); /* makekey.c */
 int cli_terminate(struct cli *cli);
 int cli_takeover(struct cli *cli);
 int cli_mode(struct cli *cli);

@@ -46,6 +46,8 @@ static const struct cli_command commands[] = {
 	 cli_mode},
 	{"no pool-share-protocol", "[--force]", "disables IPSP in the context", 0, 0, OPT_FORCE,
 	 cli_disable},
+	{"make-key", "FILE", "a new secret for a pair, in a file of its own", 1, 1, 0,
+	 cli_make_key},
 	{"reload", "", "reads the configuration file again", 0, 0, 0, cli_reload},
 	{"save configuration", "", "writes the running configuration to the file", 0, 0, 0,
 	 cli_save},

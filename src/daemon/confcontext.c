@@ -111,8 +111,7 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 		ipspd_confread_lack(
 			rd, setting, &lack,
 			"until it is there the context does not talk to its peer. "
-			"Make one by (umask 077; head -c 32 /dev/urandom | base64 > FILE), "
-			"and copy it to the other side");
+			"Make one with \"ipspctl make-key FILE\", and copy it to the other side");
 }
 
 static void read_auth(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)

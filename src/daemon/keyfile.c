@@ -150,7 +150,7 @@ static const char *strange(const struct secret_file *file)
 }
 
 /* After a file was taken: @why becomes a warning about it, or "". */
-static void warn(const struct secret_file *file, const char *path, char why[IPSPD_WHY_MAX])
+static void warn_strange(const struct secret_file *file, const char *path, char why[IPSPD_WHY_MAX])
 {
 	const char *text = strange(file);
 
@@ -213,6 +213,81 @@ static int keys_of(const struct secret_file *file, const char *path,
 	return *n_keys > 0 ? 0 : why_not(why, path, "has no secret, only blank lines");
 }
 
+/* ---------------------------------------------------------------- can it be guessed? */
+
+#define HEX_DIGITS    64 /* of 256 bits */
+#define BASE64_DIGITS 43
+#define BASE64_KINDS                                                                               \
+	16 /* different ones among 43 random ones: 31; in words that are run together: 13 */
+
+static size_t kinds(const uint8_t *p, size_t n)
+{
+	bool seen[256] = {false};
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		k += !seen[p[i]];
+		seen[p[i]] = true;
+	}
+	return k;
+}
+
+/* By its form, for nothing else can be known: has this line 256 bits in hexadecimal or base64? */
+static bool is_strong(const uint8_t *line, size_t n)
+{
+	static const char base64[] =
+		"0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ"
+		"+/-_";
+	const size_t n_hex = strlen("0123456789abcdefABCDEF");
+	bool hex = true;
+	size_t digits = n;
+
+	while (digits > 0 && line[digits - 1] == '=')
+		digits--;
+	for (size_t i = 0; i < digits; i++) {
+		const char *at = line[i] ? strchr(base64, line[i]) : NULL;
+
+		if (!at)
+			return false;
+		hex = hex && at < base64 + n_hex;
+	}
+	if (hex)
+		return digits >= HEX_DIGITS;
+	return digits >= BASE64_DIGITS && kinds(line, digits) >= BASE64_KINDS;
+}
+
+/* The number of the first secret that somebody might guess who has seen a handshake; 0: none. */
+static unsigned first_weak(const struct secret_file *file)
+{
+	const uint8_t *p = file->bytes, *end = p + file->n, *line;
+	unsigned number = 0;
+	size_t n;
+
+	if (!is_text(p, file->n))
+		return file->n < IPSP_KEY_BYTES;
+	while (next_line(&p, end, &line, &n)) {
+		number++;
+		if (!is_strong(line, n))
+			return number;
+	}
+	return 0;
+}
+
+static void warn_keys(const struct secret_file *file, const char *path, char why[IPSPD_WHY_MAX])
+{
+	const unsigned weak = first_weak(file);
+
+	warn_strange(file, path, why);
+	if (!why[0] && weak)
+		snprintf(why, IPSPD_WHY_MAX,
+			 "%.80s: secret %u is weak: who sees a handshake can try guesses at it; "
+			 "make "
+			 "one with \"ipspctl make-key\", and replace it on both sides (see Key "
+			 "files in "
+			 "ipspd.conf(5))",
+			 path, weak);
+}
+
 int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES],
 		       uint8_t *n_keys, char why[IPSPD_WHY_MAX])
 {
@@ -222,7 +297,7 @@ int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BY
 	if (err == 0)
 		err = keys_of(&file, path, keys, n_keys, why);
 	if (err == 0) {
-		warn(&file, path, why);
+		warn_keys(&file, path, why);
 	} else {
 		*n_keys = 0;
 		sodium_memzero(keys, sizeof(uint8_t[IPSP_KEYS_MAX][IPSP_KEY_BYTES]));
@@ -264,7 +339,7 @@ int ipspd_keyfile_line(const char *path, size_t min, char *text, size_t cap,
 	if (err == 0)
 		err = one_line(&file, path, min, text, cap, why);
 	if (err == 0)
-		warn(&file, path, why);
+		warn_strange(&file, path, why);
 	sodium_memzero(&file, sizeof(file));
 	return err;
 }

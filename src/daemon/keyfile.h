@@ -5,7 +5,8 @@
  * group may where it is the daemon's own or root's, and so may those whom an access list names, as
  * it does for a credential of systemd. Each function returns 0, or with the reason in @why
  * IPSP_ERR_INVALID, when the file is wrong, or IPSP_ERR_IO, when it can't be opened: it may come
- * later. After a 0 @why is "", or a warning: what an editor has done to the file.
+ * later. After a 0 @why is "", or a warning: what an editor has done to the file, or that a secret
+ * is weak.
  */
 #ifndef IPSPD_KEYFILE_H
 #define IPSPD_KEYFILE_H
@@ -21,7 +22,8 @@
  * The keys of a pair. In a text file each line is a secret, blank lines and blanks around it not
  * counted: the first is used, all are accepted, so that a key can be changed on one side after the
  * other. A file that is no text (32 raw bytes, say) is one secret as a whole. A secret has 16 bytes
- * at least and is stretched to a key with BLAKE2b.
+ * at least and is hashed to a key with BLAKE2b. One that has not the form of 256 random bits (64
+ * hexadecimal digits, 43 of base64, 32 raw bytes) is taken with a warning: see docs/protocol.md.
  */
 int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES],
 		       uint8_t *n_keys, char why[IPSPD_WHY_MAX]);

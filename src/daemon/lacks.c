@@ -70,6 +70,8 @@ static int key_came(struct ipspd_lacks *lacks, const struct ipspd_lack *lack,
 		ipspd_post(ctx, &ev);
 		ipspd_log(IPSP_LOG_NOTICE, "%s: the key file %s is there: talking to the peer",
 			  ctx->name, lack->path);
+		if (why[0])
+			ipspd_log(IPSP_LOG_WARNING, "%s: %s", ctx->name, why);
 	}
 	sodium_memzero(keys, sizeof(keys));
 	return 0;

@@ -144,6 +144,54 @@ class Contexts(Case):
         self.assertIn('unknown-context: there is no context "elsewhere"; there is isp1', done.stderr)
 
 
+class MakeKey(Case):
+    def test_a_pair_runs_with_it(self):
+        pair = self.pair()
+        host = pair.hosts[0]
+        path = os.path.join(host.folder, "made.key")
+        said = host.do("make-key", path)  # no daemon runs yet
+        status = os.stat(path)
+        self.assertEqual(stat.S_IMODE(status.st_mode), 0o600)
+        self.assertIn(pwd.getpwuid(status.st_uid).pw_name, ("ipsp", pwd.getpwuid(os.geteuid()).pw_name))
+        with open(path, encoding="ascii") as file:
+            secret = file.read()
+        self.assertRegex(secret, r"\A[0-9a-f]{64}\n\Z")
+        self.assertNotIn(secret.strip(), said)
+        finger = re.search("key fingerprint ([0-9a-f]{8})", said).group(1)
+        os.chown(path, os.geteuid(), os.getegid())  # this daemon runs as whoever runs the test
+        for number, role in enumerate(("primary", "secondary")):
+            pair.ipsp(number, role, key_file=path)
+            pair.hosts[number].start()
+        pair.wait_sharing()
+        self.assertEqual(host.status()["key-fingerprint"], finger)
+        self.assertNotIn("is weak", process.run([process.program("ipspd"), "-t", "-c", host.file]).stderr)
+
+    def test_an_old_one_stays(self):
+        host = self.host()
+        path, link = (os.path.join(host.folder, name) for name in ("old.key", "link.key"))
+        with open(path, "w", encoding="ascii") as file:
+            file.write("what is in use\n")
+        os.symlink(os.path.join(host.folder, "elsewhere"), link)
+        for there in (path, link):
+            done = host.ctl("--json", "make-key", there)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("exists already", done.stderr)
+            self.assertEqual(json.loads(done.stdout)["ok"], False)
+        self.assertIn("No such file", host.ctl("make-key", "/nowhere/key").stderr)
+        self.assertFalse(os.path.exists(os.path.join(host.folder, "elsewhere")))
+        with open(path, encoding="ascii") as file:
+            self.assertEqual(file.read(), "what is in use\n")
+        made = json.loads(host.do("--json", "make-key", os.path.join(host.folder, "new.key")))
+        self.assertRegex(made["key-fingerprint"], "^[0-9a-f]{8}$")
+
+    def test_none_that_is_half(self):
+        host = self.host()
+        path = os.path.join(host.folder, "half.key")
+        done = process.run(["sh", "-c", f"ulimit -f 0; exec {process.program('ipspctl')} make-key {path}"])
+        self.assertEqual(done.returncode, 1, done)
+        self.assertFalse(os.path.exists(path))
+
+
 class Configuration(Case):
     def test_in_force(self):
         pair = self.pair()

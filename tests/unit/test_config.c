@@ -136,8 +136,9 @@ static void expect_in(const char *pools, const char *psp, const char *want)
 	expect(text, want);
 }
 
-#define POOL "{ name = \"pool-a\"; network = \"10.1.0.0/24\"; }"
-#define PSP  "secondary = \"192.0.2.2\"; key-file = \"%D/key\";"
+#define POOL   "{ name = \"pool-a\"; network = \"10.1.0.0/24\"; }"
+#define SECRET "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define PSP    "secondary = \"192.0.2.2\"; key-file = \"%D/key\";"
 
 /* An interface with this address (and device), whose peer is on the same network. */
 static void expect_zone(const char *address, const char *more, const char *peer, const char *want)
@@ -263,7 +264,7 @@ static void the_page_of_the_manual_is_read(void **state)
 	assert_int_equal(isp1->psp.durability, IPSP_DURABLE_POWER);
 	assert_false(isp1->psp.takeover_when_deaf);
 	assert_int_equal(isp1->psp.n_keys, 1);
-	crypto_generichash(key, sizeof(key), (const uint8_t *)"0123456789abcdef", 16, NULL, 0);
+	crypto_generichash(key, sizeof(key), (const uint8_t *)SECRET, 64, NULL, 0);
 	assert_memory_equal(isp1->psp.keys[0], key, sizeof(key));
 	ipspd_config_fini(&config);
 }
@@ -1224,7 +1225,7 @@ static int set_up(void **state)
 	(void)state;
 	if (sodium_init() < 0 || !mkdtemp(dir))
 		return -1;
-	put("key", 0600, "0123456789abcdef\n", 17);
+	put("key", 0600, SECRET "\n", 65);
 	put("pass", 0600, "a passphrase\n", 13);
 	put("short", 0600, "seven..\n", 8);
 	put("hook", 0700, "#!/bin/sh\n", 10);
