@@ -165,9 +165,12 @@ struct ipsp_xact { /* a request of ours that is not answered */
 	uint32_t next, prev; /* the list of open ones, oldest first; free ones by next */
 };
 
+#define IPSP_OWNERS 64 /* counts: owners are told apart by their numbers modulo this */
+
 struct ipsp_xacts {
 	struct ipsp_xact *slots;
 	uint32_t n_slots, free_head, head, tail, n_open, n_by_number;
+	uint32_t of_owner[IPSP_OWNERS]; /* that are open */
 	uint64_t counter;
 	bool retry;	 /* something has changed that may complete an open one */
 	bool given;	 /* ... or addresses came */

@@ -95,13 +95,23 @@ static uint32_t slot_new(struct ipsp_xacts *x)
 	return i;
 }
 
+/* An owner doesn't change while requests are open: who attaches anew has none. */
+static void count(struct ipsp_node *n, uint16_t ha, int by)
+{
+	const uint32_t owner = n->has.has ? n->has.has[ha].owner : 0;
+
+	if (ha != 0)
+		n->has.has[ha].open += (uint32_t)by;
+	if (ha != 0 && owner != 0)
+		n->xacts.of_owner[owner % IPSP_OWNERS] += (uint32_t)by;
+}
+
 static void slot_free(struct ipsp_node *n, uint32_t i)
 {
 	struct ipsp_xacts *x = &n->xacts;
 	struct ipsp_xact *s = &x->slots[i];
 
-	if (s->ha != 0)
-		n->has.has[s->ha].open--;
+	count(n, s->ha, -1);
 	if (s->prev != IPSP_NO_XACT)
 		x->slots[s->prev].next = s->next;
 	else
@@ -122,24 +132,34 @@ static void slot_free(struct ipsp_node *n, uint32_t i)
 /*
  * An HA may have no more open than there are places left: half of all where it is alone, a third
  * where two do their worst. So one that comes later finds some, and nobody has to count on how
- * many there will be. The shell bounds what operators ask for.
+ * many there will be. All names of one owner may have three quarters together (owners may share
+ * a count). The shell bounds what operators ask for.
  */
 static bool may_open(const struct ipsp_node *n, uint16_t ha)
 {
-	return ha == 0 || n->has.has[ha].open < IPSP_XACTS_MAX - n->xacts.n_open;
+	const uint32_t left = IPSP_XACTS_MAX - n->xacts.n_open;
+
+	return ha == 0 || (n->has.has[ha].open < left &&
+			   (n->has.has[ha].owner == 0 ||
+			    n->xacts.of_owner[n->has.has[ha].owner % IPSP_OWNERS] < 3 * left));
 }
 
 void ipsp_xact_check(const struct ipsp_node *n)
 {
-	uint32_t open = 0, nobodys = 0;
+	uint32_t open = 0, nobodys = 0, owned = 0;
 
 	for (uint32_t i = n->xacts.head; i != IPSP_NO_XACT; i = n->xacts.slots[i].next)
 		nobodys += n->xacts.slots[i].ha == 0;
 	for (uint32_t i = 1; i < n->has.n; i++)
 		open += n->has.has[i].open;
-	assert(open + nobodys == n->xacts.n_open);
+	for (uint32_t i = 1; i < n->has.n; i++)
+		owned += n->has.has[i].owner != 0 ? n->has.has[i].open : 0;
+	for (uint32_t i = 0; i < IPSP_OWNERS; i++)
+		owned -= n->xacts.of_owner[i];
+	assert(open + nobodys == n->xacts.n_open && owned == 0);
 	(void)open; /* where assertions are off */
 	(void)nobodys;
+	(void)owned;
 }
 
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)
@@ -255,8 +275,7 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 	x->token = ev->token;
 	x->id = ev->id;
 	x->ha = ha;
-	if (ha != 0)
-		n->has.has[ha].open++;
+	count(n, ha, 1);
 	x->ask = *ask;
 	if (ask->at_pool != IPSP_NO_POOL)
 		n->xacts.n_by_number++;

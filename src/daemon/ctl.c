@@ -18,6 +18,7 @@
 
 #define BACKLOG	  1024	       /* a host full of gateways that come back at once */
 #define SLICE	  (64u << 10)  /* of lists and shows that may wait for a client to read */
+#define IN_COUNTS 4096	       /* bytes of a frame whose end has not come */
 #define KEEP_ROOM (128u << 10) /* a buffer that has grown beyond is given back once it is empty */
 
 /* ---------------------------------------------------------------- clients */
@@ -67,14 +68,21 @@ static void not_due(struct ipspd_client *client)
 	client->due_at = NULL;
 }
 
+/* Connections are accepted while there are places, and only so many in a turn: whoever connects
+ * again and again would be all that is ever served. */
+static void listen_again(struct ipspd_ctl *ctl)
+{
+	if (ctl->n_clients < IPSPD_CTL_CLIENTS && ctl->n_accepted < IPSPD_CTL_ACCEPTS &&
+	    !ctl->resting)
+		evconnlistener_enable(ctl->listener);
+}
+
 static void client_free(struct ipspd_client *client)
 {
 	if (client->readable)
 		event_free(client->readable);
 	if (client->writable)
 		event_free(client->writable);
-	if (client->greeting)
-		event_free(client->greeting);
 	close(client->fd);
 	ipsp_buf_fini(&client->in);
 	ipsp_buf_fini(&client->out);
@@ -88,8 +96,12 @@ static void client_close(struct ipspd_client *client)
 	not_due(client);
 	ipspd_client_detach(client);
 	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = NULL;
-	if (ctl->n_clients-- == IPSPD_CTL_CLIENTS)
-		evconnlistener_enable(ctl->listener);
+	ipspd_user_greeted(client);
+	ipspd_user_count(client, 0);
+	client->user->n_clients--;
+	ipspd_user_unused(ctl, client->user);
+	ctl->n_clients--;
+	listen_again(ctl);
 	client_free(client);
 }
 
@@ -136,7 +148,8 @@ void ipspd_client_dismiss(struct ipspd_client *client, int err, const char *text
 {
 	if (client->closing)
 		return;
-	ipspd_log(IPSP_LOG_NOTICE, "control: closing %s: %s", ipspd_client_words(client), text);
+	ipspd_often_say(client->ctl, IPSPD_OFTEN_CLOSED, IPSP_LOG_NOTICE, "control: closing %s: %s",
+			ipspd_client_words(client), text);
 	ipspd_client_put(client, &(struct ipsp_ctl_msg){.type = IPSP_CTL_BYE,
 							.err = err,
 							.text = ipsp_ctl_str(text)});
@@ -172,8 +185,17 @@ static bool client_write(struct ipspd_client *client)
 	return true;
 }
 
+static void close_deaf(struct ipspd_client *client)
+{
+	ipspd_often_say(client->ctl, IPSPD_OFTEN_CLOSED, IPSP_LOG_WARNING,
+			"control: closing %s: it does not read", ipspd_client_words(client));
+	client_close(client);
+}
+
 static void client_flush(struct ipspd_client *client)
 {
+	struct ipspd_client *deaf;
+
 	if (!client->closing && client->jobs)
 		ipspd_jobs_work(client, SLICE);
 	not_due(client);
@@ -181,12 +203,11 @@ static void client_flush(struct ipspd_client *client)
 		client_close(client);
 		return;
 	}
-	if (ipspd_client_pending(client) > IPSPD_CTL_UNREAD) {
-		ipspd_log(IPSP_LOG_WARNING, "control: closing %s: it does not read",
-			  ipspd_client_words(client));
-		client_close(client);
+	deaf = ipspd_user_must_go(client);
+	if (deaf)
+		close_deaf(deaf);
+	if (deaf == client)
 		return;
-	}
 	if (ipspd_client_pending(client) > 0)
 		event_add(client->writable, NULL);
 	else if (client->jobs)
@@ -264,6 +285,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	err = serve_all(client, bytes, before + (size_t)got, &why);
+	if (client->in.len > IN_COUNTS)
+		ipspd_client_due(client); /* what it sent, and did not end, is counted */
 	if (err)
 		ipspd_client_dismiss(client, err, why);
 	ipspd_wake(client->ctl->daemon);
@@ -288,21 +311,25 @@ static uint64_t free_token(struct ipspd_ctl *ctl)
 	return token;
 }
 
-static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd)
+static uid_t uid_of(int fd)
 {
-	struct ipspd_client *client = calloc(1, sizeof(*client));
-	const struct timeval limit = {.tv_sec = IPSPD_CTL_HELLO_S};
 	struct ucred who = {.uid = (uid_t)-1};
 	socklen_t n = sizeof(who);
 
-	if (!client) {
-		close(fd);
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 ? who.uid : (uid_t)-1;
+}
+
+static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd, struct ipspd_user *user)
+{
+	struct ipspd_client *client = calloc(1, sizeof(*client));
+	const struct timeval limit = {.tv_sec = IPSPD_CTL_HELLO_S};
+
+	if (!client)
 		return NULL;
-	}
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n);
 	client->ctl = ctl;
 	client->fd = fd;
-	client->uid = who.uid;
+	client->uid = user->uid;
+	client->user = user;
 	client->may = ipspd_access_may(fd, &ctl->access);
 	client->jobs_end = &client->jobs;
 	client->readable =
@@ -311,6 +338,9 @@ static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd)
 	client->greeting = evtimer_new(ctl->daemon->base, on_no_greeting, client);
 	if (!client->readable || !client->writable || !client->greeting ||
 	    event_add(client->readable, NULL) != 0 || event_add(client->greeting, &limit) != 0) {
+		if (client->greeting)
+			event_free(client->greeting);
+		client->fd = -1; /* who called closes it */
 		client_free(client);
 		return NULL;
 	}
@@ -318,27 +348,53 @@ static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd)
 	return client;
 }
 
+/* Without a place of its own: it is told, if it listens. */
+static void refuse(struct ipspd_ctl *ctl, int fd, uid_t uid, const char *text)
+{
+	struct ipsp_buf out = {0};
+
+	ipspd_often_say(ctl, IPSPD_OFTEN_REFUSED, IPSP_LOG_NOTICE,
+			"control: refused a connection (uid %u): %s", (unsigned)uid, text);
+	if (ipsp_ctl_put(&out, &(struct ipsp_ctl_msg){.type = IPSP_CTL_BYE,
+						      .err = IPSP_ERR_OVERLOADED,
+						      .text = ipsp_ctl_str(text)}) == 0)
+		send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ipsp_buf_fini(&out);
+	close(fd);
+}
+
+static void let_in_client(struct ipspd_ctl *ctl, int fd)
+{
+	const uid_t uid = uid_of(fd);
+	struct ipspd_user *user = ipspd_user_of(ctl, uid);
+	const char *why = user ? ipspd_user_refused(ctl, user) : "memory ran out";
+	struct ipspd_client *client = why ? NULL : client_new(ctl, fd, user);
+
+	if (!client) {
+		refuse(ctl, fd, uid, why ? why : "memory ran out");
+		if (user)
+			ipspd_user_unused(ctl, user);
+		return;
+	}
+	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = client;
+	user->n_clients++;
+	ipspd_user_greets(client);
+	if (++ctl->n_clients == IPSPD_CTL_CLIENTS)
+		ipspd_often_say(ctl, IPSPD_OFTEN_REFUSED, IPSP_LOG_WARNING,
+				"control: %d clients, others have to wait", IPSPD_CTL_CLIENTS);
+}
+
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
 		      int n_from, void *arg)
 {
 	struct ipspd_ctl *ctl = arg;
-	struct ipspd_client *client = client_new(ctl, fd);
 
 	(void)from, (void)n_from;
-	if (!client) {
-		ipspd_log(IPSP_LOG_ERROR, "control: no memory for another client");
-		return;
-	}
-	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = client;
-	if (client->uid != 0 && client->uid != geteuid() &&
-	    ctl->n_clients >= IPSPD_CTL_CLIENTS - IPSPD_CTL_KEPT)
-		ipspd_client_dismiss(client, IPSP_ERR_OVERLOADED,
-				     "too many clients: the last places are the operator's");
-	if (++ctl->n_clients == IPSPD_CTL_CLIENTS) {
-		ipspd_log(IPSP_LOG_WARNING, "control: %d clients, others have to wait",
-			  IPSPD_CTL_CLIENTS);
+	let_in_client(ctl, fd);
+	if (++ctl->n_accepted == IPSPD_CTL_ACCEPTS)
+		ipspd_wake(ctl->daemon); /* the others at the end of the turn */
+	if (ctl->n_accepted >= IPSPD_CTL_ACCEPTS || ctl->n_clients == IPSPD_CTL_CLIENTS)
 		evconnlistener_disable(listener);
-	}
 }
 
 /* Out of descriptors: the connection stays in the backlog, and its event would come at once, again
@@ -348,7 +404,9 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 	static const struct timeval one_second = {1, 0};
 	struct ipspd_ctl *ctl = arg;
 
-	ipspd_log(IPSP_LOG_ERROR, "control: accept: %s", strerror(errno));
+	ipspd_often_say(ctl, IPSPD_OFTEN_REFUSED, IPSP_LOG_ERROR, "control: accept: %s",
+			strerror(errno));
+	ctl->resting = true;
 	evconnlistener_disable(listener);
 	event_add(ctl->retry, &one_second);
 }
@@ -358,8 +416,8 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	struct ipspd_ctl *ctl = arg;
 
 	(void)fd, (void)what;
-	if (ctl->n_clients < IPSPD_CTL_CLIENTS)
-		evconnlistener_enable(ctl->listener);
+	ctl->resting = false;
+	listen_again(ctl);
 }
 
 /* ---------------------------------------------------------------- the socket */
@@ -515,6 +573,7 @@ void ipspd_ctl_free(struct ipspd_ctl *ctl)
 			NULL; /* the contexts end with the daemon: nobody to be told */
 		client_close(ctl->clients[i]);
 	}
+	ipspd_users_free(ctl);
 	if (ctl->path && lstat(ctl->path, &st) == 0 && st.st_dev == ctl->dev &&
 	    st.st_ino == ctl->ino)
 		unlink(ctl->path);
@@ -530,6 +589,10 @@ void ipspd_ctl_flush(struct ipspd_ctl *ctl)
 {
 	struct ipspd_client *now = ctl->due; /* those who become due meanwhile have the next turn */
 
+	if (ctl->n_accepted > 0) {
+		ctl->n_accepted = 0;
+		listen_again(ctl);
+	}
 	ctl->due = NULL;
 	if (now)
 		now->due_at = &now;

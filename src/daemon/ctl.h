@@ -11,7 +11,7 @@
  * One client never costs the others more than its share: at most IPSPD_CTL_READ bytes are read from
  * it in a turn; it is cut off when more than IPSPD_CTL_UNREAD bytes wait for it to read them, when
  * it sends what is no frame, when its HELLO does not come, and when another connection attaches
- * under its name.
+ * under its name. Neither do all clients of one user: see ctl_user.c.
  */
 #ifndef IPSPD_CTL_H
 #define IPSPD_CTL_H
@@ -23,12 +23,21 @@
 #define IPSPD_CTL_CLIENTS  1024		/* connected at once; more wait in the backlog */
 #define IPSPD_CTL_KEPT	   16		/* of these, for root and the daemon's own user */
 #define IPSPD_CTL_HELLO_S  10		/* for a client's first word */
+#define IPSPD_CTL_ACCEPTS  64		/* in one turn */
 #define IPSPD_CTL_READ	   (256u << 10) /* bytes */
 #define IPSPD_CTL_UNREAD   (4u << 20)	/* bytes */
 #define IPSPD_CTL_JOBS	   64	/* lists, shows, reloads open for one client; more: overloaded */
 #define IPSPD_CTL_OPS	   4096 /* commands and one-shot requests open for all operators */
 #define IPSPD_CTL_OPS_ONE  1024 /* ... for one of them */
 #define IPSPD_CTL_OPS_KEPT 256	/* ... for commands only */
+
+/* Of one user, other than root and the daemon's own; and in sum, of those. */
+#define IPSPD_CTL_CLIENTS_USER 256
+#define IPSPD_CTL_SILENT_USER  64  /* HELLO has not come: then the oldest has 1 s for it */
+#define IPSPD_CTL_SILENT       256 /* ... in sum */
+#define IPSPD_CTL_OPS_USER     2048
+#define IPSPD_CTL_HELD_USER    (16u << 20) /* bytes for clients that don't read, or send no end */
+#define IPSPD_CTL_HELD	       (64u << 20) /* ... in sum, of everybody */
 
 struct ipspd_ctl;
 

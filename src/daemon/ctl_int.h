@@ -1,7 +1,7 @@
 /*
  * ctl_int - between the files of the control socket: ctl.c has the socket, the clients and their
- * bytes, ctl_serve.c knows what frames mean, ctl_job.c does what takes longer, ctl_out.c says what
- * nodes have for clients.
+ * bytes, ctl_user.c what those of one user have together, ctl_serve.c knows what frames mean,
+ * ctl_job.c does what takes longer, ctl_out.c says what nodes have for clients.
  */
 #ifndef IPSPD_CTL_INT_H
 #define IPSPD_CTL_INT_H
@@ -41,6 +41,9 @@ struct ipspd_client {
 	bool greeted;		/* its HELLO has come */
 	bool closing; /* nothing is read any more; closed once its last words were tried */
 	uid_t uid;
+	struct ipspd_user *user;
+	ipsp_ms came;
+	size_t held;		/* bytes, as counted at its user and at all */
 	unsigned may;		/* IPSPD_MAY_ */
 	char program[65];	/* as it calls itself; "" */
 	struct ipspd_ctx *ctx;	/* NULL: not attached */
@@ -54,10 +57,37 @@ struct ipspd_client {
 	unsigned n_ops; /* open */
 };
 
+struct ipspd_user { /* a uid that has clients, or open requests */
+	struct ipspd_user *next;
+	uid_t uid;
+	bool trusted; /* root, or the daemon's own */
+	unsigned n_clients, n_silent, n_ops;
+	size_t held;
+};
+
+/* Lines that a client may cause as often as it likes: some, and then how many more there were. */
+enum ipspd_often_kind {
+	IPSPD_OFTEN_REFUSED,
+	IPSPD_OFTEN_CLOSED,
+	IPSPD_OFTEN_COMMAND,
+	IPSPD_OFTEN_KINDS
+};
+
+#define IPSPD_OFTEN_LINES    10 /* in 10 s */
+#define IPSPD_OFTEN_COMMANDS 100
+
+struct ipspd_often {
+	struct event *end; /* of the 10 s */
+	const char *kind;
+	unsigned n;
+	unsigned long long left_out;
+};
+
 struct ipspd_op {	/* what was asked of a node for an operator: to whom the answer goes */
 	uint64_t key;	/* the id that the node knows, its place is key % IPSPD_CTL_OPS; 0: free */
 	uint64_t token; /* the client, which may be gone */
 	uint64_t id;	/* the client's own */
+	struct ipspd_user *user;
 	const struct ipspd_ctx *ctx;
 	bool is_request, is_check;
 	const char *command; /* its name, static; NULL: it is none */
@@ -72,7 +102,12 @@ struct ipspd_ctl {
 	struct event *retry; /* accepting again, after the system had no descriptor left */
 	struct ipspd_access access;
 	struct ipspd_client *clients[IPSPD_CTL_CLIENTS];
-	size_t n_clients;
+	size_t n_clients, n_silent; /* who has not greeted; of these, who is not trusted */
+	size_t n_accepted;	    /* in this turn */
+	bool resting;		    /* there was no descriptor for another client */
+	struct ipspd_user *users;
+	size_t held;
+	struct ipspd_often often[IPSPD_OFTEN_KINDS];
 	struct ipspd_client *due;  /* those for whom the end of the turn has something to do */
 	uint64_t n_tokens, n_keys; /* made so far */
 	struct ipspd_op ops[IPSPD_CTL_OPS];
@@ -97,6 +132,22 @@ void ipspd_client_dismiss(struct ipspd_client *client, int err, const char *text
 /* Who it is, for the log; good until the next call. */
 const char *ipspd_client_words(struct ipspd_client *client);
 size_t ipspd_client_pending(const struct ipspd_client *client); /* bytes to be written */
+
+/* ctl_user.c */
+struct ipspd_user *ipspd_user_of(struct ipspd_ctl *ctl, uid_t uid); /* NULL: no memory */
+/* It is forgotten, if it has nothing any more. */
+void ipspd_user_unused(struct ipspd_ctl *ctl, struct ipspd_user *user);
+/* Why it gets no further connection, or NULL. */
+const char *ipspd_user_refused(const struct ipspd_ctl *ctl, const struct ipspd_user *user);
+/* Its HELLO is awaited: others of which it is awaited for long may have to go. */
+void ipspd_user_greets(struct ipspd_client *client);
+void ipspd_user_greeted(struct ipspd_client *client);		/* it has come, or never will */
+void ipspd_user_count(struct ipspd_client *client, size_t now); /* the bytes that it holds */
+/* After a write to @client: who is to be closed, for what waits for it to be read? NULL: nobody. */
+struct ipspd_client *ipspd_user_must_go(struct ipspd_client *client);
+void ipspd_often_say(struct ipspd_ctl *ctl, enum ipspd_often_kind kind, enum ipsp_level level,
+		     const char *format, ...) __attribute__((format(printf, 4, 5)));
+void ipspd_users_free(struct ipspd_ctl *ctl);
 
 /* ctl_serve.c */
 /* One frame of a client. 0, or an error: the client is of no use; *@why says it in words. */

@@ -209,16 +209,17 @@ static bool work_show(struct ipspd_client *client, struct ipspd_job *job, size_t
 }
 
 /* Who asked has every reason; the log has the first. What was read again says so itself. */
-static void log_end(enum ipspd_job_kind kind, int err, const char *why)
+static void log_end(struct ipspd_ctl *ctl, enum ipspd_job_kind kind, int err, const char *why)
 {
 	const int first = (int)strcspn(why, "\n");
 
 	if (err)
-		ipspd_log(IPSP_LOG_WARNING, "%s: %.*s%s",
-			  kind == IPSPD_JOB_RELOAD ? "not reloaded" : "not saved", first, why,
-			  why[first] ? " (and more)" : "");
+		ipspd_often_say(ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_WARNING, "%s: %.*s%s",
+				kind == IPSPD_JOB_RELOAD ? "not reloaded" : "not saved", first, why,
+				why[first] ? " (and more)" : "");
 	else if (kind == IPSPD_JOB_SAVE)
-		ipspd_log(IPSP_LOG_NOTICE, "the configuration was saved");
+		ipspd_often_say(ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_NOTICE,
+				"the configuration was saved");
 }
 
 static bool work_file(struct ipspd_client *client, struct ipspd_job *job)
@@ -227,14 +228,14 @@ static bool work_file(struct ipspd_client *client, struct ipspd_job *job)
 	char why[WHY_BYTES] = "";
 	int err;
 
-	ipspd_log(IPSP_LOG_NOTICE, "%s, asked for by %s",
-		  job->kind == IPSPD_JOB_RELOAD ? "reload" : "save configuration",
-		  ipspd_client_words(client));
+	ipspd_often_say(client->ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_NOTICE, "%s, asked for by %s",
+			job->kind == IPSPD_JOB_RELOAD ? "reload" : "save configuration",
+			ipspd_client_words(client));
 	if (job->kind == IPSPD_JOB_RELOAD)
 		err = ipspd_reload(daemon, why, sizeof(why));
 	else
 		err = ipspd_save(daemon, why, sizeof(why));
-	log_end(job->kind, err, why);
+	log_end(client->ctl, job->kind, err, why);
 	ipspd_client_done(client, job->id, err, why);
 	return true;
 }

@@ -34,6 +34,8 @@ void ipspd_op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ip
 		ipspd_client_put(client, msg);
 	}
 	ctl->n_ops--;
+	op->user->n_ops--;
+	ipspd_user_unused(ctl, op->user);
 	op->key = 0;
 }
 
@@ -168,16 +170,19 @@ size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 /* ---------------------------------------------------------------- all other outs */
 
 /* Beside the line that says who asked for it: how it ended. */
-static void log_end(const struct ipspd_ctx *ctx, const char *command, const struct ipsp_out *out)
+static void log_end(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx, const char *command,
+		    const struct ipsp_out *out)
 {
 	const char *text = out->text && *out->text ? out->text : ipsp_err_text(out->err);
 
 	if (out->err)
-		ipspd_log(IPSP_LOG_NOTICE, "%s: %s ended with %s: %s", ctx->name, command,
-			  ipsp_err_word(out->err), text);
+		ipspd_often_say(ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_NOTICE,
+				"%s: %s ended with %s: %s", ctx->name, command,
+				ipsp_err_word(out->err), text);
 	else
-		ipspd_log(IPSP_LOG_NOTICE, "%s: %s: done%s%s", ctx->name, command,
-			  out->text && *out->text ? ": " : "", out->text ? out->text : "");
+		ipspd_often_say(ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_NOTICE, "%s: %s: done%s%s",
+				ctx->name, command, out->text && *out->text ? ": " : "",
+				out->text ? out->text : "");
 }
 
 IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
@@ -197,7 +202,7 @@ IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *c
 	if (!op)
 		return;
 	if (op->command)
-		log_end(ctx, op->command, out);
+		log_end(ctl, ctx, op->command, out);
 	client = ipspd_client_find(ctl, op->token);
 	if (client && op->is_check) {
 		text = ipspd_show_differences(ctx);

@@ -26,6 +26,7 @@ static struct ipspd_op *op_new(struct ipspd_client *client, uint64_t id,
 	struct ipspd_ctl *ctl = client->ctl;
 
 	if (client->n_ops >= IPSPD_CTL_OPS_ONE ||
+	    (!client->user->trusted && client->user->n_ops >= IPSPD_CTL_OPS_USER) ||
 	    ctl->n_ops >= (command ? IPSPD_CTL_OPS : IPSPD_CTL_OPS - IPSPD_CTL_OPS_KEPT))
 		return NULL;
 	for (size_t i = 0; i < IPSPD_CTL_OPS; i++) {
@@ -38,8 +39,10 @@ static struct ipspd_op *op_new(struct ipspd_client *client, uint64_t id,
 		*op = (struct ipspd_op){.key = ++ctl->n_keys * IPSPD_CTL_OPS + place,
 					.token = client->token,
 					.id = id,
+					.user = client->user,
 					.ctx = ctx};
 		client->n_ops++;
+		client->user->n_ops++;
 		ctl->n_ops++;
 		return op;
 	}
@@ -59,8 +62,7 @@ IPSP_APART static int serve_hello(struct ipspd_client *client, const struct ipsp
 		return version;
 	}
 	client->greeted = true;
-	event_free(client->greeting);
-	client->greeting = NULL;
+	ipspd_user_greeted(client);
 	if (msg->program.n < sizeof(client->program) &&
 	    ipsp_text_ok(msg->program.p, msg->program.n))
 		memcpy(client->program, msg->program.p, msg->program.n); /* for the log only */
@@ -113,10 +115,10 @@ static void unknown_context(struct ipspd_client *client, uint64_t id,
 	ipspd_client_done(client, id, IPSP_ERR_UNKNOWN_CONTEXT, text);
 }
 
-/* What the node knows the user by; 0: nobody, where each may do everything. */
+/* What the node knows the user by. */
 static uint32_t owner_of(const struct ipspd_client *client)
 {
-	return client->ctl->access.by_group ? (uint32_t)client->uid + 1 : 0;
+	return (uint32_t)client->uid + 1;
 }
 
 /* The same of a user whose own names are all that it may touch. */
@@ -409,10 +411,11 @@ static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg 
 	op->command = command_name(ev->command);
 	ctx->drains = ctx->drains || ev->command == IPSP_CMD_DRAIN;
 	ev->id = op->key;
-	ipspd_log(IPSP_LOG_NOTICE, "%s: %.*s%s%s%s, asked for by %s", ctx->name, (int)msg->name.n,
-		  msg->name.p, ev->command == IPSP_CMD_MODE ? " " : "",
-		  ev->command == IPSP_CMD_MODE ? ipsp_mode_word(ev->mode) : "",
-		  ev->force ? " by force" : "", ipspd_client_words(client));
+	ipspd_often_say(client->ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_NOTICE,
+			"%s: %.*s%s%s%s, asked for by %s", ctx->name, (int)msg->name.n, msg->name.p,
+			ev->command == IPSP_CMD_MODE ? " " : "",
+			ev->command == IPSP_CMD_MODE ? ipsp_mode_word(ev->mode) : "",
+			ev->force ? " by force" : "", ipspd_client_words(client));
 	ipspd_post(ctx, ev);
 }
 

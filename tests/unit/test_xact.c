@@ -74,6 +74,35 @@ static void one_ha_leaves_places_for_others(void **state)
 	liar_free(l);
 }
 
+static void attach_as(struct liar *l, uint64_t token, const char *name, uint32_t owner)
+{
+	liar_turn(l,
+		  &(struct ipsp_event){
+			  .type = IPSP_EV_ATTACH, .token = token, .ha_name = name, .owner = owner});
+}
+
+/* However many names one user has: a quarter is left to the others. */
+static void one_owner_leaves_some(void **state)
+{
+	struct liar *l = waiting();
+	uint32_t open = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < 8; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "many-%u", (unsigned)i);
+		attach_as(l, 10 + i, name, 1001);
+		open += asks(l, 10 + i, IPSP_XACTS_MAX / 2);
+	}
+	assert_int_equal(open, IPSP_XACTS_MAX / 4 * 3);
+	attach_as(l, 20, "another", 1002);
+	assert_int_equal(asks(l, 20, 5000), 5000);
+	detach(l, 10);
+	assert_int_equal(asks(l, 11, 1), 1);
+	liar_free(l);
+}
+
 /* What has ended counts no more, however it ended. */
 static void places_come_back(void **state)
 {
@@ -99,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_ha_leaves_places_for_others),
+		cmocka_unit_test(one_owner_leaves_some),
 		cmocka_unit_test(places_come_back),
 	};
 
