@@ -4,6 +4,8 @@
 
 #define BUF_MIN 256
 
+const uint8_t ipsp_no_bytes[1];
+
 void ipsp_buf_fini(struct ipsp_buf *buf)
 {
 	free(buf->data);

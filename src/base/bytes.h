@@ -160,9 +160,14 @@ struct ipsp_rd { /* borrows the bytes */
 	bool failed;
 };
 
+extern const uint8_t ipsp_no_bytes[]; /* where a reader of none begins, and ends */
+
+/* @p may be NULL where @n is 0: nothing is added to a NULL, and what is taken is none. */
 static inline struct ipsp_rd ipsp_rd_of(const void *p, size_t n)
 {
-	return (struct ipsp_rd){(const uint8_t *)p, (const uint8_t *)p + n, false};
+	const uint8_t *from = p ? (const uint8_t *)p : ipsp_no_bytes;
+
+	return (struct ipsp_rd){from, from + n, false};
 }
 
 static inline size_t ipsp_rd_left(const struct ipsp_rd *rd)

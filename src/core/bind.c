@@ -2,11 +2,10 @@
  * bind - see bind.h: slots and their memory, and the chains of KEPT ones. What a slot and a chunk
  * are stands in bind_int.h, the index is in bind_index.c.
  */
-#undef NDEBUG /* ipsp_binds_check is for every build; the other asserts cost nothing */
 #include "base/attr.h"
 #include "base/bytes.h"
+#include "base/must.h"
 #include "core/bind_int.h"
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,7 +132,7 @@ struct ipsp_binds *ipsp_binds_new(const uint8_t hash_key[16])
 	binds->keyed = ipsp_sip_begin(hash_key);
 	binds->roomy_since = IPSP_NEVER;
 	ipsp_slab_init(&binds->slots, sizeof(struct slot), NUMBER_MASK);
-	assert(binds->slots.bits == SLOT_BITS);
+	IPSP_MUST(binds->slots.bits == SLOT_BITS);
 	for (uint32_t i = 0; i < TEXT_SLABS; i++)
 		ipsp_slab_init(&binds->texts[i], (i + 1) * TEXT_STEP, UINT32_MAX);
 	return binds;
@@ -287,7 +286,7 @@ uint16_t ipsp_binds_ha(const struct ipsp_binds *binds, uint32_t bind)
 
 void ipsp_binds_load(struct ipsp_binds *binds)
 {
-	assert(binds->slots.count == 0);
+	IPSP_MUST(binds->slots.count == 0);
 	binds->loading = true;
 }
 
@@ -365,7 +364,7 @@ bool ipsp_binds_get(const struct ipsp_binds *binds, uint32_t bind, struct ipsp_b
 uint32_t ipsp_binds_kept(const struct ipsp_binds *binds, const struct ipsp_ident *ident,
 			 uint32_t after_bind)
 {
-	assert(!binds->loading);
+	IPSP_MUST(!binds->loading);
 	if (after_bind != IPSP_NO_BIND) {
 		const struct slot *slot = slot_used(binds, after_bind);
 
@@ -417,7 +416,7 @@ void ipsp_binds_check(const struct ipsp_binds *binds)
 		ipsp_slab_check(&binds->texts[i]);
 		n_texts += binds->texts[i].count;
 	}
-	assert(n == binds->slots.count && n_kept == binds->n_kept && n_far == n_texts);
+	IPSP_MUST(n == binds->slots.count && n_kept == binds->n_kept && n_far == n_texts);
 	if (!binds->loading)
 		ipsp_bind_index_check(binds);
 }

@@ -15,10 +15,9 @@
  * Of the KEPT ones of one subscriber only one is in the index, the head of a chain. Otherwise
  * a subscriber with many would be one long run from one home, and slow for all around it.
  */
-#undef NDEBUG /* ipsp_binds_check is for every build */
 #include "base/attr.h"
+#include "base/must.h"
 #include "core/bind_int.h"
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -413,7 +412,7 @@ uint32_t ipsp_bind_index_find(const struct ipsp_binds *binds, uint64_t hash,
 void ipsp_bind_index_replace(struct ipsp_binds *binds, uint64_t hash, uint32_t number,
 			     uint32_t other)
 {
-	assert(number != IPSP_NO_BIND);
+	IPSP_MUST(number != IPSP_NO_BIND);
 	struct gap none;
 	uint32_t *entry = find(binds, hash, number, IPSP_BIND_NONE, NULL, &none);
 
@@ -441,7 +440,7 @@ void ipsp_binds_foresee(const struct ipsp_binds *binds, struct ipsp_ident *ident
 
 uint32_t ipsp_binds_session(const struct ipsp_binds *binds, const struct ipsp_ident *ident)
 {
-	assert(!binds->loading);
+	IPSP_MUST(!binds->loading);
 	return ipsp_bind_index_find(binds, ipsp_bind_hash(binds, IPSP_BIND_SESSION, ident),
 				    IPSP_BIND_SESSION, ident);
 }
@@ -464,7 +463,7 @@ uint32_t ipsp_binds_seek(struct ipsp_binds *binds, const struct ipsp_ident *iden
 	const struct table *table = &binds->now;
 	uint32_t place = home_of(table, hash), distance = 0, entry;
 
-	assert(!binds->loading);
+	IPSP_MUST(!binds->loading);
 	if (binds->old.entries)
 		return seek_slots(binds, hash, ident);
 	while ((entry = table->entries[place]) != 0 && entry >> DISTANCE_SHIFT >= distance) {
@@ -493,11 +492,11 @@ static uint32_t check_table(const struct ipsp_binds *binds, const struct table *
 		n++;
 		uint64_t hash = ipsp_bind_hash_of(binds, number_of(entry));
 		uint32_t distance = distance_of(binds, table, place);
-		assert((entry & TAG_MASK) == tag_of(hash));
-		assert((home_of(table, hash) + (uint64_t)distance) % table->size == place);
+		IPSP_MUST((entry & TAG_MASK) == tag_of(hash));
+		IPSP_MUST((home_of(table, hash) + (uint64_t)distance) % table->size == place);
 		/* the order of homes, without a gap */
-		assert(distance == 0 || (table->entries[before - 1] != 0 &&
-					 distance_of(binds, table, before - 1) + 1 >= distance));
+		IPSP_MUST(distance == 0 || (table->entries[before - 1] != 0 &&
+					    distance_of(binds, table, before - 1) + 1 >= distance));
 	}
 	return n;
 }
@@ -506,11 +505,11 @@ void ipsp_bind_index_check(const struct ipsp_binds *binds)
 {
 	uint32_t n = check_table(binds, &binds->now) + check_table(binds, &binds->old);
 
-	assert(n == binds->n_entries);
-	assert(n <= binds->n_fit && binds->n_fit == n_fit(binds->now.size));
+	IPSP_MUST(n == binds->n_entries);
+	IPSP_MUST(n <= binds->n_fit && binds->n_fit == n_fit(binds->now.size));
 	if (binds->gap.hash != 0) {
 		struct gap gap = table_gap(binds, &binds->now, binds->gap.hash);
-		assert(gap.place == binds->gap.place && gap.distance == binds->gap.distance);
+		IPSP_MUST(gap.place == binds->gap.place && gap.distance == binds->gap.distance);
 	}
-	assert(binds->now.end == binds->now.size);
+	IPSP_MUST(binds->now.end == binds->now.size);
 }

@@ -17,10 +17,10 @@
  * all of them; what is in the set of an unknown one is its own.
  */
 #include "base/err.h"
+#include "base/must.h"
 #include "core/assign.h"
 #include "core/pool.h"
 #include "core/wire.h"
-#include <assert.h>
 #include <string.h>
 
 #define HEAD	   IPSP_ITEM_HEAD
@@ -73,7 +73,7 @@ bool ipsp_item_add_run(struct ipsp_item_writer *w, uint32_t start, uint32_t coun
 {
 	uint8_t *p = w->bytes + w->n - RUN_LEN;
 
-	assert(w->form == IPSP_SET_RUNS && count <= UINT32_MAX - start);
+	IPSP_MUST(w->form == IPSP_SET_RUNS && count <= UINT32_MAX - start);
 	if (count == 0)
 		return true;
 	if (w->n_entries > 0 && ipsp_load_u32(p) + ipsp_load_u32(p + 4) == start) {
@@ -93,7 +93,7 @@ bool ipsp_item_add_bit(struct ipsp_item_writer *w, uint32_t index)
 	const size_t at_bits = HEAD + BITS_HEAD;
 	uint32_t start, byte;
 
-	assert(w->form == IPSP_SET_BITS);
+	IPSP_MUST(w->form == IPSP_SET_BITS);
 	if (index > UINT32_MAX - 8) /* the bits of its byte would pass the last number */
 		return false;
 	if (w->n_entries == 0) {
@@ -115,8 +115,8 @@ bool ipsp_item_add_bit(struct ipsp_item_writer *w, uint32_t index)
 bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use, uint32_t left_s,
 			const char *subscriber, size_t n)
 {
-	assert(w->form == IPSP_SET_KEPT && (use == IPSP_USE_HOLD || use == IPSP_USE_QUARANTINE));
-	assert(n <= IPSP_NAME_BYTES);
+	IPSP_MUST(w->form == IPSP_SET_KEPT && (use == IPSP_USE_HOLD || use == IPSP_USE_QUARANTINE));
+	IPSP_MUST(n <= IPSP_NAME_BYTES);
 	uint8_t *p = entry_room(w, KEPT_HEAD + n);
 	if (!p)
 		return false;
@@ -130,7 +130,7 @@ bool ipsp_item_add_kept(struct ipsp_item_writer *w, uint32_t index, uint8_t use,
 
 bool ipsp_item_add_who(struct ipsp_item_writer *w, uint32_t index, const char *subscriber, size_t n)
 {
-	assert(w->form == IPSP_SET_WHO && n <= IPSP_NAME_BYTES);
+	IPSP_MUST(w->form == IPSP_SET_WHO && n <= IPSP_NAME_BYTES);
 	uint8_t *p = entry_room(w, WHO_HEAD + n);
 	if (!p)
 		return false;

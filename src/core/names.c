@@ -7,9 +7,9 @@
  * a replay ends with the same look at who is left (_settle).
  */
 #include "core/names.h"
+#include "base/must.h"
 #include "core/effect.h"
 
-#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,7 +227,7 @@ uint16_t ipsp_name_attach(struct ipsp_node *n, const char *name, uint64_t token,
 	struct ipsp_has *h = &n->has;
 	uint16_t ha = find_name(n, name);
 
-	assert(name[0] != 0 && strlen(name) < IPSP_NAME_MAX);
+	IPSP_MUST(name[0] != 0 && strlen(name) < IPSP_NAME_MAX);
 	if (ha == 0) {
 		uint32_t number = h->free_head ? h->free_head : h->n ? h->n : 1;
 		if (number >= UINT16_MAX) /* the shell asks ipsp_node_may_attach first */
@@ -315,20 +315,20 @@ void ipsp_names_check(const struct ipsp_node *n)
 		names++;
 		attached += a->token != 0;
 		sessions += a->sessions;
-		assert(a->token != 0 || a->sessions > 0);
-		assert(a->recorded || a->sessions == 0);
-		assert(find_name(n, a->name) == i &&
-		       ipsp_ha_of_token(n, a->token) == (a->token ? i : 0));
+		IPSP_MUST(a->token != 0 || a->sessions > 0);
+		IPSP_MUST(a->recorded || a->sessions == 0);
+		IPSP_MUST(find_name(n, a->name) == i &&
+			  ipsp_ha_of_token(n, a->token) == (a->token ? i : 0));
 	}
-	assert(names == h->n_names && attached == h->n_attached);
-	assert(ipsp_ha_of_token(n, h->last_token) == h->last);
+	IPSP_MUST(names == h->n_names && attached == h->n_attached);
+	IPSP_MUST(ipsp_ha_of_token(n, h->last_token) == h->last);
 	for (uint32_t i = ipsp_binds_next(n->binds, 0); i != IPSP_NO_BIND;
 	     i = ipsp_binds_next(n->binds, i + 1)) {
 		uint16_t ha = ipsp_binds_ha(n->binds, i);
-		assert(ha < (h->n ? h->n : 1));
+		IPSP_MUST(ha < (h->n ? h->n : 1));
 		sessions -= ha != 0;
 	}
-	assert(sessions == 0);
+	IPSP_MUST(sessions == 0);
 	(void)names; /* where assertions are off */
 	(void)attached;
 	(void)sessions;

@@ -320,6 +320,7 @@ static void end_step(struct ipsp_node *n)
 {
 	struct ipsp_actions *act = n->act;
 
+	/* not in service: it is looked at in every turn */
 	assert(!n->may_serve || ipsp_serve_gate(n) == 0);
 	act->rec_seq = n->seq;
 	if (act->recs.failed || act->bytes.failed)

@@ -2,9 +2,9 @@
  * out - what a step wants done: actions and their parts, sentences for people, answers that wait
  * for a flush, answers whose pools were changed, answers that came too late.
  */
+#include "base/must.h"
 #include "core/node_int.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,7 +259,7 @@ static void find_again(const struct ipsp_node *n, struct ipsp_out *o)
  */
 void ipsp_out_repooled(struct ipsp_node *n)
 {
-	assert(n->n_late == 0);
+	IPSP_MUST(n->n_late == 0);
 	for (uint32_t i = 0; i < n->n_deferred; i++)
 		find_again(n, &n->deferred[i]);
 	for (size_t i = 0; i < n->act->n_outs; i++)

@@ -2,11 +2,10 @@
  * pool - see pool.h: states, lists and counts of the addresses. Its memory is in pool_int.h, the
  * heaps are in pool_heap.c, the bitmap of moves is in pool_moves.c.
  */
-#undef NDEBUG /* ipsp_pool_check is for every build; the other asserts cost nothing */
 #include "core/pool.h"
 #include "base/err.h"
+#include "base/must.h"
 #include "core/pool_int.h"
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,25 +209,25 @@ const struct ipsp_pool_counts *ipsp_pool_counts(const struct ipsp_pool *pool)
 
 enum ipsp_own ipsp_pool_own(const struct ipsp_pool *pool, uint32_t index)
 {
-	assert(inside(pool, index));
+	IPSP_MUST(inside(pool, index));
 	return own_of(pool->states[index]);
 }
 
 enum ipsp_use ipsp_pool_use(const struct ipsp_pool *pool, uint32_t index)
 {
-	assert(inside(pool, index));
+	IPSP_MUST(inside(pool, index));
 	return use_of(pool->states[index]);
 }
 
 uint8_t ipsp_pool_flags(const struct ipsp_pool *pool, uint32_t index)
 {
-	assert(inside(pool, index));
+	IPSP_MUST(inside(pool, index));
 	return flags_of(pool->states[index]);
 }
 
 uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index)
 {
-	assert(inside(pool, index));
+	IPSP_MUST(inside(pool, index));
 	if (use_of(pool->states[index]) == IPSP_USE_FREE)
 		return IPSP_NO_BIND;
 	return pool->entries[index].bind;
@@ -236,7 +235,7 @@ uint32_t ipsp_pool_bind(const struct ipsp_pool *pool, uint32_t index)
 
 ipsp_ms ipsp_pool_end(const struct ipsp_pool *pool, uint32_t index)
 {
-	assert(inside(pool, index));
+	IPSP_MUST(inside(pool, index));
 	switch (use_of(pool->states[index])) {
 	case IPSP_USE_FREE:
 	case IPSP_USE_USED:
@@ -257,7 +256,7 @@ uint32_t ipsp_pool_alike(const struct ipsp_pool *pool, uint32_t index, uint32_t 
 	const uint8_t state = pool->states[index] & mask;
 	uint64_t eight;
 
-	assert(inside(pool, index) && limit <= pool->conf->size);
+	IPSP_MUST(inside(pool, index) && limit <= pool->conf->size);
 	for (; index + sizeof(eight) <= limit; index += (uint32_t)sizeof(eight)) {
 		memcpy(&eight, pool->states + index, sizeof(eight));
 		if ((eight & mask * ones) != state * ones)
@@ -445,7 +444,7 @@ void ipsp_pool_set_flag(struct ipsp_pool *pool, uint32_t index, uint8_t flag, bo
 
 bool ipsp_pool_may_move(const struct ipsp_pool *pool, uint32_t index)
 {
-	assert(inside(pool, index));
+	IPSP_MUST(inside(pool, index));
 	return is_movable(pool->states[index]);
 }
 
@@ -464,14 +463,14 @@ static void check_list(const struct ipsp_pool *pool, enum list_id id, uint32_t e
 	uint32_t n = 0, prev = IPSP_NO_INDEX;
 
 	for (uint32_t i = list->first; i != IPSP_NO_INDEX; prev = i, i = next_of(pool, i)) {
-		assert(inside(pool, i));
-		assert(list_of(pool->states[i]) == id);
-		assert(prev_of(pool, i) == prev);
-		assert(n < expected);
+		IPSP_MUST(inside(pool, i));
+		IPSP_MUST(list_of(pool->states[i]) == id);
+		IPSP_MUST(prev_of(pool, i) == prev);
+		IPSP_MUST(n < expected);
 		n++;
 	}
-	assert(n == expected);
-	assert(list->last == prev);
+	IPSP_MUST(n == expected);
+	IPSP_MUST(list->last == prev);
 }
 
 void ipsp_pool_check(const struct ipsp_pool *pool)
@@ -482,18 +481,18 @@ void ipsp_pool_check(const struct ipsp_pool *pool)
 	for (uint32_t i = 0; i < pool->conf->size; i++) {
 		uint8_t state = pool->states[i];
 
-		assert(own_of(state) <= IPSP_OWN_TRANSIT);
+		IPSP_MUST(own_of(state) <= IPSP_OWN_TRANSIT);
 		if (own_of(state) != IPSP_OWN_OURS) {
-			assert(!is_kept(use_of(state)));
-			assert(flags_of(state) == 0);
+			IPSP_MUST(!is_kept(use_of(state)));
+			IPSP_MUST(flags_of(state) == 0);
 		}
 		count(&counts, state, 1);
 		on_list[list_of(state)]++;
 	}
-	assert(memcmp(&counts, &pool->counts, sizeof(counts)) == 0);
-	assert(counts.free + counts.used + counts.hold + counts.quarantine + counts.peer_idle +
-		       counts.peer_used + counts.transit_idle + counts.transit_used ==
-	       pool->conf->size);
+	IPSP_MUST(memcmp(&counts, &pool->counts, sizeof(counts)) == 0);
+	IPSP_MUST(counts.free + counts.used + counts.hold + counts.quarantine + counts.peer_idle +
+			  counts.peer_used + counts.transit_idle + counts.transit_used ==
+		  pool->conf->size);
 	for (int id = 0; id < LISTS; id++)
 		check_list(pool, (enum list_id)id, on_list[id]);
 	ipsp_pool_heap_check(pool, &pool->hold, IPSP_USE_HOLD, counts.hold);

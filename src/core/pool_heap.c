@@ -1,8 +1,7 @@
 /* pool_heap - the addresses of a pool that are kept until a time: two heaps, of HOLD and of
  * QUARANTINE, the soonest end at place 0. */
-#undef NDEBUG /* ipsp_pool_check is for every build; the other asserts cost nothing */
+#include "base/must.h"
 #include "core/pool_int.h"
-#include <assert.h>
 
 #define ARITY 4 /* flatter than 2, and the children, which are compared, lie in 48 bytes */
 
@@ -101,13 +100,13 @@ ipsp_ms ipsp_pool_heap_end(const struct heap *heap, uint32_t at)
 void ipsp_pool_heap_check(const struct ipsp_pool *pool, const struct heap *heap, enum ipsp_use use,
 			  uint32_t expected)
 {
-	assert(heap->n == expected);
+	IPSP_MUST(heap->n == expected);
 	for (uint32_t at = 0; at < heap->n; at++) {
 		const struct slot *slot = slot_at(heap, at);
 
-		assert(inside(pool, slot->index));
-		assert(use_of(pool->states[slot->index]) == use);
-		assert(pool->entries[slot->index].at == at);
-		assert(at == 0 || slot_before(slot_at(heap, (at - 1) / ARITY), slot));
+		IPSP_MUST(inside(pool, slot->index));
+		IPSP_MUST(use_of(pool->states[slot->index]) == use);
+		IPSP_MUST(pool->entries[slot->index].at == at);
+		IPSP_MUST(at == 0 || slot_before(slot_at(heap, (at - 1) / ARITY), slot));
 	}
 }

@@ -1,7 +1,6 @@
 /* pool_moves - the addresses of a pool that wait to be moved: a bitmap with summaries on top. */
-#undef NDEBUG /* ipsp_pool_check is for every build; the other asserts cost nothing */
+#include "base/must.h"
 #include "core/pool_int.h"
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,13 +143,14 @@ void ipsp_pool_moves_check(const struct ipsp_pool *pool)
 	for (uint32_t i = 0; i < pool->conf->size; i++) {
 		bool bit = (pool->moves[0][i / WORD_BITS] >> i % WORD_BITS & 1) != 0;
 
-		assert(bit == is_movable(pool->states[i]));
+		IPSP_MUST(bit == is_movable(pool->states[i]));
 	}
 	for (unsigned level = 1; level < pool->levels; level++) {
 		for (uint32_t i = 0; i < pool->n_words[level - 1]; i++) {
 			uint64_t summary = pool->moves[level][i / WORD_BITS];
 
-			assert((summary >> i % WORD_BITS & 1) == (pool->moves[level - 1][i] != 0));
+			IPSP_MUST((summary >> i % WORD_BITS & 1) ==
+				  (pool->moves[level - 1][i] != 0));
 		}
 	}
 }

@@ -90,7 +90,12 @@ static int replay_item(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 
 	if (!bytes || ipsp_item_parse(bytes, len, &item) != 0)
 		return IPSP_ERR_FORMAT;
-	/* what a snapshot has already may follow it once more */
+	/* what a snapshot has already may follow it once more; ours follow each other without a gap
+	 */
+	if ((type == IPSP_REC_OUT && item.number > n->side.sent + 1) ||
+	    (type == IPSP_REC_SNAP_OUT &&
+	     (item.number > n->side.sent || item.number != n->side.acked + 1 + n->stream.n)))
+		return IPSP_ERR_FORMAT;
 	if (type == IPSP_REC_OUT && item.number > n->side.sent)
 		ipsp_effect_out(n, &item, bytes, len);
 	else if (type == IPSP_REC_IN && item.number > n->side.applied)
@@ -187,15 +192,46 @@ static int replay_small(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
 			ipsp_effect_terminate(n, at);
 	} else {
 		uint8_t flag = ipsp_rd_u8(rd), on = ipsp_rd_u8(rd);
+		if (flag != IPSP_ADDR_MOVE && flag != IPSP_ADDR_DUP && flag != IPSP_ADDR_OWED)
+			return IPSP_ERR_FORMAT;
 		ipsp_effect_flag(n, at, flag, on);
 	}
 	return rd->failed ? IPSP_ERR_FORMAT : 0;
 }
 
+static int replay_side(struct ipsp_node *n, struct ipsp_rd *rd)
+{
+	struct ipsp_side side;
+
+	ipsp_rec_get_side(rd, &side);
+	if (rd->failed || side.acked > side.sent || side.p6 > IPSP_P6_SENT)
+		return IPSP_ERR_FORMAT;
+	ipsp_effect_side(n, &side);
+	return 0;
+}
+
+/* What concerns all of the books at once. */
+static int replay_books(struct ipsp_node *n, uint8_t type, struct ipsp_rd *rd)
+{
+	const uint64_t number = ipsp_rd_u64(rd); /* of books, or of an item of ours */
+	const uint8_t how = type == IPSP_REC_ALONE ? ipsp_rd_u8(rd) : 0;
+
+	if (rd->failed || how > IPSP_ALONE_ALL || (type == IPSP_REC_ACKED && number > n->side.sent))
+		return IPSP_ERR_FORMAT;
+	if (type == IPSP_REC_ACKED)
+		ipsp_rec_acked(n, number);
+	else if (type == IPSP_REC_RESUPPLY)
+		ipsp_effect_resupply(n, number);
+	else if (type == IPSP_REC_LOST)
+		ipsp_effect_lost(n, number);
+	else
+		ipsp_effect_alone(n, number, (enum ipsp_alone)how);
+	return 0;
+}
+
 static int replay_one(struct ipsp_node *n, const uint8_t *rec, size_t len)
 {
 	struct ipsp_rd rd = ipsp_rd_of(rec, len);
-	struct ipsp_side side;
 	uint8_t type = ipsp_rd_u8(&rd);
 	int err = 0;
 
@@ -205,10 +241,7 @@ static int replay_one(struct ipsp_node *n, const uint8_t *rec, size_t len)
 		err = replay_conf(n, type, &rd);
 		break;
 	case IPSP_REC_SIDE:
-		ipsp_rec_get_side(&rd, &side);
-		if (rd.failed)
-			return IPSP_ERR_FORMAT;
-		ipsp_effect_side(n, &side);
+		err = replay_side(n, &rd);
 		break;
 	case IPSP_REC_TAKE:
 		return replay_take(n, rec + 1, len - 1);
@@ -228,17 +261,10 @@ static int replay_one(struct ipsp_node *n, const uint8_t *rec, size_t len)
 		err = replay_item(n, type, &rd);
 		break;
 	case IPSP_REC_ACKED:
-		ipsp_rec_acked(n, ipsp_rd_u64(&rd));
-		break;
 	case IPSP_REC_RESUPPLY:
-		ipsp_effect_resupply(n, ipsp_rd_u64(&rd));
-		break;
 	case IPSP_REC_LOST:
-		ipsp_effect_lost(n, ipsp_rd_u64(&rd));
-		break;
 	case IPSP_REC_ALONE:
-		side.books = ipsp_rd_u64(&rd);
-		ipsp_effect_alone(n, side.books, (enum ipsp_alone)ipsp_rd_u8(&rd));
+		err = replay_books(n, type, &rd);
 		break;
 	case IPSP_REC_RUN:
 		err = replay_run(n, &rd);

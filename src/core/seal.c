@@ -44,7 +44,7 @@
  */
 #include "core/seal.h"
 #include "base/err.h"
-#include <assert.h>
+#include "base/must.h"
 #include <sodium.h>
 #include <string.h>
 
@@ -147,7 +147,7 @@ bool ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf
 	struct ipsp_seal_key keys[IPSP_KEYS_MAX] = {0};
 	bool other;
 
-	assert(conf->n_keys <= IPSP_KEYS_MAX);
+	IPSP_MUST(conf->n_keys <= IPSP_KEYS_MAX);
 	make_key(&keys[0], no_secret);
 	for (size_t i = 0; i < conf->n_keys; i++)
 		make_key(&keys[i], conf->keys[i]);
@@ -417,7 +417,7 @@ static size_t close_in(struct ipsp_session *session, const uint8_t *plain, size_
 {
 	uint8_t nonce[12];
 
-	assert(n <= IPSP_PLAIN_MAX);
+	IPSP_MUST(n <= IPSP_PLAIN_MAX);
 	if (!session->valid || session->tx_seq >= UINT64_MAX - 1)
 		return 0;
 	session->tx_seq++; /* before it is used, and never back */

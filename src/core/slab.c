@@ -1,7 +1,6 @@
 /* slab - see slab.h. */
-#undef NDEBUG /* ipsp_slab_check is for every build */
 #include "core/slab.h"
-#include <assert.h>
+#include "base/must.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,12 +160,12 @@ static void check_chunk(const struct ipsp_slab *slab, uint32_t c)
 	const struct ipsp_slab_chunk *chunk = &slab->chunks[c];
 	uint32_t n_unused = 0;
 
-	assert(chunk->pieces || chunk->n_touched == 0);
+	IPSP_MUST(chunk->pieces || chunk->n_touched == 0);
 	for (uint32_t at = chunk->unused; at != NONE; at = next_unused(slab, c, at)) {
-		assert(at < chunk->n_touched && n_unused < chunk->n_touched);
+		IPSP_MUST(at < chunk->n_touched && n_unused < chunk->n_touched);
 		n_unused++;
 	}
-	assert(chunk->n_used + n_unused == chunk->n_touched);
+	IPSP_MUST(chunk->n_used + n_unused == chunk->n_touched);
 }
 
 void ipsp_slab_check(const struct ipsp_slab *slab)
@@ -182,16 +181,16 @@ void ipsp_slab_check(const struct ipsp_slab *slab)
 		n_empty += chunk->pieces && chunk->n_used == 0;
 		n_room += chunk->pieces && has_room(slab, chunk);
 	}
-	assert(count == slab->count && n_present == slab->n_present && n_empty <= 1);
+	IPSP_MUST(count == slab->count && n_present == slab->n_present && n_empty <= 1);
 	for (uint32_t c = slab->room, prev = NONE; c != NONE; c = slab->chunks[c].next) {
-		assert(slab->chunks[c].pieces && has_room(slab, &slab->chunks[c]));
-		assert(slab->chunks[c].prev == prev && n_room > 0);
+		IPSP_MUST(slab->chunks[c].pieces && has_room(slab, &slab->chunks[c]));
+		IPSP_MUST(slab->chunks[c].prev == prev && n_room > 0);
 		n_room--;
 		prev = c;
 	}
 	for (uint32_t c = slab->absent; c != NONE; c = slab->chunks[c].next) {
-		assert(!slab->chunks[c].pieces && n_absent < slab->n_chunks);
+		IPSP_MUST(!slab->chunks[c].pieces && n_absent < slab->n_chunks);
 		n_absent++;
 	}
-	assert(n_room == 0 && n_absent + n_present == slab->n_chunks);
+	IPSP_MUST(n_room == 0 && n_absent + n_present == slab->n_chunks);
 }

@@ -1,7 +1,7 @@
 /* view - what is shown of a node; nothing here changes anything. */
+#include "base/must.h"
 #include "core/names.h"
 
-#include <assert.h>
 #include <string.h>
 
 const char *ipsp_role_word(enum ipsp_role role)
@@ -285,34 +285,28 @@ void ipsp_node_check(const struct ipsp_node *n)
 				continue;
 			bound++;
 			bool known = ipsp_binds_get(n->binds, ipsp_pool_bind(n->pools[p], i), &b);
-			assert(known);
-			(void)known;
-			assert(b.pool == p && b.index == i);
-			assert((b.kind == IPSP_BIND_SESSION) ==
-			       (ipsp_pool_use(n->pools[p], i) == IPSP_USE_USED));
+			IPSP_MUST(known);
+			IPSP_MUST(b.pool == p && b.index == i);
+			IPSP_MUST((b.kind == IPSP_BIND_SESSION) ==
+				  (ipsp_pool_use(n->pools[p], i) == IPSP_USE_USED));
 			terminate += b.kind == IPSP_BIND_SESSION && b.flags & IPSP_BIND_TERMINATE;
 			if (b.kind != IPSP_BIND_SESSION || !(b.flags & IPSP_BIND_DUPLICATE))
 				continue;
 			duplicate++;
-			assert(ipsp_pool_own(n->pools[p], i) != IPSP_OWN_OURS);
+			IPSP_MUST(ipsp_pool_own(n->pools[p], i) != IPSP_OWN_OURS);
 		}
 	}
-	assert(used == n->used);
-	assert(owed == n->owed);
-	assert(duplicate == n->n_duplicate);
-	assert(terminate == n->n_terminate);
-	assert(bound == ipsp_binds_count(n->binds));
+	IPSP_MUST(used == n->used);
+	IPSP_MUST(owed == n->owed);
+	IPSP_MUST(duplicate == n->n_duplicate);
+	IPSP_MUST(terminate == n->n_terminate);
+	IPSP_MUST(bound == ipsp_binds_count(n->binds));
 	if (n->has.counted)
 		ipsp_names_check(n);
 	ipsp_xact_check(n);
 	ipsp_binds_check(n->binds);
-	assert(n->side.acked <= n->side.sent);
-	assert(n->side.sent - n->side.acked == n->stream.n);
+	IPSP_MUST(n->side.acked <= n->side.sent);
+	IPSP_MUST(n->side.sent - n->side.acked == n->stream.n);
 	for (uint32_t i = 0; i < n->stream.n; i++)
-		assert(ipsp_stream_nth(&n->stream, i)->number == n->side.acked + 1 + i);
-	(void)used; /* where assertions are off */
-	(void)bound;
-	(void)owed;
-	(void)duplicate;
-	(void)terminate;
+		IPSP_MUST(ipsp_stream_nth(&n->stream, i)->number == n->side.acked + 1 + i);
 }

@@ -22,8 +22,8 @@
  */
 #include "core/wire.h"
 #include "base/err.h"
+#include "base/must.h"
 #include "core/assign.h"
-#include <assert.h>
 #include <string.h>
 
 #define MSG_HEAD     3
@@ -94,7 +94,7 @@ static void out_str8(struct out *out, const char *s, size_t n)
 {
 	uint8_t *p = out_room(out, 1 + n);
 
-	assert(n <= IPSP_NAME_BYTES);
+	IPSP_MUST(n <= IPSP_NAME_BYTES);
 	if (!p)
 		return;
 	*p = (uint8_t)n;

@@ -7,9 +7,9 @@
  * transfer was for, and a refusal from the peer is looked at again before it is passed on.
  */
 #include "base/attr.h"
+#include "base/must.h"
 #include "core/names.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,10 +156,7 @@ void ipsp_xact_check(const struct ipsp_node *n)
 		owned += n->has.has[i].owner != 0 ? n->has.has[i].open : 0;
 	for (uint32_t i = 0; i < IPSP_OWNERS; i++)
 		owned -= n->xacts.of_owner[i];
-	assert(open + nobodys == n->xacts.n_open && owned == 0);
-	(void)open; /* where assertions are off */
-	(void)nobodys;
-	(void)owned;
+	IPSP_MUST(open + nobodys == n->xacts.n_open && owned == 0);
 }
 
 struct ipsp_ident ipsp_xact_ident(const struct ipsp_xact *x)

@@ -248,6 +248,19 @@ void ipspd_log_note(enum ipsp_level level, bool of_many, const char *context, co
 	say(level, of_many ? OF_MANY : EVENT, line);
 }
 
+void ipspd_log_bug(const char *what, const char *file, int line)
+{
+	char text[TEXT_MAX];
+
+	snprintf(text, sizeof(text),
+		 "%s:%d: this should hold and does not: %s. It is a bug in ipspd, which aborts "
+		 "before "
+		 "it gives a wrong answer: please report this line",
+		 file, line, what);
+	say(IPSP_LOG_ERROR, PLAIN, text);
+	ipspd_log_close();
+}
+
 static enum kind kind_of(enum ipsp_level level)
 {
 	return level <= IPSP_LOG_NOTICE ? EVENT : PLAIN;

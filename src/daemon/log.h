@@ -35,6 +35,9 @@ void ipspd_vlog(enum ipsp_level level, const char *format, va_list args)
 /* What a node says. @of_many: there may be thousands of these, which must not push others out. */
 void ipspd_log_note(enum ipsp_level level, bool of_many, const char *context, const char *text);
 
+/* For ipsp_must_listen(): what did not hold, and that it is the end; written when this returns. */
+void ipspd_log_bug(const char *what, const char *file, int line);
+
 uint64_t ipspd_log_lost(void); /* lines that nobody took */
 
 /* Is told of every line up to IPSP_LOG_NOTICE and of every note, whatever -v says; NULL: nobody. */

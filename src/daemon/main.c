@@ -5,6 +5,7 @@
  * 2 bad usage or configuration: to try again would not help.
  */
 #define _GNU_SOURCE /* asprintf */
+#include "base/must.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -290,6 +291,7 @@ int main(int argc, char **argv)
 		ipspd_log_open(ipspd_notify_is_journal(STDERR_FILENO) ? IPSPD_LOG_JOURNAL
 								      : IPSPD_LOG_STDERR,
 			       level);
+		ipsp_must_listen(ipspd_log_bug);
 		code = run(&daemon, ready, level);
 	}
 	ipspd_log_close();

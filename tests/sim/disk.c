@@ -94,7 +94,7 @@ size_t disk_write(struct host *h, const struct ipsp_buf *recs, uint64_t rec_seq,
 		return 0;
 	disk->turn_start = disk->log.n;
 	disk_log_append(&disk->log, recs->data, recs->len, some);
-	if (disk->compacting)
+	if (disk->compacting && disk->cursor != 0) /* as the store: once its snapshot has begun */
 		disk_log_append(&disk->aside, recs->data, recs->len, some);
 	disk->written_seq = rec_seq;
 	if (!disk->sync_due) {

@@ -267,6 +267,12 @@ static void test_rd_fails(void **state)
 	rd = ipsp_rd_of(bytes, 0);
 	assert_non_null(ipsp_rd_take(&rd, 0));
 	assert_false(rd.failed);
+	rd = ipsp_rd_of(NULL, 0); /* the same, and nothing is added to NULL */
+	assert_int_equal(ipsp_rd_left(&rd), 0);
+	assert_non_null(ipsp_rd_take(&rd, 0));
+	assert_false(rd.failed);
+	assert_null(ipsp_rd_take(&rd, 1));
+	assert_true(rd.failed);
 }
 
 /* RFC 3720, B.4, and against the plain bit by bit definition at every length and alignment. */
