@@ -7,11 +7,10 @@ static bool is_tail(unsigned char c)
 }
 
 /*
- * The length of the one character at @s (of @n > 0 bytes), 0 when it is not well-formed: RFC 3629,
- * section 4. The bounds of the second byte shut out overlong forms (c0, c1, e0 80..9f, f0 80..8f),
- * surrogates (ed a0..bf) and everything above U+10FFFF (f4 90.., f5..).
+ * RFC 3629, section 4. The bounds of the second byte shut out overlong forms (c0, c1, e0 80..9f,
+ * f0 80..8f), surrogates (ed a0..bf) and everything above U+10FFFF (f4 90.., f5..).
  */
-static size_t utf8_len(const unsigned char *s, size_t n)
+size_t ipsp_utf8_len(const unsigned char *s, size_t n)
 {
 	unsigned char lo = 0x80, hi = 0xbf;
 	size_t len;
@@ -62,7 +61,7 @@ bool ipsp_text_clean(const char *s, size_t n)
 	for (size_t len; n > 0; p += len, n -= len) {
 		if (p[0] < 0x20 || p[0] == 0x7f)
 			return false;
-		len = utf8_len(p, n);
+		len = ipsp_utf8_len(p, n);
 		if (len == 0)
 			return false;
 		if (p[0] == 0xc2 && p[1] < 0xa0) /* C1: U+0080..U+009F */

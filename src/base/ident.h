@@ -32,6 +32,9 @@ static inline bool ipsp_ident_joined(const struct ipsp_ident *ident)
 bool ipsp_text_ok(const char *s, size_t n);
 bool ipsp_text_clean(const char *s, size_t n); /* of any length */
 
+/* The length of the one character at @s (of @n > 0 bytes); 0: it is not well-formed. */
+size_t ipsp_utf8_len(const unsigned char *s, size_t n);
+
 #define IPSP_SPACES UINT64_C(0x2020202020202020)
 
 /*

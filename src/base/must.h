@@ -13,7 +13,8 @@
 
 #define IPSP_MUST(holds) ((holds) ? (void)0 : ipsp_must_failed(#holds, __FILE__, __LINE__))
 
-IPSP_APART _Noreturn void ipsp_must_failed(const char *what, const char *file, int line);
+__attribute__((cold)) IPSP_APART _Noreturn void ipsp_must_failed(const char *what, const char *file,
+								 int line);
 
 /* @file: below the source's folder, "src/core/seal.c". NULL: nobody listens. */
 typedef void ipsp_must_fn(const char *what, const char *file, int line);

@@ -152,7 +152,7 @@ static void say_message(void *arg, const struct ipsp_conn_msg *msg)
 					  msg->context, "role", msg->role, "state", msg->state));
 		break;
 	case IPSP_CONN_BYE:
-		fprintf(stderr, "ipspctl: %s\n", msg->text);
+		cli_say("", msg->text);
 		break;
 	case IPSP_CONN_READY:
 	case IPSP_CONN_JSON:

@@ -136,6 +136,13 @@ int cli_disable(struct cli *cli);
 int cli_reload(struct cli *cli);
 int cli_save(struct cli *cli);
 
+/* shown.c */
+#define CLI_SAY_MAX 16384 /* the text of a refusal, and more */
+/* Every text in @root as people may be shown it; not for JSON, nor for what is compared. */
+void cli_shown(json_t *root);
+/* "ipspctl: ", @before and @text, which others wrote, on standard error. */
+void cli_say(const char *before, const char *text);
+
 /* Reading JSON without surprises: "", 0, false where there is no such member of that type. */
 const char *cli_text(const json_t *object, const char *key);
 json_int_t cli_number(const json_t *object, const char *key); /* -1 for null or none */

@@ -10,9 +10,10 @@ int cli_failed(struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 {
 	bool answered = msg && (msg->type == IPSP_CONN_ANSWER || msg->type == IPSP_CONN_DONE);
 	const char *text = answered && *msg->text ? msg->text : ipsp_err_text(err);
+	char before[64];
 
 	if (msg && msg->type == IPSP_CONN_BYE) {
-		fprintf(stderr, "ipspctl: the daemon closed the connection: %s\n", msg->text);
+		cli_say("the daemon closed the connection: ", msg->text);
 		return CLI_UNREACHABLE;
 	}
 	if (!answered && err == IPSP_ERR_IO) {
@@ -26,7 +27,8 @@ int cli_failed(struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 	}
 	if (cli->json && !cli->printed)
 		cli_json_print(cli_json_failed(err, text));
-	fprintf(stderr, "ipspctl: %s: %s\n", ipsp_err_word(err), text);
+	snprintf(before, sizeof(before), "%s: ", ipsp_err_word(err));
+	cli_say(before, text);
 	if (err == IPSP_ERR_TIMEOUT)
 		return CLI_TIMEOUT; /* the daemon has waited, and says so */
 	return err == IPSP_ERR_FORMAT || err == IPSP_ERR_VERSION ? CLI_UNREACHABLE : CLI_REFUSED;
@@ -101,6 +103,8 @@ int cli_show(struct cli *cli, const char *what, const struct ipsp_conn_filter *f
 		return result;
 	*root = json_loads(text, 0, NULL);
 	free(text);
+	if (!cli->json)
+		cli_shown(*root);
 	return *root ? CLI_DONE : cli_failed(cli, IPSP_ERR_FORMAT, NULL);
 }
 
@@ -246,6 +250,7 @@ int cli_check_config(struct cli *cli)
 		puts(json);
 	} else if (json && *json) {
 		root = json_loads(json, 0, NULL);
+		cli_shown(root);
 		cli_text_differences(root);
 		json_decref(root);
 	}

@@ -52,6 +52,7 @@ static void end_object(struct stream *stream)
 	json_t *row = json_loadb(stream->object, stream->n, 0, NULL);
 
 	stream->n = 0;
+	cli_shown(row);
 	if (!row || json_array_append_new(stream->rows, row) != 0)
 		stream->failed = true;
 	else if (!stream->has_begun && json_array_size(stream->rows) >= FIRST_ROWS)

@@ -103,6 +103,8 @@ static int ask(struct cli *cli, json_t **root)
 			     cli->patience_ms);
 	*root = err ? NULL : json_loads(text, 0, NULL);
 	free(text);
+	if (!cli->json)
+		cli_shown(*root);
 	if (err == IPSP_ERR_INVALID && msg.type == IPSP_CONN_DONE) {
 		result = cli_show(cli, "ipsp", NULL, &status);
 		if (result == CLI_DONE)

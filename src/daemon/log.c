@@ -1,4 +1,5 @@
 #include "daemon/log.h"
+#include "base/shown.h"
 #include "daemon/writer.h"
 #include <errno.h>
 #include <poll.h>
@@ -225,6 +226,7 @@ enum kind { PLAIN, EVENT, OF_MANY };
 static void say(enum ipsp_level level, enum kind kind, char *text)
 {
 	const int64_t now_ms = ipspd_wall_now();
+	char shown[TEXT_MAX];
 
 	for (char *p = text; *p;
 	     p++) /* names of subscribers and words of a peer must not forge lines */
@@ -234,6 +236,10 @@ static void say(enum ipsp_level level, enum kind kind, char *text)
 		listener(listener_arg, level, kind == OF_MANY, now_ms, text);
 	if (level > up_to)
 		return;
+	if (!ipsp_shown_plain(text)) {
+		ipsp_shown(text, shown, sizeof(shown));
+		text = shown;
+	}
 	if (writer)
 		ipspd_writer_put(writer, level, now_ms, text);
 	else

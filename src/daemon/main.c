@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE /* asprintf */
 #include "base/must.h"
+#include "base/shown.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -33,6 +34,7 @@
 #define DAEMON_USER  "ipsp" /* of the unit */
 #define FILES_WANTED 65536
 #define PATIENCE_MS  1000
+#define FAULT_LINE   4096
 
 struct options {
 	bool foreground, test;
@@ -123,10 +125,12 @@ static void say_fault(void *arg, bool warning, const char *text)
 {
 	const struct options *o = arg;
 	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+	char line[FAULT_LINE];
 
 	(void)warning;
+	ipsp_shown(text, line, sizeof(line));
 	if (o->test || poll(&room, 1, PATIENCE_MS) > 0)
-		fprintf(stderr, "%s\n", text);
+		fprintf(stderr, "%s\n", line);
 }
 
 /* @path as it must be once the working directory is "/"; NULL: no memory, or there is no such

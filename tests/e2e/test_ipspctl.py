@@ -336,6 +336,35 @@ class Json(Case):
                     self.assertTrue(done.stderr.startswith(f"ipspctl: {error}: {answer['message']}"), done.stderr)
 
 
+class Shown(Case):
+    """Characters that hide, reorder or are obeyed: JSON has them as they are, text by their numbers."""
+
+    def test_names_in_text_and_json(self):
+        host = self.host()
+        host.start()
+        name, text = "bob\u202egnp\u200b\u2066@isp", "bob<U+202E>gnp<U+200B><U+2066>@isp"
+        address = host.do("request", name).strip()
+        self.assertEqual(host.look("show", "sessions")["sessions"][0]["subscriber"], name)
+        shown = host.do("show", "sessions")
+        self.assertIn(text, shown)
+        refused = host.ctl("release", address, "--subscriber", name + "x")
+        self.assertNotEqual(refused.returncode, 0)
+        everything = [shown, refused.stderr] + [
+            host.do("show", *words.split()) for words in ("ip ipsp", "log", "ip pool", "duplicates", "configuration")]
+        for char in "\u202e\u200b\u2066":
+            for said in everything:
+                self.assertNotIn(char, said)
+        # A fault in the file quotes what stands there.
+        with open(host.file, encoding="utf-8") as file:
+            conf = file.read()
+        bad = os.path.join(host.folder, "bad.conf")
+        with open(bad, "w", encoding="utf-8") as file:
+            file.write(conf.replace('"isp1"', '"isp\u202e1"') + "\nodd\u202e = 1;\n")
+        done = process.run([process.program("ipspd"), "-t", "-c", bad])
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("\u202e", done.stderr)
+
+
 class Watch(Case):
     def test_lines(self):
         """No terminal: a line when something has changed; SIGTERM is a good end."""
