@@ -3,6 +3,8 @@
  */
 #include "core/node_int.h"
 
+#include <string.h>
+
 #define TAKEOVER_MS  10000 /* how long an operator's takeover waits for the peer */
 #define CHECK_MS     5000
 #define TAKEOVER_RTO 250
@@ -316,7 +318,7 @@ static void stop(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
-void ipsp_command_do(struct ipsp_node *n, const struct ipsp_event *ev)
+static void obey(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (n->stopping && ev->command != IPSP_CMD_STOP) {
 		done(n, ev, IPSP_ERR_DISABLED, "the daemon is stopping");
@@ -353,6 +355,50 @@ void ipsp_command_do(struct ipsp_node *n, const struct ipsp_event *ev)
 	case IPSP_COMMANDS:
 		break;
 	}
+}
+
+/* --------------------------------------------------------------- commands that are held */
+
+/*
+ * Nothing new is said to the peer while what a command has changed is not durable. So such a
+ * command waits until what the one before has changed was said: whoever drains and undrains as fast
+ * as it can leaves a turn in between for hellos, items and answers.
+ */
+static bool is_held(enum ipsp_command command)
+{
+	return command == IPSP_CMD_DRAIN || command == IPSP_CMD_UNDRAIN ||
+	       command == IPSP_CMD_TERMINATE || command == IPSP_CMD_TAKEOVER;
+}
+
+static void obey_and_look(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	const uint64_t side_seq = n->side_seq;
+
+	obey(n, ev);
+	if (is_held(ev->command) && n->side_seq != side_seq)
+		n->command_unsaid = true;
+}
+
+/* The oldest of those that are held, and the next one as long as they change nothing. */
+static void obey_held(struct ipsp_node *n)
+{
+	while (n->n_held > 0 && (!n->command_unsaid || n->stopping)) {
+		const struct ipsp_event ev = n->held[0];
+
+		n->n_held--;
+		memmove(n->held, n->held + 1, n->n_held * sizeof(n->held[0]));
+		obey_and_look(n, &ev);
+	}
+}
+
+void ipsp_command_do(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!is_held(ev->command) || n->stopping || (!n->command_unsaid && n->n_held == 0))
+		obey_and_look(n, ev);
+	else if (n->n_held < IPSP_HELD)
+		n->held[n->n_held++] = *ev;
+	else
+		done(n, ev, IPSP_ERR_OVERLOADED, NULL);
 }
 
 /* --------------------------------------------------------------- commands that wait */
@@ -434,13 +480,14 @@ static void stop_when_said(struct ipsp_node *n)
 
 void ipsp_command_turn(struct ipsp_node *n)
 {
+	obey_held(n);
 	waiters(n);
 	stop_when_said(n);
 }
 
 ipsp_ms ipsp_command_due(const struct ipsp_node *n)
 {
-	ipsp_ms due = IPSP_NEVER;
+	ipsp_ms due = n->n_held > 0 && !n->command_unsaid ? n->now : IPSP_NEVER;
 
 	for (int i = 0; i < IPSP_WAITERS && n->n_waiters > 0; i++)
 		if (n->waiters[i].used && n->waiters[i].deadline < due)

@@ -77,6 +77,39 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->used = n->used;
 	h->spare = spare;
 	ipsp_conflict_saying(n, h);
+	n->said = *h;
+	n->said_at = n->now;
+	n->stats.hellos_sent++;
+}
+
+/*
+ * While a change of .side waits for its flush nothing new may be said. That this side is there may:
+ * the facts of the last hello, which were durable when it was built, and the promises that it made,
+ * under a number of its own; as if that hello had been delayed on its way. Not for long: a disk
+ * that stands still is an outage, and the peer's dead interval decides. And not once the peer must
+ * not take these facts for those of now: other books, another epoch or role, a stop, a new session.
+ */
+bool ipsp_hello_may_repeat(const struct ipsp_node *n)
+{
+	const struct ipsp_hello *h = &n->said;
+	const uint32_t same = IPSP_HF_PRIMARY | IPSP_HF_AGREED_PRIMARY | IPSP_HF_LICENCE |
+			      IPSP_HF_SHARED | IPSP_HF_LOST | IPSP_HF_GROUNDED | IPSP_HF_YIELD |
+			      IPSP_HF_LEFT | IPSP_HF_CHECK | IPSP_HF_GOODBYE;
+
+	return n->said_at != IPSP_NEVER && n->now - n->said_at < ipsp_dead_ms(n) / 2 &&
+	       h->books == n->side.books && h->peer_books == n->side.peer_books &&
+	       h->epoch == n->side.epoch && h->agreed_epoch == n->side.agreed_epoch &&
+	       ((h->flags ^ flags_of(n)) & same) == 0 && !n->stopping;
+}
+
+void ipsp_hello_repeat(struct ipsp_node *n, struct ipsp_hello *h)
+{
+	if (++n->peer.number == 0)
+		n->peer.number = 1;
+	n->said.number = n->peer.number;
+	n->peer.sent_at[n->said.number % 64] = n->now;
+	*h = n->said;
+	n->hellos_repeated++;
 	n->stats.hellos_sent++;
 }
 
@@ -93,6 +126,7 @@ void ipsp_hello_session(struct ipsp_node *n)
 	n->peer.echoed = n->peer.number;
 	n->peer.echoed_sent_at = IPSP_NEVER;
 	n->hello_soon = true;
+	n->said_at = IPSP_NEVER;
 	n->compare.asking = false;
 	ipsp_conflict_session(n);
 	ipsp_sync_new_session(n);

@@ -265,6 +265,7 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 		act->failed = true;
 	n->move_from = n->move_pool = 0;
 	n->hello_at = n->now;
+	n->said_at = IPSP_NEVER;
 	if (n->blank)
 		first_start(n);
 	n->seal.pinned = n->side.bound;

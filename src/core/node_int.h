@@ -295,6 +295,7 @@ struct ipsp_waiter { /* a command that is answered later */
 	ipsp_ms deadline;
 };
 #define IPSP_WAITERS 16
+#define IPSP_HELD    16
 
 struct ipsp_duplicates { /* see duplicates.h */
 	struct ipsp_duplicate **list;
@@ -382,6 +383,12 @@ struct ipsp_node {
 	struct ipsp_compare compare;
 	struct ipsp_conflict conflict; /* while .conf_role_conflict */
 	struct ipsp_waiter waiters[IPSP_WAITERS];
+	struct ipsp_event held[IPSP_HELD]; /* commands, see command.c; the oldest first */
+	uint32_t n_held;
+	bool command_unsaid;	/* a command has changed .side, which is not said to the peer yet */
+	struct ipsp_hello said; /* the last hello that was built; its facts were durable then */
+	uint64_t hellos_repeated;
+	ipsp_ms said_at;    /* IPSP_NEVER: none that may be said once more, see tx.c */
 	uint32_t n_waiters; /* that are used */
 	struct ipsp_duplicates duplicates;
 	bool stopping, stopped, stop_at_once, said_stopped;
@@ -599,6 +606,8 @@ static inline bool ipsp_hello_after(uint32_t a, uint32_t b)
 {
 	return a != 0 && (b == 0 || (a != b && a - b < UINT32_C(1) << 31));
 }
+bool ipsp_hello_may_repeat(const struct ipsp_node *n);
+void ipsp_hello_repeat(struct ipsp_node *n, struct ipsp_hello *h);
 void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h);
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h);
 void ipsp_hello_session(struct ipsp_node *n);

@@ -2,7 +2,9 @@
  * tx - what goes into datagrams: at the end of each turn all that may be said is packed into as few
  * as it fits, sealed, and handed to the shell.
  *
- * Nothing is said while a change of books identity, role, epoch or licence waits for its flush.
+ * Nothing new is said while a change of books identity, role, epoch or licence waits for its flush:
+ * only what was said last is, when its time has come, so that the peer knows that somebody is
+ * there.
  */
 #include "core/node_int.h"
 
@@ -76,6 +78,19 @@ static void pack_hello(struct packer *p)
 	n->hello_at = n->now + ipsp_hello_ms(n);
 	uint32_t min = ipsp_hello_ms(n) / 4;
 	n->hello_min_at = n->now + (min < HELLO_SOON_MS ? min : HELLO_SOON_MS);
+}
+
+static void repeat_hello(struct packer *p)
+{
+	struct ipsp_node *n = p->n;
+	struct ipsp_msg msg = {.type = IPSP_MSG_HELLO};
+
+	if (n->now < n->hello_at || !ipsp_hello_may_repeat(n))
+		return;
+	ipsp_hello_repeat(n, &msg.u.hello);
+	pack(p, &msg);
+	pack_close(p);
+	n->hello_at = n->now + ipsp_hello_ms(n);
 }
 
 static void pack_ack(struct packer *p)
@@ -212,14 +227,20 @@ void ipsp_tx(struct ipsp_node *n)
 {
 	struct packer p;
 
-	if (!ipsp_link_open(n))
+	if (!ipsp_link_open(n)) {
+		n->said_at = IPSP_NEVER;
+		n->command_unsaid = false;
 		return;
+	}
 	p.n = n; /* the bytes are not set to 0: this is done each turn */
 	p.len = 0;
 	p.items = p.requests = false;
 	shake(n);
-	if (n->side_seq > n->flushed)
+	if (n->side_seq > n->flushed) {
+		repeat_hello(&p);
 		return;
+	}
+	n->command_unsaid = false;
 	pack_hello(&p);
 	if (streams_open(n)) {
 		pack_ack(&p);
@@ -239,8 +260,10 @@ void ipsp_tx(struct ipsp_node *n)
 
 ipsp_ms ipsp_tx_due(const struct ipsp_node *n)
 {
-	if (!ipsp_link_open(n) || n->side_seq > n->flushed)
+	if (!ipsp_link_open(n))
 		return IPSP_NEVER;
+	if (n->side_seq > n->flushed)
+		return ipsp_hello_may_repeat(n) ? n->hello_at : IPSP_NEVER;
 	ipsp_ms due = n->hello_at;
 	if (n->hello_soon && n->hello_min_at < due)
 		due = n->hello_min_at;

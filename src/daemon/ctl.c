@@ -196,7 +196,7 @@ static void client_flush(struct ipspd_client *client)
 {
 	struct ipspd_client *deaf;
 
-	if (!client->closing && client->jobs)
+	if (!client->closing && client->jobs && ipspd_now() < client->ctl->jobs_until)
 		ipspd_jobs_work(client, SLICE);
 	not_due(client);
 	if (!client_write(client) || client->closing) {
@@ -593,6 +593,7 @@ void ipspd_ctl_flush(struct ipspd_ctl *ctl)
 		ctl->n_accepted = 0;
 		listen_again(ctl);
 	}
+	ctl->jobs_until = ipspd_now() + IPSPD_CTL_JOBS_MS;
 	ctl->due = NULL;
 	if (now)
 		now->due_at = &now;

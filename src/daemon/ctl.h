@@ -26,6 +26,7 @@
 #define IPSPD_CTL_ACCEPTS  64		/* in one turn */
 #define IPSPD_CTL_READ	   (256u << 10) /* bytes */
 #define IPSPD_CTL_UNREAD   (4u << 20)	/* bytes */
+#define IPSPD_CTL_JOBS_MS  20	/* of one turn, for the jobs of all clients: then the next turn */
 #define IPSPD_CTL_JOBS	   64	/* lists, shows, reloads open for one client; more: overloaded */
 #define IPSPD_CTL_OPS	   4096 /* commands and one-shot requests open for all operators */
 #define IPSPD_CTL_OPS_ONE  1024 /* ... for one of them */

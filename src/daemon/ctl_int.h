@@ -54,7 +54,8 @@ struct ipspd_client {
 	struct ipspd_client *due_next, **due_at; /* ctl's list; due_at NULL: not on it */
 	struct ipspd_job *jobs, **jobs_end;
 	unsigned n_jobs;
-	unsigned n_ops; /* open */
+	unsigned n_ops;				  /* open */
+	struct ipspd_op *commands, *last_command; /* open: the first one has begun */
 };
 
 struct ipspd_user { /* a uid that has clients, or open requests */
@@ -88,9 +89,13 @@ struct ipspd_op {	/* what was asked of a node for an operator: to whom the answe
 	uint64_t token; /* the client, which may be gone */
 	uint64_t id;	/* the client's own */
 	struct ipspd_user *user;
-	const struct ipspd_ctx *ctx;
+	struct ipspd_ctx *ctx;
 	bool is_request, is_check;
 	const char *command; /* its name, static; NULL: it is none */
+	enum ipsp_command what;
+	enum ipsp_mode mode;
+	bool force, begun;
+	struct ipspd_op *next; /* the client's next command, begun when this one is answered */
 };
 
 struct ipspd_ctl {
@@ -104,6 +109,7 @@ struct ipspd_ctl {
 	struct ipspd_client *clients[IPSPD_CTL_CLIENTS];
 	size_t n_clients, n_silent; /* who has not greeted; of these, who is not trusted */
 	size_t n_accepted;	    /* in this turn */
+	ipsp_ms jobs_until;	    /* in this turn */
 	bool resting;		    /* there was no descriptor for another client */
 	struct ipspd_user *users;
 	size_t held;
@@ -154,11 +160,15 @@ void ipspd_users_free(struct ipspd_ctl *ctl);
 int ipspd_client_serve(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
 		       const char **why);
 void ipspd_client_detach(struct ipspd_client *client); /* the node is told; jobs are dropped */
+/* Its first command begins, if it has not. */
+void ipspd_client_command(struct ipspd_client *client);
+void ipspd_client_drop_commands(struct ipspd_client *client); /* those that have not begun */
 
 /* ctl_out.c */
 struct ipspd_op *ipspd_op_find(struct ipspd_ctl *ctl, uint64_t key); /* NULL: answered already */
 /* To whom has asked, if it is still there; the op is free then. */
 void ipspd_op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ipsp_ctl_msg *msg);
+void ipspd_op_free(struct ipspd_ctl *ctl, struct ipspd_op *op); /* to nobody */
 
 /* ctl_job.c */
 /* A job without name, number and filters; NULL: too many are open, and the client was told so. */

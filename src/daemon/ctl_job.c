@@ -286,7 +286,8 @@ void ipspd_jobs_forget(struct ipspd_client *client, const struct ipspd_ctx *ctx)
 
 void ipspd_jobs_work(struct ipspd_client *client, size_t max)
 {
-	while (client->jobs && ipspd_client_pending(client) < max) {
+	while (client->jobs && ipspd_client_pending(client) < max &&
+	       ipspd_now() < client->ctl->jobs_until) {
 		struct ipspd_job *job = client->jobs;
 
 		if (!work_on(client, job, max))

@@ -25,14 +25,41 @@ struct ipspd_op *ipspd_op_find(struct ipspd_ctl *ctl, uint64_t key)
 	return key != 0 && op->key == key ? op : NULL;
 }
 
+/* It is one of its client's commands no more; true: it was the one that had begun. */
+static bool unlink_command(struct ipspd_client *client, const struct ipspd_op *op)
+{
+	struct ipspd_op *before = NULL;
+
+	for (struct ipspd_op *at = client->commands; at && at != op; at = at->next)
+		before = at;
+	if (before)
+		before->next = op->next;
+	else
+		client->commands = op->next;
+	if (client->last_command == op)
+		client->last_command = before;
+	return !before;
+}
+
 void ipspd_op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ipsp_ctl_msg *msg)
 {
-	struct ipspd_client *client = ipspd_client_find(ctl, op->token);
+	struct ipspd_client *client = ctl->clients[op->token % IPSPD_CTL_CLIENTS];
+	bool next = false;
 
-	if (client) {
+	if (client && client->token != op->token)
+		client = NULL;
+	if (client) { /* one that is closing takes no words */
 		client->n_ops--;
+		next = op->command && unlink_command(client, op) && !client->closing;
 		ipspd_client_put(client, msg);
 	}
+	ipspd_op_free(ctl, op);
+	if (next)
+		ipspd_client_command(client);
+}
+
+void ipspd_op_free(struct ipspd_ctl *ctl, struct ipspd_op *op)
+{
 	ctl->n_ops--;
 	op->user->n_ops--;
 	ipspd_user_unused(ctl, op->user);

@@ -20,8 +20,8 @@ static bool is(const struct ipsp_ctl_str *s, const char *word)
 
 /* NULL: too many are open. One client can't take the places of all, and sessions not those of
  * commands: a drain must get through. */
-static struct ipspd_op *op_new(struct ipspd_client *client, uint64_t id,
-			       const struct ipspd_ctx *ctx, bool command)
+static struct ipspd_op *op_new(struct ipspd_client *client, uint64_t id, struct ipspd_ctx *ctx,
+			       bool command)
 {
 	struct ipspd_ctl *ctl = client->ctl;
 
@@ -226,6 +226,7 @@ void ipspd_client_detach(struct ipspd_client *client)
 	client->ctx = NULL;
 	client->ha[0] = '\0';
 	ipspd_jobs_drop(client);
+	ipspd_client_drop_commands(client);
 }
 
 void ipspd_ctl_forget(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx)
@@ -243,6 +244,8 @@ void ipspd_ctl_forget(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx)
 			ipspd_client_dismiss(client, IPSP_ERR_UNKNOWN_CONTEXT,
 					     "the context was removed from the configuration");
 	}
+	for (size_t i = 0; i < IPSPD_CTL_OPS; i++) /* none of these begins any more */
+		ctl->ops[i].begun = ctl->ops[i].begun || ctl->ops[i].ctx == ctx;
 	for (size_t i = 0; i < IPSPD_CTL_OPS; i++) {
 		struct ipspd_op *op = &ctl->ops[i];
 
@@ -392,8 +395,43 @@ static bool find_mode(const struct ipsp_ctl_str *word, enum ipsp_mode *mode)
 	return false;
 }
 
+void ipspd_client_command(struct ipspd_client *client)
+{
+	struct ipspd_op *op = client->commands;
+	struct ipspd_ctx *ctx;
+
+	if (!op || op->begun)
+		return;
+	op->begun = true;
+	ctx = op->ctx;
+	ctx->drains = ctx->drains || op->what == IPSP_CMD_DRAIN;
+	ipspd_often_say(client->ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_NOTICE,
+			"%s: %s%s%s%s, asked for by %s", ctx->name, op->command,
+			op->what == IPSP_CMD_MODE ? " " : "",
+			op->what == IPSP_CMD_MODE ? ipsp_mode_word(op->mode) : "",
+			op->force ? " by force" : "", ipspd_client_words(client));
+	ipspd_post(ctx, &(struct ipsp_event){.type = IPSP_EV_COMMAND,
+					     .id = op->key,
+					     .command = op->what,
+					     .mode = op->mode,
+					     .force = op->force});
+}
+
+void ipspd_client_drop_commands(struct ipspd_client *client)
+{
+	struct ipspd_op *next;
+
+	for (struct ipspd_op *op = client->commands; op; op = next) {
+		next = op->next;
+		if (!op->begun)
+			ipspd_op_free(client->ctl, op);
+	}
+	client->commands = NULL;
+}
+
+/* In order, one after the other: the next one begins when the one before is answered. */
 static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
-			 struct ipsp_event *ev)
+			 const struct ipsp_event *ev)
 {
 	struct ipspd_ctx *ctx = context_of(client, &msg->context);
 	struct ipspd_op *op;
@@ -409,14 +447,15 @@ static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg 
 	}
 	op->is_check = ev->command == IPSP_CMD_CHECK;
 	op->command = command_name(ev->command);
-	ctx->drains = ctx->drains || ev->command == IPSP_CMD_DRAIN;
-	ev->id = op->key;
-	ipspd_often_say(client->ctl, IPSPD_OFTEN_COMMAND, IPSP_LOG_NOTICE,
-			"%s: %.*s%s%s%s, asked for by %s", ctx->name, (int)msg->name.n, msg->name.p,
-			ev->command == IPSP_CMD_MODE ? " " : "",
-			ev->command == IPSP_CMD_MODE ? ipsp_mode_word(ev->mode) : "",
-			ev->force ? " by force" : "", ipspd_client_words(client));
-	ipspd_post(ctx, ev);
+	op->what = ev->command;
+	op->mode = ev->mode;
+	op->force = ev->force;
+	if (client->commands)
+		client->last_command->next = op;
+	else
+		client->commands = op;
+	client->last_command = op;
+	ipspd_client_command(client);
 }
 
 IPSP_APART static void serve_command(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)

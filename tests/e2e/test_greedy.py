@@ -3,7 +3,11 @@
 many there were, and memory stays flat."""
 
 import os
+import select
+import socket
+import struct
 import sys
+import threading
 import time
 import unittest
 
@@ -33,6 +37,22 @@ while time.monotonic() < end:
     if len(held) == 400:
         held.clear()
 """
+
+
+def frame(kind, body):
+    """One frame of the control socket, see src/base/ctlmsg.h."""
+    return struct.pack("!IB", len(body) + 1, kind) + body
+
+
+def text(word):
+    return bytes([len(word)]) + word.encode()
+
+
+def command(number, name):
+    return frame(7, struct.pack("!QB", number, 0) + text("") + text(name) + text(""))
+
+
+HELLO = frame(1, struct.pack("!IHH", 0x49505350, 1, 1) + text("test"))
 
 
 def as_user(uid, *words):
@@ -89,6 +109,44 @@ class Greedy(Case):
         self.assertLess(len(self.victim.log()) - log, 20000)
         self.assertLess(self.memory() - memory, 16 << 20)
         process.until(lambda: "without a line of their own" in self.victim.log(), 15, "the log to say how many")
+
+
+class Commands(Case):
+    def pipeline(self, host, seconds):
+        """Sends drain and undrain as fast as they are taken."""
+        end, number, unsent = time.monotonic() + seconds, 0, HELLO
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(host.socket)
+            sock.setblocking(False)
+            while time.monotonic() < end:
+                readable, writable, _ = select.select([sock], [sock], [], 1)
+                if readable:
+                    sock.recv(1 << 20)
+                if writable:
+                    if not unsent:
+                        unsent = b"".join(command(number + i, ("drain", "undrain")[i % 2]) for i in range(20))
+                        number += 20
+                    unsent = unsent[sock.send(unsent):]
+
+    def test_drains_in_a_loop(self):
+        pair = self.pair(trapd=False)
+        pair.start(hello_interval_ms=100)
+        pair.settle()
+        loops = [threading.Thread(target=self.pipeline, args=(pair.hosts[0], 6)) for _ in range(2)]
+        took = []
+        for loop in loops:
+            loop.start()
+        while any(loop.is_alive() for loop in loops):
+            began = time.monotonic()
+            pair.hosts[0].do("show", "ip", "ipsp")
+            took.append(time.monotonic() - began)
+        for loop in loops:
+            loop.join()
+        self.assertLess(pair.hosts[0].counters()["hello-late-max-ms"], 1000)
+        self.assertLess(max(took), 2, took)
+        self.assertEqual(pair.hosts[1].counters()["takeovers"], 0)
+        pair.hosts[0].ctl("undrain")
+        pair.wait_sharing()
 
 
 if __name__ == "__main__":

@@ -273,8 +273,16 @@ static void undo_later(struct plan *plan, struct host *h)
 
 static void do_drain(struct plan *plan, struct host *h)
 {
+	const bool force = rand_chance(&plan->rand, 300);
+
 	world_hit(plan->w, FAULT_CMD_DRAIN);
-	host_command(h, IPSP_CMD_DRAIN, rand_chance(&plan->rand, 300), IPSP_MODE_ACTIVE);
+	host_command(h, IPSP_CMD_DRAIN, force, IPSP_MODE_ACTIVE);
+	if (rand_chance(&plan->rand, 300)) { /* more than are held, sometimes */
+		world_hit(plan->w, FAULT_CMD_DRAINS);
+		for (unsigned i = (unsigned)rand_range(&plan->rand, 1, 40); i > 0; i--)
+			host_command(h, i % 2 ? IPSP_CMD_UNDRAIN : IPSP_CMD_DRAIN, force,
+				     IPSP_MODE_ACTIVE);
+	}
 	undo_later(plan, h);
 }
 

@@ -67,6 +67,7 @@
 	X(VETO, "hook: a takeover vetoed")                                                         \
 	X(CMD_RELEASE, "command: release of a session")                                            \
 	X(CMD_DRAIN, "command: drain")                                                             \
+	X(CMD_DRAINS, "command: drain and undrain, many at once")                                  \
 	X(CMD_TAKEOVER, "command: takeover")                                                       \
 	X(CMD_FORCE, "command: takeover --force")                                                  \
 	X(CMD_TERMINATE, "command: terminate")                                                     \
@@ -88,6 +89,7 @@
 	X(SAW_ZERO, "seen: starIPSPAllAddrsFree")                                                  \
 	X(SAW_AHEAD, "seen: a block came before a session had to wait")                            \
 	X(SAW_BACK, "seen: unused addresses came back to a primary that ran short")                \
+	X(SAW_REPEATED, "seen: a hello said once more, as a change was not durable")               \
 	X(MN_RUSH, "load: all sessions go to the other side from now on")
 
 enum sim_fault {

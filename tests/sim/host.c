@@ -1,5 +1,6 @@
 /* host - see host.h: its clock, the life and death of its process, and what comes in. */
 #include "host.h"
+#include "core/node_int.h"
 #include "turn.h"
 #include "world.h"
 #include <stdlib.h>
@@ -54,6 +55,7 @@ static void add_up(struct host *h)
 	const struct ipsp_stats *stats = ipsp_node_stats(h->node);
 
 	visits_of_node(&h->w->visits, h->node);
+	h->w->hits[FAULT_SAW_REPEATED] += h->node->hellos_repeated;
 	h->w->hits[FAULT_SAW_AHEAD] += stats->blocks_received - stats->blocks_back;
 	h->w->hits[FAULT_SAW_BACK] += stats->blocks_back;
 }

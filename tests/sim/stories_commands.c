@@ -1,6 +1,7 @@
 /*
  * stories of operators' commands.
  */
+#include "core/node_int.h"
 #include "stories.h"
 #include "story.h"
 #include <setjmp.h>
@@ -415,6 +416,64 @@ static void test_drained_secondary(void **state)
 	story_end(w);
 }
 
+/* Somebody drains and undrains as fast as the commands can be sent: hellos, items and answers find
+ * a turn in between, and each command is answered. */
+static void test_drains_in_a_loop(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	w->hosts[P].disk.flush_min = w->hosts[P].disk.flush_max = 5000;
+	for (unsigned ms = 0; ms < 40000; ms++) {
+		host_command(&w->hosts[P], ms % 2 ? IPSP_CMD_UNDRAIN : IPSP_CMD_DRAIN, false,
+			     IPSP_MODE_ACTIVE);
+		story_run(w, 1);
+	}
+	assert_true(story_stats(w, P)->hello_late_max_ms < 100);
+	assert_int_equal(story_stats(w, S)->takeovers, 0);
+	for (unsigned ms = 0; ms < 2000; ms++) {
+		host_command(&w->hosts[P], ms % 2 ? IPSP_CMD_UNDRAIN : IPSP_CMD_DRAIN, false,
+			     IPSP_MODE_ACTIVE);
+		if (ms == 0)
+			assert_true(ha_request(&w->has[HA2], HA_NEW, 1, 1, NO_ADDR, -1, -1));
+		story_run(w, 1);
+	}
+	assert_non_null(ha_find(&w->has[HA2], 1, 1)); /* with an address of the other side's */
+	story_command(w, P, IPSP_CMD_UNDRAIN, false, 0);
+	story_expect_rest(w, 10000);
+	story_end(w);
+}
+
+/* The disk takes its time with a drain: the peer hears meanwhile that somebody is there, and takes
+ * over only when that would be an outage. */
+static void test_a_drain_on_a_slow_disk(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_run(w, 5000);
+	w->hosts[P].disk.flush_min = w->hosts[P].disk.flush_max = 14 * 1000 * 1000;
+	host_command(&w->hosts[P], IPSP_CMD_DRAIN, false, IPSP_MODE_ACTIVE);
+	for (unsigned s = 0; s < 13; s++) {
+		story_run(w, 1000);
+		assert_true(ipsp_heard(w->hosts[S].node));
+		assert_false(w->hosts[S].node->peer.hello.flags & IPSP_HF_DRAINING);
+	}
+	w->hosts[P].disk.flush_min = w->hosts[P].disk.flush_max = 1000;
+	story_run(w, 2000);
+	assert_true(w->hosts[S].node->peer.hello.flags & IPSP_HF_DRAINING);
+	assert_true(story_stats(w, P)->hello_late_max_ms < 100);
+	assert_int_equal(story_stats(w, S)->takeovers, 0);
+	story_command(w, P, IPSP_CMD_UNDRAIN, false, 0);
+	w->hosts[P].disk.flush_min = w->hosts[P].disk.flush_max = 100ULL * 1000 * 1000;
+	host_command(&w->hosts[P], IPSP_CMD_DRAIN, false, IPSP_MODE_ACTIVE);
+	story_run(w, (DEAD_S * 3 / 2 + 2) * 1000); /* half a dead interval it was heard */
+	assert_false(ipsp_heard(w->hosts[S].node));
+	w->hosts[P].disk.flush_min = w->hosts[P].disk.flush_max = 1000;
+	story_run(w, 60000);
+	story_end(w);
+}
+
 int stories_commands(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +491,8 @@ int stories_commands(void)
 		cmocka_unit_test(test_forced_by_the_one_without),
 		cmocka_unit_test(test_all_free_is_said),
 		cmocka_unit_test(test_drained_secondary),
+		cmocka_unit_test(test_drains_in_a_loop),
+		cmocka_unit_test(test_a_drain_on_a_slow_disk),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* The control socket: what one client can't take from the others. */
+#include "daemon/ctl_int.h"
 #include "rig.h"
 #include <errno.h>
 #include <stdio.h>
@@ -114,6 +115,66 @@ static void open_requests_of_operators_have_a_limit(void **state)
 	rig_request(w, one, "u2");
 }
 
+static int count_begun(const struct rig *w)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < IPSPD_CTL_OPS; i++)
+		n += w->daemon.ctl->ops[i].key != 0 && w->daemon.ctl->ops[i].begun;
+	return n;
+}
+
+/* However fast they are sent, a client's commands are done one after the other. */
+static void commands_wait_for_each_other(void **state)
+{
+	struct rig *w = *state;
+	struct rig_client *c = rig_attach_as(w, 0, NULL), *gone = rig_attach_as(w, 1, NULL);
+	struct ipsp_conn_msg msg;
+	uint64_t done = 0;
+
+	for (uint64_t i = 1; i <= 100; i++)
+		ipsp_conn_command(c->conn, i, NULL, i % 2 ? "undrain" : "mode",
+				  i % 2 ? NULL : "inactive", 0);
+	for (int i = 0; i < 100; i++)
+		ipsp_conn_command(gone->conn, 1, NULL, "undrain", NULL, 0);
+	assert_true(rig_push(c) && rig_push(gone));
+	for (int turn = 0; turn < 1000 && done < 100; turn++) {
+		rig_turn(w);
+		assert_in_range(count_begun(w), 0, 2);
+		assert_true(rig_pull(c, SIZE_MAX) >= 0);
+		while (ipsp_conn_next(c->conn, &msg) == 1)
+			if (msg.type == IPSP_CONN_DONE)
+				assert_int_equal(msg.id, ++done);
+		if (turn == 20)
+			rig_close(gone); /* what has not begun is not done for nobody */
+	}
+	assert_int_equal(done, 100);
+	for (int i = 0; i < 5; i++)
+		rig_turn(w);
+	assert_int_equal(w->daemon.ctl->n_ops, 0);
+}
+
+/* Reloads and shows without an end: each turn does some, and others have theirs. */
+static void jobs_share_a_turn(void **state)
+{
+	struct rig *w = *state;
+	struct rig_client *c = rig_attach_as(w, 0, NULL), *good = rig_attach_as(w, 1, "good");
+	uint64_t longest = 0;
+
+	for (int i = 0; i < IPSPD_CTL_JOBS; i++)
+		ipsp_conn_command(c->conn, 1, NULL, "reload", NULL, 0);
+	assert_true(rig_push(c));
+	for (int i = 0; i < 20; i++) {
+		const uint64_t began = ipspd_now();
+
+		rig_turn(w);
+		longest = ipspd_now() - began > longest ? ipspd_now() - began : longest;
+	}
+	assert_true(longest < 1000);
+	print_message("the longest turn took %llu ms\n", (unsigned long long)longest);
+	rig_request(w, good, "u1");
+}
+
 int main(void)
 {
 #define WITH_A_DAEMON(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
@@ -122,6 +183,8 @@ int main(void)
 		WITH_A_DAEMON(a_long_list_waits_for_its_reader),
 		WITH_A_DAEMON(jobs_have_a_limit),
 		WITH_A_DAEMON(open_requests_of_operators_have_a_limit),
+		WITH_A_DAEMON(commands_wait_for_each_other),
+		WITH_A_DAEMON(jobs_share_a_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

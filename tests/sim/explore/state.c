@@ -225,6 +225,12 @@ static void put_side(struct view *v)
 	put_past(v, n->lease.alive_at);
 	put(v->h, (uint64_t)n->lease.dead_ms << 32 | n->lease.peer_dead_ms);
 	put(v->h, n->said_peer_dead_ms);
+	put(v->h, n->command_unsaid | (uint64_t)n->n_held << 1);
+	for (uint32_t i = 0; i < n->n_held; i++)
+		put(v->h, n->held[i].command);
+	put_past(v, n->said_at);
+	if (n->said_at != IPSP_NEVER) /* it may be said once more */
+		put_hello(v, &n->said, v->hellos, v->peer_hellos);
 	for (unsigned i = 0; i < IPSP_WAITERS; i++) {
 		if (n->waiters[i].used) {
 			put(v->h, n->waiters[i].command);
