@@ -152,7 +152,7 @@ static void refuse_name(struct ipspd_client *client, uint64_t id, const char *na
 	char text[256];
 
 	snprintf(text, sizeof(text),
-		 "the name %s belongs to the user with uid %u, as long as it has sessions or a "
+		 "the name %.31s belongs to the user with uid %u, as long as it has sessions or a "
 		 "connection: attach under another name, or as that user",
 		 name, (unsigned)uid);
 	ipspd_client_done(client, id, IPSP_ERR_NOT_PERMITTED, text);

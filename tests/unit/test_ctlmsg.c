@@ -304,6 +304,7 @@ static void a_release_names_as_much_as_it_likes(void **state)
 		assert_int_equal(got.subscriber.n, t[0] ? strlen(t[0]) : 0);
 		assert_int_equal(got.session.n, t[1] ? strlen(t[1]) : 0);
 		if (i % 2 == 0) {
+			memset(&direct, 0, sizeof(direct));
 			assert_int_equal(ipsp_ctl_get_release(buf.data, buf.len, &direct), used);
 			assert_true(direct.subscriber.p == got.subscriber.p);
 			assert_true(direct.session.p == got.session.p);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -234,15 +235,21 @@ static void rows_come_back(void **state)
 static void rows_that_never_go_cost_little(void **state)
 {
 	(void)state;
+	struct timespec began, ended;
 	struct ipspd_udp *a = udp_at(HERE, PEER);
 	refuse_rows = EIO;
+	clock_gettime(CLOCK_MONOTONIC, &began);
 	for (unsigned i = 0; i < 20; i++) {
 		say_ten(a);
 		run(100);
 	}
 	refuse_rows = 0;
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	const long ms =
+		(ended.tv_sec - began.tv_sec) * 1000 + (ended.tv_nsec - began.tv_nsec) / 1000000;
 	assert_int_equal(ipspd_udp_stats(a)->sent, 200);
-	assert_in_range(ipspd_udp_stats(a)->cut_errors, 3, 4); /* twice a second */
+	/* twice a second, however long a busy machine has taken */
+	assert_in_range(ipspd_udp_stats(a)->cut_errors, 2, (unsigned long)(1 + ms / 500));
 	ipspd_udp_free(a);
 }
 

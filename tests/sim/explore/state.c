@@ -209,7 +209,12 @@ static void put_side(struct view *v)
 			  (uint64_t)n->sweep_owed << 6 | (uint64_t)n->more_to_move << 7 |
 			  (uint64_t)n->compare.known << 8 | (uint64_t)n->compare.same << 9 |
 			  (uint64_t)n->blank << 10 | (uint64_t)n->conflict.won << 11 |
-			  (uint64_t)n->peer.stopped << 12);
+			  (uint64_t)n->peer.stopped << 12 | (uint64_t)n->peer.judged << 13 |
+			  (uint64_t)n->peer.holds_us << 14 | (uint64_t)n->link.unheard << 15 |
+			  (uint64_t)n->listen_deaf << 16);
+	put_due(v, n->link.hears_at);
+	put_past(v, n->link.unheard_since);
+	put_past(v, n->link.knocked_at);
 	put(v->h, (uint64_t)n->state << 32 | n->peer_state);
 	put(v->h, (uint64_t)n->owed << 32 | n->n_duplicate);
 	put(v->h, (uint64_t)n->move_pool << 32 | n->move_from);
@@ -244,6 +249,21 @@ static void put_session(struct view *v, const struct ipsp_session *s)
 	put(v->h, s->valid ? s->tag : UINT64_MAX);
 }
 
+/* Which handshakes come next: of which version, and with what question. */
+static void put_keys(struct view *v)
+{
+	const struct ipsp_key_check *k = &v->n->keys;
+	const struct ipsp_seal *seal = &v->n->seal;
+
+	put(v->h, (seal->begun < 2 ? seal->begun : 2) | (uint64_t)seal->proven << 8 |
+			  (uint64_t)seal->pinned << 9 | (uint64_t)k->asking << 10 |
+			  (uint64_t)k->renewed << 11 | (uint64_t)k->in_session << 12 |
+			  (uint64_t)k->tries << 16 | (uint64_t)k->match << 24);
+	if (k->asking)
+		put_past(v, k->began);
+	put_bytes(v->h, seal->rng.seed, 8); /* the next nonce, which a question takes one of */
+}
+
 static void put_peer(struct view *v)
 {
 	const struct ipsp_peer_facts *p = &v->n->peer;
@@ -267,6 +287,7 @@ static void put_peer(struct view *v)
 	put_bytes(v->h, seal->nonce, 8);
 	put_bytes(v->h, seal->spent, 8);
 	put_bytes(v->h, seal->yield, 8);
+	put_keys(v);
 }
 
 static void put_stream(struct view *v)
