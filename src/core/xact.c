@@ -98,12 +98,13 @@ static uint32_t slot_new(struct ipsp_xacts *x)
 /* An owner doesn't change while requests are open: who attaches anew has none. */
 static void count(struct ipsp_node *n, uint16_t ha, int by)
 {
-	const uint32_t owner = n->has.has ? n->has.has[ha].owner : 0;
+	struct ipsp_ha *a = &n->has.has[ha];
 
-	if (ha != 0)
-		n->has.has[ha].open += (uint32_t)by;
-	if (ha != 0 && owner != 0)
-		n->xacts.of_owner[owner % IPSP_OWNERS] += (uint32_t)by;
+	if (ha == 0)
+		return;
+	a->open += (uint32_t)by;
+	if (a->owner != 0)
+		n->xacts.of_owner[a->owner % IPSP_OWNERS] += (uint32_t)by;
 }
 
 static void slot_free(struct ipsp_node *n, uint32_t i)
