@@ -4,6 +4,7 @@
 #include "core/duplicates.h"
 #include "core/node_int.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,17 @@ int ipsp_node_build_pools(struct ipsp_node *n)
 
 /* --------------------------------------------------------------- made and freed */
 
+static void forget_secrets(struct ipsp_psp_conf *psp)
+{
+	sodium_memzero(psp->keys, sizeof psp->keys);
+}
+
+const void *ipsp_node_secrets(const struct ipsp_node *n, size_t *size)
+{
+	*size = sizeof *n; /* keys, and the generator of random numbers */
+	return n;
+}
+
 struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 {
 	struct ipsp_node *n = calloc(1, sizeof *n);
@@ -94,6 +106,8 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	uint8_t seed[32];
 	ipsp_rng_bytes(&n->rng, seed, sizeof seed);
 	ipsp_seal_init(&n->seal, &n->conf.psp, seed);
+	sodium_memzero(seed, sizeof seed);
+	forget_secrets(&n->conf.psp); /* what is needed of them is in .seal */
 	bool failed = ipsp_conf_copy(&n->file, &n->conf) != 0 || ipsp_node_build_pools(n) != 0 ||
 		      ipsp_sync_init(n) != 0 || ipsp_xact_init(n) != 0 || ipsp_ha_init(n) != 0;
 	if (failed) {
@@ -303,6 +317,7 @@ void ipsp_node_set_conf(struct ipsp_node *n, struct ipsp_context_conf *conf, boo
 	}
 	ipsp_conf_fini(&n->file);
 	n->file = copy;
+	forget_secrets(&copy.psp);
 	n->pools_from_log = false;
 	n->conf.psp = conf->psp;
 	if (pools_differ) {
@@ -311,6 +326,8 @@ void ipsp_node_set_conf(struct ipsp_node *n, struct ipsp_context_conf *conf, boo
 	}
 	if (ipsp_seal_set_keys(&n->seal, &n->conf.psp))
 		ipsp_keys_changed(n);
+	forget_secrets(&n->conf.psp);
+	forget_secrets(&n->file.psp);
 	if (n->conf.psp.mode != file_mode || !was)
 		ipsp_psp_mode(n, n->conf.psp.mode);
 	ipsp_psp_enabled(n, was);

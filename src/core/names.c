@@ -329,7 +329,6 @@ void ipsp_names_check(const struct ipsp_node *n)
 		sessions -= ha != 0;
 	}
 	IPSP_MUST(sessions == 0);
-	(void)names; /* where assertions are off */
 	(void)attached;
 	(void)sessions;
 }

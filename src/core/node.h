@@ -232,6 +232,10 @@ struct ipsp_node_init {
 struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init); /* NULL: no memory */
 void ipsp_node_free(struct ipsp_node *node);
 
+/* Where the node keeps what is made of secrets: for the shell to lock. They are wiped at its end.
+ * Of the secrets themselves it keeps none: status.conf has zeros for keys. */
+const void *ipsp_node_secrets(const struct ipsp_node *node, size_t *size);
+
 /* One record as it was in act->recs (without its length), in order. IPSP_ERR_FORMAT: damaged or of
  * a newer version. */
 int ipsp_node_replay(struct ipsp_node *node, const uint8_t *rec, size_t n);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
+#include "daemon/secret.h"
 #include "daemon/trust.h"
 #include <errno.h>
 #include <stdio.h>
@@ -390,6 +391,7 @@ void ipspd_confread_contexts(struct ipspd_confread *rd, const struct ipspd_setti
 		rd->faults.failed = true;
 		return;
 	}
+	ipspd_secret_memory(config->contexts, n * sizeof(*config->contexts));
 	for (size_t i = 0; i < n; i++) {
 		const struct ipspd_setting *group = ipspd_setting_element(setting, i);
 		struct ipsp_context_conf *conf = &config->contexts[config->n_contexts];

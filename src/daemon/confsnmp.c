@@ -2,7 +2,9 @@
 #include "base/err.h"
 #include "daemon/confread.h"
 #include "daemon/keyfile.h"
+#include "daemon/secret.h"
 #include <ctype.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,10 +288,11 @@ void ipspd_config_sort_sinks(struct ipspd_config *config)
 	for (size_t i = 0; config->sinks && i < n; i++) {
 		if (lacks(config, i))
 			continue;
-		const struct ipspd_sink sink = config->sinks[i];
+		struct ipspd_sink sink = config->sinks[i];
 		memmove(&config->sinks[ready + 1], &config->sinks[ready],
 			(i - ready) * sizeof(sink));
 		config->sinks[ready] = sink;
+		sodium_memzero(&sink, sizeof(sink));	     /* it has passphrases */
 		for (size_t k = 0; k < config->n_lacks; k++) /* those before it move up by one */
 			if (config->lacks[k].kind == IPSPD_LACK_PASSPHRASE &&
 			    config->lacks[k].sink >= ready && config->lacks[k].sink < i)
@@ -315,6 +318,7 @@ static void read_sinks(struct ipspd_confread *rd, const struct ipspd_setting *se
 		rd->faults.failed = true;
 		return;
 	}
+	ipspd_secret_memory(config->sinks, n * sizeof(*config->sinks));
 	config->n_sinks = n;
 	for (size_t i = 0; i < n; i++) {
 		const struct ipspd_setting *group = ipspd_setting_element(setting, i);

@@ -1,6 +1,7 @@
 #include "daemon/ctx.h"
 #include "daemon/config.h"
 #include "daemon/lease.h"
+#include "daemon/secret.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -34,6 +35,8 @@ int ipspd_ctx_renew_node(struct ipspd_ctx *ctx)
 		.version = IPSPD_VERSION,
 		.now = ipspd_now(),
 	};
+	const void *secrets;
+	size_t n_secrets;
 
 	if (getrandom(init.seed, sizeof(init.seed), 0) != (ssize_t)sizeof(init.seed))
 		return IPSP_ERR_NOMEM; /* can't happen for so few bytes; without them there is no
@@ -44,6 +47,8 @@ int ipspd_ctx_renew_node(struct ipspd_ctx *ctx)
 		return IPSP_ERR_NOMEM;
 	ipsp_node_free(ctx->node);
 	ctx->node = node;
+	secrets = ipsp_node_secrets(node, &n_secrets);
+	ipspd_secret_memory(secrets, n_secrets);
 	return 0;
 }
 
@@ -53,6 +58,7 @@ struct ipspd_ctx *ipspd_ctx_new(struct ipspd *daemon, const struct ipsp_context_
 
 	if (!ctx)
 		return NULL;
+	ipspd_secret_memory(&ctx->conf, sizeof(ctx->conf));
 	ctx->daemon = daemon;
 	ctx->lease_fd = -1;
 	ctx->due = IPSP_NEVER; /* before its start */

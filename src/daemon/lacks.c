@@ -4,6 +4,7 @@
 #include "daemon/ctl.h"
 #include "daemon/group.h"
 #include "daemon/keyfile.h"
+#include "daemon/secret.h"
 #include "daemon/snmp.h"
 #include <event2/event.h>
 #include <sodium.h>
@@ -99,6 +100,7 @@ static void sinks_came(struct ipspd_lacks *lacks)
 
 	if (!sinks)
 		return;
+	ipspd_secret_memory(sinks, n * sizeof(*sinks));
 	memcpy(sinks, old, n * sizeof(*sinks));
 	config->sinks = sinks;
 	ipspd_config_sort_sinks(config);

@@ -11,6 +11,7 @@
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
+#include "daemon/secret.h"
 #include "daemon/start.h"
 #include "daemon/trust.h"
 #include <errno.h>
@@ -272,6 +273,7 @@ int main(int argc, char **argv)
 	open_standard();
 	if (o.test)
 		ipspd_trust_test(DAEMON_USER, strcmp(o.config, CONFIG_FILE) == 0);
+	ipspd_secret_process();
 	reset_signals();
 	raise_files();
 	umask(027);

@@ -16,6 +16,7 @@
 #include "daemon/start.h"
 #include "daemon/store.h"
 #include <errno.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,6 +234,7 @@ static void change_ctx(struct ipspd_ctx *ctx, const struct ipsp_context_conf *co
 	}
 	ipsp_conf_fini(&ctx->conf);
 	ctx->conf = copy;
+	sodium_memzero(&copy, sizeof(copy)); /* its pools are the context's now */
 	ipspd_post(ctx, &ev);
 }
 
@@ -338,6 +340,7 @@ int ipspd_save(struct ipspd *daemon, char *why, size_t n_why)
 		running.contexts[i].psp.enabled = status.conf->psp.enabled;
 	}
 	int err = ipspd_config_write(daemon->config_path, &running, why, n_why);
+	sodium_memzero(running.contexts, running.n_contexts * sizeof(*running.contexts));
 	free(running.contexts);
 	return err;
 }

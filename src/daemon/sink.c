@@ -3,6 +3,7 @@
  * in netsnmp.c, the manager's addresses are found in sinkname.c.
  */
 #include "daemon/log.h"
+#include "daemon/secret.h"
 #include "daemon/snmp_int.h"
 #include <event2/event.h>
 #include <event2/util.h>
@@ -274,6 +275,7 @@ struct sink *ipspd_sink_new(struct ipspd_snmp *snmp, const struct ipspd_sink *co
 	if (!sink)
 		return NULL;
 	sink->snmp = snmp;
+	ipspd_secret_memory(&sink->conf, sizeof(sink->conf));
 	memcpy(&sink->conf, conf, sizeof(*conf));
 	sink->timer = evtimer_new(snmp->base, on_timer, sink);
 	if (sink->timer)

@@ -1,4 +1,5 @@
 /* What was done is put right again: after its time, or all at once. */
+#include "core/node_int.h"
 #include "plan.h"
 #include <string.h>
 
@@ -44,16 +45,16 @@ static void repair_network(struct plan *plan, bool all)
  */
 static void repair_keys(struct host *h)
 {
-	const struct ipsp_psp_conf *file = &h->conf.psp, *in_force;
+	const struct ipsp_psp_conf *file = &h->conf.psp;
+	struct ipsp_seal seal;
 	char why[128];
 
 	if (h->other_keys)
 		plan_set_keys(h, NULL);
 	if (!h->node)
 		return;
-	in_force = &ipsp_node_conf(h->node)->psp;
-	if (in_force->n_keys != file->n_keys ||
-	    memcmp(in_force->keys, file->keys, sizeof(file->keys)) != 0) {
+	seal = h->node->seal; /* the node keeps no secret but what is made of it */
+	if (ipsp_seal_set_keys(&seal, file)) {
 		if (ipsp_node_may_conf(h->node, &h->conf, why) == 0)
 			host_reload(h, file->dead_interval_ms);
 		else /* the pools of the log are in force, not the file's: a restart takes the rest

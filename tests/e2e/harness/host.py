@@ -44,6 +44,10 @@ class Host:
         )
         self.starts += 1
 
+    def run_as(self, uid):
+        """From the next start on the daemon is this user's."""
+        self._prefix += ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+
     def start(self):
         """Writes the configuration file, starts ipspd and waits until it answers."""
         self.write_config()

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""What a running daemon has of secrets in its memory, and who can get at it."""
+
+import hashlib
+import os
+import re
+import secrets
+import sys
+import time
+
+from harness import process
+from harness.pair import Case, main
+
+PASSPHRASES = ("the authentication phrase", "the privacy phrase, another")
+
+
+def maps(pid):
+    """Each readable, writable piece of memory: where, and the kernel's flags of it."""
+    pieces, at = [], None
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as file:
+        for line in file:
+            head = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
+            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                at = (int(head.group(1), 16), int(head.group(2), 16)) if head else None
+            elif at and line.startswith("VmFlags:"):
+                pieces.append((*at, line.split()[1:]))
+    return pieces
+
+
+def copies(pid, what):
+    """Where @what stands in the memory of the process: each time the flags of the piece."""
+    found = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for start, end, flags in maps(pid):
+            memory.seek(start)
+            try:
+                text = memory.read(end - start)
+            except OSError:
+                continue
+            found += [flags + [hex(start)]] * text.count(what)
+    return found
+
+
+class Secrets(Case):
+    def start_pair(self):
+        pair = self.pair(trapd=False)
+        host = pair.hosts[0]
+        key, secret = os.path.join(pair.folder, "made.key"), secrets.token_hex(32)
+        files = [os.path.join(pair.folder, name) for name in ("auth", "priv")]
+        for path, text in zip([key, *files], [secret, *PASSPHRASES]):
+            with open(path, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(text + "\n")
+        host.config.extra = (
+            'snmp = { sinks = ( { host = "127.0.0.1"; port = 16299; version = "3"; user = "u"; '
+            f'auth-protocol = "SHA"; auth-passphrase-file = "{files[0]}"; '
+            f'priv-protocol = "AES"; priv-passphrase-file = "{files[1]}"; }} ); }};\n')
+        for number, role in enumerate(("primary", "secondary")):
+            pair.ipsp(number, role, hello_interval_ms=100, key_file=key)
+            pair.hosts[number].start()
+        pair.wait_sharing()
+        return pair, secret
+
+    def count(self, pid, secret):
+        """How often each of them is found; all that stays is locked, and in no dump."""
+        key = hashlib.blake2b(secret.encode(), digest_size=32).digest()
+        found = {name: copies(pid, what) for name, what in {
+            "the text of the secret": secret.encode(), "the hash that is the key": key,
+            "passphrase 1": PASSPHRASES[0].encode(), "passphrase 2": PASSPHRASES[1].encode()}.items()}
+        for name, places in found.items():
+            self.say(f"{name}: {len(places)} in memory, {sum('dd' in p and 'lo' in p for p in places)} "
+                     "of them locked and in no dump")
+        return found
+
+    def test_copies_in_memory(self):
+        pair, secret = self.start_pair()
+        pid = pair.hosts[0].pid
+        for when in ("at the start", "after a reload", "after ten"):
+            with self.subTest(when):
+                found = self.count(pid, secret)
+                self.assertEqual(found["the text of the secret"], [])
+                # the configuration that was read, and the one that the context is run with
+                self.assertLessEqual(len(found["the hash that is the key"]), 2)
+                # the configuration, and the sink
+                self.assertLessEqual(len(found["passphrase 1"]), 2)
+                self.assertLessEqual(len(found["passphrase 2"]), 2)
+                for places in found.values():
+                    for flags in places:
+                        self.assertIn("dd", flags, "it would be in a dump")
+                        self.assertIn("lo", flags, "it may be swapped")
+            for _ in range(1 if when == "at the start" else 9):
+                pair.hosts[0].do("reload")
+            time.sleep(0.5)
+        self.assertTrue(pair.sharing())
+
+    def test_no_core(self):
+        pair, _ = self.start_pair()
+        with open(f"/proc/{pair.hosts[0].pid}/limits", encoding="ascii") as file:
+            self.assertRegex(file.read(), r"Max core file size +0 ")
+
+    def test_nobody_of_its_user_looks_in(self):
+        """/proc/PID of a process that can't be dumped is root's, whoever runs it."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to be somebody else")
+        host = self.host()
+        host.write_config()
+        uid = 65534
+        for place, folders, files in os.walk(host.folder):
+            for name in [place, *(os.path.join(place, one) for one in folders + files)]:
+                os.chown(name, uid, uid)
+        above = host.folder
+        while (above := os.path.dirname(above)) not in ("/", "/tmp"):
+            os.chmod(above, os.stat(above).st_mode | 0o011)
+        host.run_as(uid)
+        host.launch()
+        host.wait_ready()
+        self.assertEqual(os.stat(f"/proc/{host.pid}/mem").st_uid, 0)
+        done = process.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups",
+                            "head", "-c", "1", f"/proc/{host.pid}/mem"])
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("Permission denied", done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
