@@ -14,6 +14,7 @@ from harness.host import total
 from harness.pair import Case, main
 
 POOL = {"name": "pool-a", "network": "10.1.0.0/24"}
+HOLD = {"name": "hold", "network": "10.255.255.1/32", "type": "private"}
 SESSIONS = 40
 
 
@@ -71,8 +72,9 @@ class Wiped(Case):
         self.assertGreaterEqual(total(host.status(), "used"), SESSIONS + 21)
 
     def test_both(self):
-        """The runbook's way: AAA sends new sessions to the secondary alone, and the primary's reserve keeps
-        them off there until all that were before have their addresses again."""
+        """The runbook's way: AAA sends new sessions to the secondary alone, the primary's reserve keeps them
+        off there until all that were before have their addresses again, and the placeholder keeps the role
+        where it is, also where the first session of before ends before the next one is asked for."""
         pair = self.pair(trapd=False)
         for host in pair.hosts:
             host.config.pools = [dict(POOL)]
@@ -90,7 +92,19 @@ class Wiped(Case):
             os.mkdir(host.config.state, 0o700)
             pair.loop.until(lambda: not gateway.connected(), 10, "the agent to end")
 
-        pair.start(reserved_free_percentage=100, **settings)
+        for number, role in enumerate(("primary", "secondary")):
+            pair.hosts[number].config.pools = [dict(POOL), dict(HOLD)]
+            pair.ipsp(number, role, **settings, reserved_free_percentage=0 if number else 100)
+        pair.hosts[0].start()
+        pair.loop.until(lambda: pair.hosts[0].status()["serving"], 20, pair.story)
+        pair.hosts[0].do("request", "placeholder", "--pool", HOLD["name"])
+        pair.hosts[1].start()
+        pair.wait_sharing()
+        first = next(iter(before[0]))
+        subscriber, session = before[0].pop(first)
+        gateways[0].ledger.drop(first, gateways[0].name)
+        pair.hosts[0].do("request", subscriber, "--session", session, "--address", first)
+        pair.hosts[0].do("release", first)
         # The new ones are there first, and go on asking.
         new = pair.gateway(1, name="new")
         refused = Counter()
@@ -107,9 +121,12 @@ class Wiped(Case):
             self.assertEqual(gateway.sessions(), held, f"the sessions of {gateway.name}")
         self.assertEqual((new.sessions(), set(refused)), ({}, {"exhausted"}))
 
+        self.assertEqual(pair.roles(), ("primary", "secondary"))
+
         pair.ipsp(0, "primary", **settings)
         pair.hosts[0].write_config()
         pair.hosts[0].do("reload")
+        pair.hosts[0].do("release", HOLD["network"].partition("/")[0])
         self.ask(pair, new, 100, refused)
         self.assertEqual(len(new.sessions()), 100)
         pair.settle()
