@@ -34,7 +34,7 @@ void cli_output_failed(int err)
 bool cli_flush(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
-		return true;
+		return output_errno == 0; /* the agent's lines don't go by stdio */
 	cli_output_failed(errno);
 	return false;
 }
