@@ -294,6 +294,7 @@ int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BY
 	struct secret_file file;
 	int err = read_file(path, &file, why);
 
+	sodium_memzero(keys, sizeof(uint8_t[IPSP_KEYS_MAX][IPSP_KEY_BYTES]));
 	if (err == 0)
 		err = keys_of(&file, path, keys, n_keys, why);
 	if (err == 0) {

@@ -24,6 +24,7 @@
  * other. A file that is no text (32 raw bytes, say) is one secret as a whole. A secret has 16 bytes
  * at least and is hashed to a key with BLAKE2b. One that has not the form of 256 random bits (64
  * hexadecimal digits, 43 of base64, 32 raw bytes) is taken with a warning: see docs/protocol.md.
+ * Places of @keys without a secret are zero, so that two arrays can be compared as a whole.
  */
 int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES],
 		       uint8_t *n_keys, char why[IPSPD_WHY_MAX]);

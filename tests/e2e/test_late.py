@@ -40,6 +40,11 @@ class Late(Case):
         os.chmod(late, 0o600)
         pair.wait_sharing()
         self.assertEqual(pair.hosts[1].starts, 1)
+        # It is in force, and is looked at every two seconds.
+        end = time.monotonic() + 4.5
+        pair.loop.until(lambda: time.monotonic() > end, 10, "two looks at the key file")
+        self.assertNotIn("other secrets", pair.hosts[1].log())
+        self.assertEqual(pair.hosts[1].status()["notes"], [])
 
         with self.subTest("a reload gives up no key that is in use"):
             os.rename(late, late + ".away")

@@ -128,12 +128,28 @@ static int tear_down(void **state)
 	return rmdir(dir);
 }
 
+/* Whoever compares or copies the array as a whole reads also what no secret is behind. */
+static void places_without_a_secret_are_zero(void **state)
+{
+	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES], n_keys;
+	char why[IPSPD_WHY_MAX];
+
+	(void)state;
+	memset(keys, 0xff, sizeof(keys));
+	put(HEX, strlen(HEX));
+	assert_int_equal(ipspd_keyfile_keys(path, keys, &n_keys, why), 0);
+	assert_int_equal(n_keys, 1);
+	for (size_t i = n_keys; i < IPSP_KEYS_MAX; i++)
+		assert_true(sodium_is_zero(keys[i], IPSP_KEY_BYTES));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_can_be_guessed_is_weak),
 		cmocka_unit_test(what_is_random_is_not),
 		cmocka_unit_test(a_weak_one_makes_the_key_that_it_always_made),
+		cmocka_unit_test(places_without_a_secret_are_zero),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
