@@ -141,6 +141,8 @@ static bool i_win(const struct ipsp_node *n, const struct ipsp_hello *h)
 	return n->side.books > h->books;
 }
 
+#define IPSP_EPOCH_STEP 16 /* more than the takeovers of one side alone between two meetings */
+
 static void i_am_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	n->stats.state_losses++;
@@ -171,6 +173,11 @@ static void peer_is_lost(struct ipsp_node *n, const struct ipsp_hello *h)
 	ipsp_say(n, IPSP_LOG_ERROR,
 		 "the peer has lost its state: it is given anew what this side does not own");
 	ipsp_rec_resupply(n, h->books);
+	/* higher than any that the lost state came to by itself: should it be put back one day, it
+	 * is the one that is behind */
+	struct ipsp_side s = n->side;
+	s.epoch += IPSP_EPOCH_STEP;
+	ipsp_rec_side(n, &s, true);
 	n->hello_soon = true;
 }
 
@@ -220,6 +227,17 @@ static void identify(struct ipsp_node *n, const struct ipsp_hello *h)
 	bool i_behind = knows_me && (h->applied > s->sent || h->known > s->applied);
 	bool peer_behind = known && (h->sent < s->applied || h->applied < s->acked);
 
+	if (s->shared && peer_shared && !s->lost && !peer_lost && knows_me != known &&
+	    h->peer_books != 0 && s->peer_books != 0) {
+		/* one of the two has another id than the other knows it by: since a loss, of which
+		 * an old state that was put back knows nothing. What numbers say is of other books;
+		 * the epoch tells, as it grew when the loser was given anew. */
+		if (i_win(n, h))
+			n->hello_soon = true;
+		else
+			i_am_lost(n, h);
+		return;
+	}
 	if (i_behind && peer_behind)
 		peer_behind = i_win(n, h), i_behind = !peer_behind;
 	if (i_behind && !s->lost) {

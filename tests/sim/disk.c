@@ -81,7 +81,6 @@ void disk_wipe(struct disk *disk)
 	disk->n_durable = 0;
 	disk->compacting = false;
 	disk->lease_boot = disk->log_boot = 0;
-	disk->copy.valid = false;
 	disk->durable_epoch = 0;
 }
 

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -551,6 +552,56 @@ static void test_wiped_primary(void **state)
 	story_end(w);
 }
 
+/*
+ * A side has lost its state and was given anew. Later somebody puts the old state back, in good
+ * faith: it knows the other side by its id, but not what has happened since. It is the one that is
+ * behind, whatever its numbers are.
+ */
+static void state_of_before_its_loss(unsigned side)
+{
+	struct world *w = story_begin();
+	struct host *h = &w->hosts[side];
+	const unsigned mine = side == P ? HA1 : HA2, theirs = side == P ? HA2 : HA1;
+
+	story_take(w, mine, "mn-1", NULL);
+	story_take(w, theirs, "mn-2", NULL);
+	disk_keep_copy(&h->disk);
+	host_kill(h);
+	disk_wipe(&h->disk);
+	check_state_lost(h);
+	story_start(w, side);
+	story_expect_rest(w, 20000);
+	assert_true(story_noted(w, side, "this side has lost its state"));
+	story_leave(w, mine, "mn-1");
+	story_run(w, 12000);
+	for (unsigned i = 3; i < 7; i++) {
+		char mn[8];
+		snprintf(mn, sizeof(mn), "mn-%u", i);
+		story_take(w, theirs, mn, NULL);
+	}
+	story_expect_rest(w, 15000);
+
+	host_kill(h);
+	assert_true(disk_roll_back(&h->disk));
+	check_state_lost(h);
+	const uint64_t lost = story_stats(w, !side)->state_losses;
+	story_start(w, side);
+	story_expect_rest(w, 20000);
+	assert_int_equal(story_stats(w, side)->state_losses, 1);
+	assert_int_equal(story_stats(w, !side)->state_losses, lost + 1); /* it gives anew */
+	assert_false(story_noted(w, !side, "this side has lost its state"));
+	for (unsigned i = 2; i < 7; i++)
+		assert_non_null(ha_find(&w->has[theirs], i, 1));
+	story_end(w);
+}
+
+static void test_state_of_before_its_loss(void **state)
+{
+	(void)state;
+	state_of_before_its_loss(P);
+	state_of_before_its_loss(S);
+}
+
 static struct ipsp_pool_conf many;
 
 static void with_many(struct world_conf *conf)
@@ -613,6 +664,7 @@ int stories_healing(void)
 		cmocka_unit_test(test_duplicate_of_a_peer_given_up),
 		cmocka_unit_test(test_wiped_secondary),
 		cmocka_unit_test(test_wiped_primary),
+		cmocka_unit_test(test_state_of_before_its_loss),
 	};
 
 	return cmocka_run_group_tests_name("healing", tests, NULL, NULL);
