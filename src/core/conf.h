@@ -65,7 +65,8 @@ struct ipsp_psp_conf { /* pool-share-protocol of one interface */
 	enum ipsp_durability durability;
 	bool takeover_when_deaf; /* by the dead interval also while the own link fails (B8) */
 	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES]; /* the first is used, all are accepted */
-	uint8_t n_keys;				     /* 0: auth = "none" */
+	uint8_t n_keys;				     /* 0: auth = "none", unless: */
+	bool wants_key; /* a key was asked for: nothing is said or heard while there is none */
 	bool secret_is_shared; /* with another context of this host: no handshake of version 1 then
 				*/
 	bool old_handshake; /* version 1 is spoken with a peer that was heard with version 2, too */
@@ -120,6 +121,12 @@ int ipsp_conf_nobodys(const struct ipsp_pool_conf *pool, const struct ipsp_psp_c
 		      char *text, size_t cap);
 /* Can @addr be a host's own? Loopback and link-local ones can. */
 bool ipsp_conf_is_host(struct ipsp_addr addr);
+
+/* A key was asked for, and is not there yet. */
+static inline bool ipsp_conf_lacks_key(const struct ipsp_psp_conf *psp)
+{
+	return psp->wants_key && psp->n_keys == 0;
+}
 
 /* Can a network interface be called so? */
 bool ipsp_device_ok(const char *name);

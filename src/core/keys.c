@@ -75,7 +75,7 @@ void ipsp_keys_changed(struct ipsp_node *n)
 
 	n->keys.match = IPSP_KEY_UNTRIED;
 	n->keys.foreign_at = n->keys.foreign_said_at = IPSP_NEVER;
-	if (!ipsp_link_open(n))
+	if (!ipsp_link_talks(n))
 		return;
 	n->keys.renewed = true;
 	ask(n);

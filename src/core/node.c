@@ -77,7 +77,7 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 	uint8_t plain[IPSP_DGRAM_MAX], reply[IPSP_DGRAM_MAX];
 	size_t plain_n = 0, reply_n = 0;
 
-	if (!ipsp_link_open(n) || n->stopped)
+	if (!ipsp_link_talks(n) || n->stopped)
 		return;
 	int opened =
 		ipsp_seal_open(&n->seal, ev->bytes, ev->n_bytes, plain, &plain_n, reply, &reply_n);
@@ -301,7 +301,8 @@ IPSP_APART static void end_turn(struct ipsp_node *n)
 static bool changes_facts(enum ipsp_event_type type)
 {
 	return type == IPSP_EV_DATAGRAM || type == IPSP_EV_FLUSHED || type == IPSP_EV_COMMAND ||
-	       type == IPSP_EV_HOOK || type == IPSP_EV_CONF || type == IPSP_EV_LINK;
+	       type == IPSP_EV_HOOK || type == IPSP_EV_CONF || type == IPSP_EV_KEYS ||
+	       type == IPSP_EV_LINK;
 }
 
 static void begin_step(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
@@ -384,6 +385,9 @@ IPSP_APART static void take_other(struct ipsp_node *n, const struct ipsp_event *
 		break;
 	case IPSP_EV_CONF:
 		ipsp_psp_on_conf(n, ev);
+		break;
+	case IPSP_EV_KEYS:
+		ipsp_psp_on_keys(n, ev->conf);
 		break;
 	case IPSP_EV_DISK:
 		on_disk(n, ev->full);

@@ -53,7 +53,8 @@ enum ipsp_event_type {
 	IPSP_EV_HOOK,	  /* the takeover-check hook has ended: .yes */
 	IPSP_EV_CONF,	  /* .conf: a new configuration, already checked on its own; .token, .id are
 			     told */
-	IPSP_EV_DISK,	  /* .full: the disk is full, or has room again */
+	IPSP_EV_KEYS, /* .conf: of it the keys alone, and what is said about them; never refused */
+	IPSP_EV_DISK, /* .full: the disk is full, or has room again */
 	IPSP_EV_LINK, /* .bound, .error (NULL: none): of the own socket, address and interface. All
 			 is well until something else is said */
 	IPSP_EVENT_TYPES
@@ -101,7 +102,7 @@ struct ipsp_event {
 		uint64_t seq;			      /* FLUSHED */
 		const char *ha_name;		      /* ATTACH: 1..31 characters */
 		const char *error;		      /* LINK: what is wrong, for people */
-		const struct ipsp_context_conf *conf; /* CONF: copied */
+		const struct ipsp_context_conf *conf; /* CONF, KEYS: copied */
 	};
 };
 

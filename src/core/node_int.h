@@ -761,10 +761,12 @@ void ipsp_psp_disable(struct ipsp_node *n, bool force);
 bool ipsp_psp_on_left(struct ipsp_node *n, const struct ipsp_hello *h);
 void ipsp_psp_may_leave(struct ipsp_node *n);
 void ipsp_psp_on_conf(struct ipsp_node *n, const struct ipsp_event *ev);
+void ipsp_psp_on_keys(struct ipsp_node *n, const struct ipsp_context_conf *conf);
 void ipsp_psp_enabled(struct ipsp_node *n, bool was);
 
 /* tx.c */
 bool ipsp_link_open(const struct ipsp_node *n);
+bool ipsp_link_talks(const struct ipsp_node *n); /* open, and not without a key that is asked for */
 void ipsp_tx(struct ipsp_node *n);
 void ipsp_tx_dgram(struct ipsp_node *n, const uint8_t *dgram,
 		   size_t len); /* to the peer; nothing when @len is 0 */

@@ -4,7 +4,9 @@
  */
 #include "core/node_int.h"
 
+#include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 
 #define LEAVING_MS 3000 /* how long a peer is told that IPSP was disabled here */
 
@@ -203,6 +205,32 @@ void ipsp_psp_on_conf(struct ipsp_node *n, const struct ipsp_event *ev)
 	ipsp_node_set_conf(n, &c, differ); /* takes what it needs out of c */
 	ipsp_conf_fini(&c);
 	ipsp_out_done(n, ev->token, ev->id, 0, NULL);
+}
+
+/* What the context says of its keys. They themselves are only in the seal. */
+static void say_keys(struct ipsp_psp_conf *to, const struct ipsp_psp_conf *from)
+{
+	to->n_keys = from->n_keys;
+	to->wants_key = from->wants_key;
+	to->secret_is_shared = from->secret_is_shared;
+}
+
+/*
+ * A key file that was late. All else stays as it is, whatever an operator has made of it since, or
+ * the file says that can't be taken: so there is nothing to refuse.
+ */
+void ipsp_psp_on_keys(struct ipsp_node *n, const struct ipsp_context_conf *conf)
+{
+	struct ipsp_psp_conf psp;
+
+	say_keys(&n->file.psp, &conf->psp);
+	say_keys(&n->conf.psp, &conf->psp);
+	psp = n->conf.psp;
+	memcpy(psp.keys, conf->psp.keys, sizeof(psp.keys));
+	if (ipsp_seal_set_keys(&n->seal, &psp))
+		ipsp_keys_changed(n);
+	sodium_memzero(&psp, sizeof(psp));
+	n->hello_soon = true;
 }
 
 /* Removed or added by a reload: the same as by command, or as at a start. */

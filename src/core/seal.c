@@ -154,7 +154,10 @@ bool ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf
 	other = sodium_memcmp(keys, seal->keys, sizeof(keys)) != 0;
 	memcpy(seal->keys, keys, sizeof(keys));
 	sodium_memzero(keys, sizeof(keys));
-	seal->n_keys = conf->n_keys ? conf->n_keys : 1;
+	if (ipsp_conf_lacks_key(conf))
+		seal->n_keys = 0; /* not the 32 zero bytes of auth = "none" */
+	else
+		seal->n_keys = conf->n_keys ? conf->n_keys : 1;
 	put_place(seal->to_peer, conf->address, conf->peer, conf->port);
 	put_place(seal->to_us, conf->peer, conf->address, conf->port);
 	seal->old_refused = conf->secret_is_shared;

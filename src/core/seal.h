@@ -91,7 +91,7 @@ struct ipsp_seal_key { /* what is made of one shared secret, which itself is not
 struct ipsp_seal {
 	struct ipsp_rng rng;
 	struct ipsp_seal_key keys[IPSP_KEYS_MAX];
-	uint8_t n_keys; /* at least 1: auth = "none" is a secret of 32 zero bytes */
+	uint8_t n_keys; /* auth = "none" is one, a secret of 32 zero bytes; 0: none is there yet */
 	uint8_t nonce[32], eph_secret[32],
 		eph_public[32]; /* the offer: ours, of the next session */
 	uint8_t spent[32];	/* our nonce of the newest session */

@@ -223,11 +223,16 @@ bool ipsp_link_open(const struct ipsp_node *n)
 	return ipsp_psp(n)->enabled && n->mode != IPSP_MODE_INACTIVE && !n->refused_enable;
 }
 
+bool ipsp_link_talks(const struct ipsp_node *n)
+{
+	return ipsp_link_open(n) && !ipsp_conf_lacks_key(ipsp_psp(n));
+}
+
 void ipsp_tx(struct ipsp_node *n)
 {
 	struct packer p;
 
-	if (!ipsp_link_open(n)) {
+	if (!ipsp_link_talks(n)) {
 		n->said_at = IPSP_NEVER;
 		n->command_unsaid = false;
 		return;
@@ -260,7 +265,7 @@ void ipsp_tx(struct ipsp_node *n)
 
 ipsp_ms ipsp_tx_due(const struct ipsp_node *n)
 {
-	if (!ipsp_link_open(n))
+	if (!ipsp_link_talks(n))
 		return IPSP_NEVER;
 	if (n->side_seq > n->flushed)
 		return ipsp_hello_may_repeat(n) ? n->hello_at : IPSP_NEVER;

@@ -135,7 +135,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->peer_state = n->peer_state;
 	s->epoch = n->side.epoch;
 	s->books = n->side.books;
-	s->link = ipsp_link_open(n);
+	s->link = ipsp_link_talks(n);
 	s->shared = n->side.shared;
 	s->disk_full = n->disk_full;
 	s->mismatch = mismatch_of(n);

@@ -98,6 +98,7 @@ static void read_key_file(struct ipspd_confread *rd, const struct ipspd_setting 
 
 	if (!ipspd_confread_secret(rd, setting, lack.path, sizeof(lack.path)))
 		return;
+	psp->wants_key = true;
 	*kept = strdup(lack.path);
 	rd->faults.failed |= !*kept;
 	int err = ipspd_keyfile_keys(lack.path, psp->keys, &psp->n_keys, lack.why);

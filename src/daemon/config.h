@@ -94,6 +94,19 @@ void ipspd_config_sort_sinks(struct ipspd_config *config);
  * executable; IPSP_ERR_INVALID: others could change it. */
 int ipspd_config_hook_ok(const char *path, char why[IPSPD_WHY_MAX]);
 
+/*
+ * Finds out which contexts have a secret in common (psp.secret_is_shared). @joined is called for
+ * two that nothing but a device keeps apart, in the order of the file. False: no memory.
+ */
+#define IPSPD_JOINED_TEXT                                                                          \
+	"context \"%s\" has the same secret, addresses and port, on another device: who can lead " \
+	"datagrams from one device to the other could join the two; give each a secret, or a "     \
+	"port, of its own"
+typedef void ipspd_config_joined_fn(void *arg, const struct ipsp_context_conf *a,
+				    const struct ipsp_context_conf *b);
+bool ipspd_config_share_secrets(struct ipspd_config *config, ipspd_config_joined_fn *joined,
+				void *arg);
+
 /* The groups of the control socket, by what their members may do. */
 enum ipspd_level { IPSPD_LEVEL_ALL, IPSPD_LEVEL_GATEWAY, IPSPD_LEVEL_STATUS, IPSPD_LEVELS };
 

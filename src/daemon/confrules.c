@@ -287,46 +287,46 @@ static int by_secret(const void *a, const void *b)
 	return order;
 }
 
-static void same_secret(struct ipspd_confread *rd, struct ipsp_context_conf *a,
-			struct ipsp_context_conf *b)
-{
-	const size_t place = (size_t)(b - rd->config->contexts);
-
-	a->psp.secret_is_shared = b->psp.secret_is_shared = true;
-	if (by_bond(&a->psp, &b->psp) != 0 || one_socket(&a->psp, &b->psp))
-		return; /* the latter is a fault, and told */
-	ipspd_faults_add(&rd->faults, true,
-			 ipspd_setting_line(psp_setting(rd->context_settings[place], "key-file")),
-			 "key-file",
-			 "context \"%s\" has the same secret, addresses and port, on another "
-			 "device: who can "
-			 "lead datagrams from one device to the other could join the two; give "
-			 "each a secret, or "
-			 "a port, of its own",
-			 a->name);
-}
-
 /* What is made with a secret is bound to two addresses and a port; the handshake of the first
  * version is not, and is refused where more than one context could be meant. */
-static void check_secrets(struct ipspd_confread *rd)
+bool ipspd_config_share_secrets(struct ipspd_config *config, ipspd_config_joined_fn *joined,
+				void *arg)
 {
-	struct ipspd_config *config = rd->config;
 	struct secret *list = calloc(config->n_contexts * IPSP_KEYS_MAX + 1, sizeof(*list));
 	size_t n = 0;
 
-	rd->faults.failed |= !list;
-	for (size_t i = 0; list && i < config->n_contexts; i++)
-		for (size_t k = 0;
-		     config->contexts[i].psp.enabled && k < config->contexts[i].psp.n_keys; k++)
-			list[n++] = (struct secret){config->contexts[i].psp.keys[k],
-						    &config->contexts[i]};
+	for (size_t i = 0; list && i < config->n_contexts; i++) {
+		struct ipsp_context_conf *context = &config->contexts[i];
+
+		context->psp.secret_is_shared = false;
+		for (size_t k = 0; context->psp.enabled && k < context->psp.n_keys; k++)
+			list[n++] = (struct secret){context->psp.keys[k], context};
+	}
 	if (n > 0)
 		qsort(list, n, sizeof(*list), by_secret);
-	for (size_t i = 1; i < n; i++)
-		if (list[i - 1].context != list[i].context &&
-		    memcmp(list[i - 1].key, list[i].key, IPSP_KEY_BYTES) == 0)
-			same_secret(rd, list[i - 1].context, list[i].context);
+	for (size_t i = 1; i < n; i++) {
+		struct ipsp_context_conf *a = list[i - 1].context, *b = list[i].context;
+
+		if (a == b || memcmp(list[i - 1].key, list[i].key, IPSP_KEY_BYTES) != 0)
+			continue;
+		a->psp.secret_is_shared = b->psp.secret_is_shared = true;
+		if (by_bond(&a->psp, &b->psp) == 0 && !one_socket(&a->psp, &b->psp))
+			joined(arg, a, b); /* (one socket is a fault, and told) */
+	}
+	const bool known = list;
 	free(list);
+	return known;
+}
+
+static void on_joined(void *arg, const struct ipsp_context_conf *a,
+		      const struct ipsp_context_conf *b)
+{
+	struct ipspd_confread *rd = arg;
+	const size_t place = (size_t)(b - rd->config->contexts);
+
+	ipspd_faults_add(&rd->faults, true,
+			 ipspd_setting_line(psp_setting(rd->context_settings[place], "key-file")),
+			 "key-file", IPSPD_JOINED_TEXT, a->name);
 }
 
 /*
@@ -419,7 +419,7 @@ void ipspd_confrules(struct ipspd_confread *rd)
 		ipsp_conf_check(&config->contexts[i], core_fault, &map);
 	}
 	check_contexts(rd);
-	check_secrets(rd);
+	rd->faults.failed |= !ipspd_config_share_secrets(config, on_joined, rd);
 	check_indexes(rd);
 	for (size_t i = 0; i < config->n_contexts; i++)
 		ipsp_conf_sort(&config->contexts[i]);

@@ -35,7 +35,7 @@ struct ipspd_chunk;
 
 struct ipspd_inbox { /* events with everything that they borrow; memory is kept between turns */
 	struct ipsp_event *events;
-	size_t n_events, cap_events, n_confs; /* events of IPSP_EV_CONF */
+	size_t n_events, cap_events, n_confs; /* events with a configuration */
 	bool commands;			      /* there are some of these, or of IPSP_EV_COMMAND */
 	struct ipspd_chunk *first, *chunk; /* texts and bytes: a chain of chunks that never move */
 };
@@ -70,7 +70,6 @@ struct ipspd_ctx {
 	struct ipsp_actions act;
 	struct ipspd_udp_stats closed_udp_stats;
 	struct ipspd_udp *udp; /* NULL while the mode opens no socket */
-	char lacks_key[256];   /* why its key file can't be read: it doesn't talk; "": it may */
 	int lease_fd;	       /* -1: not open */
 	uint64_t told_seq;     /* the last IPSP_EV_FLUSHED */
 	bool was_stored;       /* the store had records of it */

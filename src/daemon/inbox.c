@@ -67,6 +67,11 @@ static bool keep_text(struct ipspd_inbox *inbox, const char **text)
 	return (*text = keep(inbox, *text, strlen(*text)));
 }
 
+static bool has_conf(const struct ipsp_event *ev)
+{
+	return ev->type == IPSP_EV_CONF || ev->type == IPSP_EV_KEYS;
+}
+
 static bool keep_conf(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 {
 	struct ipsp_context_conf *conf = malloc(sizeof(*conf));
@@ -130,6 +135,7 @@ static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 	case IPSP_EV_LINK:
 		return !ev->error || keep_text(inbox, &ev->error);
 	case IPSP_EV_CONF:
+	case IPSP_EV_KEYS:
 		return keep_conf(inbox, ev);
 	case IPSP_EV_TICK:
 	case IPSP_EV_END:
@@ -173,7 +179,7 @@ bool ipspd_inbox_put(struct ipspd_inbox *inbox, const struct ipsp_event *ev)
 	*to = *ev;
 	if (!keep_all(inbox, to))
 		return false;
-	inbox->commands |= ev->type == IPSP_EV_COMMAND || ev->type == IPSP_EV_CONF;
+	inbox->commands |= ev->type == IPSP_EV_COMMAND || has_conf(ev);
 	inbox->n_events++;
 	return true;
 }
@@ -323,7 +329,7 @@ static void free_confs(struct ipspd_inbox *inbox)
 {
 	for (size_t i = 0; i < inbox->n_events && inbox->n_confs > 0; i++) {
 		const struct ipsp_context_conf *borrowed = inbox->events[i].conf;
-		if (inbox->events[i].type != IPSP_EV_CONF)
+		if (!has_conf(&inbox->events[i]))
 			continue;
 		struct ipsp_context_conf *conf; /* keep_conf made it: it is ours to free */
 		memcpy(&conf, &borrowed, sizeof(conf));

@@ -4,6 +4,7 @@
 #include "daemon/ctl.h"
 #include "daemon/group.h"
 #include "daemon/keyfile.h"
+#include "daemon/loop.h"
 #include "daemon/secret.h"
 #include "daemon/snmp.h"
 #include <event2/event.h>
@@ -48,31 +49,55 @@ static struct ipsp_context_conf *conf_of(struct ipspd_config *config, const char
 	return NULL;
 }
 
-/* As a reload of nothing but the keys. */
+static void on_joined(void *arg, const struct ipsp_context_conf *a,
+		      const struct ipsp_context_conf *b)
+{
+	(void)arg;
+	ipspd_log(IPSP_LOG_WARNING, "%s: key-file: " IPSPD_JOINED_TEXT, b->name, a->name);
+}
+
+/* The keys of the file, and whether another context has one of them, are all that the nodes get. */
+static void post_keys(struct ipspd *daemon, const struct ipsp_context_conf *come)
+{
+	struct ipspd_config *config = daemon->config;
+
+	if (!ipspd_config_share_secrets(config, on_joined, NULL)) {
+		ipspd_fail(daemon, "%s: memory ran out", come->name);
+		return;
+	}
+	for (size_t i = 0; i < config->n_contexts; i++) {
+		const struct ipsp_context_conf *conf = &config->contexts[i];
+		struct ipspd_ctx *ctx = ipspd_ctx_find(daemon, conf->name);
+
+		if (!ctx ||
+		    (conf != come && conf->psp.secret_is_shared == ctx->conf.psp.secret_is_shared))
+			continue;
+		memcpy(ctx->conf.psp.keys, conf->psp.keys, sizeof(conf->psp.keys));
+		ctx->conf.psp.n_keys = conf->psp.n_keys;
+		ctx->conf.psp.secret_is_shared = conf->psp.secret_is_shared;
+		ctx->look = true;
+		const struct ipsp_event ev = {.type = IPSP_EV_KEYS, .conf = &ctx->conf};
+		ipspd_post(ctx, &ev);
+	}
+}
+
 static int key_came(struct ipspd_lacks *lacks, const struct ipspd_lack *lack,
 		    char why[IPSPD_WHY_MAX])
 {
 	struct ipsp_context_conf *conf = conf_of(lacks->daemon->config, lack->context);
-	struct ipspd_ctx *ctx = ipspd_ctx_find(lacks->daemon, lack->context);
-	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES], n_keys;
+	uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BYTES] = {{0}}, n_keys = 0;
 
 	int err = ipspd_keyfile_keys(lack->path, keys, &n_keys, why);
 	if (err)
 		return err;
-	if (conf && ctx) {
-		for (int i = 0; i < 2; i++) {
-			struct ipsp_psp_conf *psp = i == 0 ? &conf->psp : &ctx->conf.psp;
-			memcpy(psp->keys, keys, sizeof(keys));
-			psp->n_keys = n_keys;
-		}
-		ctx->lacks_key[0] = '\0';
-		ctx->look = true;
-		const struct ipsp_event ev = {.type = IPSP_EV_CONF, .conf = &ctx->conf};
-		ipspd_post(ctx, &ev);
-		ipspd_log(IPSP_LOG_NOTICE, "%s: the key file %s is there: talking to the peer",
-			  ctx->name, lack->path);
+	if (conf) {
+		memcpy(conf->psp.keys, keys, sizeof(keys));
+		conf->psp.n_keys = n_keys;
+		ipspd_log(IPSP_LOG_NOTICE, "%s: the key file %s is there: its keys are taken",
+			  conf->name, lack->path);
 		if (why[0])
-			ipspd_log(IPSP_LOG_WARNING, "%s: %s", ctx->name, why);
+			ipspd_log(IPSP_LOG_WARNING, "%s: %s", conf->name, why);
+		post_keys(lacks->daemon, conf);
 	}
 	sodium_memzero(keys, sizeof(keys));
 	return 0;
@@ -224,18 +249,18 @@ void ipspd_lacks_taken(struct ipspd_lacks *lacks)
 {
 	struct ipspd *daemon = lacks->daemon;
 
-	for (size_t i = 0; i < daemon->n_ctxs; i++)
-		daemon->ctxs[i]->lacks_key[0] = '\0';
+	char why[IPSPD_WHY_MAX + 16];
+
 	for (size_t i = 0; i < daemon->config->n_lacks; i++) {
 		const struct ipspd_lack *lack = &daemon->config->lacks[i];
 		struct ipspd_ctx *ctx =
 			lack->kind == IPSPD_LACK_KEY ? ipspd_ctx_find(daemon, lack->context) : NULL;
 		if (!ctx)
 			continue;
-		snprintf(ctx->lacks_key, sizeof(ctx->lacks_key), "no key: %.240s", lack->why);
+		snprintf(why, sizeof(why), "no key: %.240s", lack->why);
 		ctx->look = true;
 		/* it hears nothing, and must not take that for silence; its socket says the rest */
-		const struct ipsp_event ev = {.type = IPSP_EV_LINK, .error = ctx->lacks_key};
+		const struct ipsp_event ev = {.type = IPSP_EV_LINK, .error = why};
 		ipspd_post(ctx, &ev);
 	}
 	later(lacks);

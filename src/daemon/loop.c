@@ -124,7 +124,7 @@ IPSP_APART static bool wants_socket(const struct ipspd_ctx *ctx, struct ipspd_ud
 					.port = psp->port,
 					.device = psp->device,
 					.link = on_link};
-	return status.link && !ctx->lacks_key[0]; /* never with no key where one was asked for */
+	return status.link; /* never with no key where one was asked for */
 }
 
 /* Before the outs: what a context says first must find its socket open. */

@@ -65,6 +65,59 @@ class Late(Case):
         write_key(late, b"\x5a" * 32)
         process.until(lambda: host.status()["serving"], 10, host.tail)
 
+    def test_key_file_beside_a_mode_that_is_refused(self):
+        """The file's mode can't be taken while addresses are shared out: the key is taken all the same, and nothing
+        is ever said without one."""
+        pair = self.pair(trapd=False)
+        late = os.path.join(pair.folder, "late.key")
+        write_key(late, b"\x5a" * 32)
+        pair.ipsp(0, "primary", hello_interval_ms=100, mode="inactive")
+        pair.ipsp(1, "secondary", hello_interval_ms=100, mode="inactive", key_file=late)
+        for host in reversed(pair.hosts):
+            host.start()
+            host.ctl("pool-share-protocol", "mode", "active")
+        pair.wait_sharing()
+        host = pair.hosts[1]
+        self.assertEqual(host.ctl("request", "mn-1").returncode, 0)
+        host.kill9()
+        os.rename(late, late + ".away")
+        host.start()
+        time.sleep(1)
+        self.assertEqual(host.counters()["datagrams-sent"], 0)
+        os.rename(late + ".away", late)
+        process.until(lambda: "late.key is there" in host.log(), 10, host.tail)
+        time.sleep(1)
+        self.assertNotIn('auth = "none"', pair.hosts[0].log() + host.log())
+        pair.wait_sharing()
+
+    def test_key_file_that_came_is_in_force(self):
+        host = self.late()
+        host.start()
+        self.key_comes(host)
+        time.sleep(3)  # the files are looked at every 2 s
+        self.assertNotIn("has other secrets than those in force", host.log())
+
+    def test_key_file_enables_nothing(self):
+        """An operator has disabled IPSP meanwhile."""
+        host = self.late()
+        host.start()
+        self.assertEqual(host.ctl("no", "pool-share-protocol").returncode, 0)
+        self.key_comes(host)
+        time.sleep(0.5)
+        self.assertEqual(host.status()["state"], "disabled")
+        self.assertEqual(host.counters()["datagrams-sent"], 0)
+
+    def late(self):
+        """A primary whose key file is not there."""
+        pair = self.pair(trapd=False)
+        pair.ipsp(0, "primary", hello_interval_ms=100, key_file=os.path.join(pair.folder, "late.key"))
+        return pair.hosts[0]
+
+    @staticmethod
+    def key_comes(host):
+        write_key(os.path.join(os.path.dirname(host.folder), "late.key"), b"\x5a" * 32)
+        process.until(lambda: "late.key is there" in host.log(), 10, host.tail)
+
     def test_hook(self):
         pair = self.pair(trapd=False)
         hook, said = (os.path.join(pair.folder, name) for name in ("hook", "said"))

@@ -789,12 +789,33 @@ static void test_gives_way_once(void **state)
 	assert_int_equal(silent, 1); /* for one of the two keys */
 }
 
+/* A key was asked for and is not there yet: that is not auth = "none". */
+static void test_no_key_yet(void **state)
+{
+	struct side a, b;
+	struct dgram d;
+
+	(void)state;
+	side_init(&a, 1, "");
+	side_init(&b, 2, "");
+	a.conf.wants_key = true;
+	ipsp_seal_set_keys(&a.seal, &a.conf);
+	assert_int_equal(ipsp_seal_shake(&a.seal, d.b), 0);
+	d = shake(&b);
+	hear_fails(&a, &d, IPSP_ERR_KEY);
+	memset(a.conf.keys[0], 'k', IPSP_KEY_BYTES);
+	a.conf.n_keys = 1;
+	assert_true(ipsp_seal_set_keys(&a.seal, &a.conf));
+	assert_int_equal(ipsp_seal_shake(&a.seal, d.b), IPSP_SHAKE_LEN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rng),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_no_key_yet),
 		cmocka_unit_test(test_nothing_before),
 		cmocka_unit_test(test_both_at_once),
 		cmocka_unit_test(test_renew),
