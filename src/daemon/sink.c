@@ -28,17 +28,66 @@ void ipspd_sink_drop_first(struct sink *sink)
 		sink->dropping = false;
 }
 
+static struct notification **nth(struct sink *sink, size_t i)
+{
+	return &sink->queue[(sink->first + i) % IPSPD_SNMP_QUEUE];
+}
+
+/*
+ * What goes first where not all can wait. A healing may find thousands of duplicates, and a person
+ * may drain and undrain in a loop: neither pushes out that the peer was lost, nor that all
+ * addresses are free, for which an upgrade waits.
+ */
+static int worth(enum ipsp_trap trap)
+{
+	switch (trap) {
+	case IPSP_TRAP_DUPLICATE:
+	case IPSP_TRAP_DUPLICATE_FOUND:
+		return 0;
+	case IPSP_TRAP_SERVING_CHANGE:
+	case IPSP_TRAP_LINK_CHANGE:
+	case IPSP_TRAP_PEER_UP:
+	case IPSP_TRAP_PEER_STOPPED:
+		return 1;
+	case IPSP_TRAP_PEER_LOST:
+	case IPSP_TRAP_PEER_DOWN:
+	case IPSP_TRAP_ROLE_CHANGE:
+	case IPSP_TRAP_CONFIG_MISMATCH:
+	case IPSP_TRAP_DISK_FULL:
+		return 2;
+	case IPSP_TRAP_ALL_ADDRS_FREE:
+	case IPSP_TRAPS:
+		break;
+	}
+	return 3;
+}
+
+/* The oldest of those that are worth least; not the one whose acknowledgement is awaited. */
+static void drop_least(struct sink *sink)
+{
+	size_t least = sink->in_flight ? 1 : 0;
+
+	for (size_t i = least + 1; i < sink->n; i++)
+		if (worth((*nth(sink, i))->trap.trap) < worth((*nth(sink, least))->trap.trap))
+			least = i;
+	free(*nth(sink, least));
+	for (size_t i = least; i + 1 < sink->n; i++)
+		*nth(sink, i) = *nth(sink, i + 1);
+	sink->n--;
+}
+
 static void make_room(struct sink *sink)
 {
 	if (sink->n < IPSPD_SNMP_QUEUE)
 		return;
 	if (!sink->dropping)
 		ipspd_log(IPSP_LOG_WARNING,
-			  "snmp: %s does not take notifications: %d wait, the oldest are dropped",
-			  sink->conf.host, IPSPD_SNMP_QUEUE);
+			  "snmp: %s port %u does not take notifications as fast as they come: %d "
+			  "wait; of those that matter least the oldest are dropped",
+			  sink->conf.host, sink->conf.port, IPSPD_SNMP_QUEUE);
 	sink->dropping = true;
 	sink->snmp->counts.dropped++;
-	ipspd_sink_drop_first(sink);
+	drop_least(sink);
 }
 
 void ipspd_sink_enqueue(struct sink *sink, const struct ipspd_snmp_trap *trap, uint32_t uptime)
@@ -70,15 +119,15 @@ void ipspd_sink_trouble(struct sink *sink, const char *why)
 	if (sink->troubled)
 		return;
 	sink->troubled = true;
-	ipspd_log(IPSP_LOG_WARNING, "snmp: notifications don't reach %s: %s; trying again",
-		  sink->conf.host, why);
+	ipspd_log(IPSP_LOG_WARNING, "snmp: notifications don't reach %s port %u: %s; trying again",
+		  sink->conf.host, sink->conf.port, why);
 }
 
 static void delivered(struct sink *sink)
 {
 	if (sink->troubled)
-		ipspd_log(IPSP_LOG_NOTICE, "snmp: notifications reach %s again, at %s",
-			  sink->conf.host, ipspd_sink_address(sink));
+		ipspd_log(IPSP_LOG_NOTICE, "snmp: notifications reach %s port %u again, at %s",
+			  sink->conf.host, sink->conf.port, ipspd_sink_address(sink));
 	sink->troubled = false;
 	sink->unanswered = 0;
 }
@@ -148,6 +197,15 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---------------------------------------------------------------- its work */
+
+void ipspd_sink_hurry(struct sink *sink)
+{
+	if (sink->n == 0 || sink->unanswered == 0 || sink->lookup)
+		return;
+	ipspd_sink_close(sink);
+	sink->unanswered = 0;
+	ipspd_sink_later(sink, 0);
+}
 
 static void next_address(struct sink *sink)
 {

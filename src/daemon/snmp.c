@@ -23,6 +23,13 @@ void ipspd_snmp_send(struct ipspd_snmp *snmp, const struct ipspd_snmp_trap *trap
 		ipspd_sink_enqueue(snmp->sinks[i], trap, uptime);
 }
 
+/* What ends an outage of the network may have ended it for the managers as well. */
+static bool ends_an_outage(const struct ipsp_out *out, const struct ipsp_status *status)
+{
+	return out->trap == IPSP_TRAP_PEER_UP ||
+	       (out->trap == IPSP_TRAP_LINK_CHANGE && !status->link_error);
+}
+
 void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struct ipsp_out *out)
 {
 	struct ipspd_snmp_trap trap = {.trap = out->trap, .context = ctx->name};
@@ -42,6 +49,8 @@ void ipspd_snmp_trap(struct ipspd_snmp *snmp, struct ipspd_ctx *ctx, const struc
 	trap.link = status.link_words;
 	if (out->trap == IPSP_TRAP_DUPLICATE || out->trap == IPSP_TRAP_DUPLICATE_FOUND)
 		trap.address = out->addr;
+	for (size_t i = 0; ends_an_outage(out, &status) && i < snmp->n_sinks; i++)
+		ipspd_sink_hurry(snmp->sinks[i]);
 	ipspd_snmp_send(snmp, &trap);
 }
 

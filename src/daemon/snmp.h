@@ -6,8 +6,9 @@
  * A name may have several addresses: they are tried in turn, at once where the system refuses to
  * send to one, and where an inform to one is not acknowledged. Every sink has a queue of its own,
  * so that a dead one delays nobody; IPSPD_SNMP_QUEUE notifications wait in it at most, then the
- * oldest is dropped, counted and logged. A trap leaves the queue when it was sent, an inform when
- * it was acknowledged: until then it is repeated, after 1 s, 2 s, ... 60 s.
+ * oldest of those that matter least is dropped, counted and logged. A trap leaves the queue when it
+ * was sent, an inform when it was acknowledged: until then it is repeated, after 1 s, 2 s, ... 60
+ * s.
  */
 #ifndef IPSPD_SNMP_H
 #define IPSPD_SNMP_H

@@ -88,6 +88,8 @@ void ipspd_sink_work(struct sink *sink);
 /* The queue stays; what was sent and is not acknowledged is sent again. */
 void ipspd_sink_close(struct sink *sink);
 void ipspd_sink_later(struct sink *sink, unsigned seconds);
+/* The network may be there again: what waits for its next try has it now. */
+void ipspd_sink_hurry(struct sink *sink);
 void ipspd_sink_drop_first(struct sink *sink);
 /* Seconds until an answer is given up, and after an error: 1, 2, 4, ... 60, for each round through
  * the addresses. */

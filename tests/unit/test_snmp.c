@@ -460,6 +460,47 @@ static void a_dead_sink_delays_nobody_and_its_queue_is_limited(void **state)
 	close(m.fd);
 }
 
+static void send_one(enum ipsp_trap trap, uint32_t number)
+{
+	const struct ipspd_snmp_trap one = {.trap = trap,
+					    .context = "isp1",
+					    .interface = "lan",
+					    .address = ipsp_addr_v4(number)};
+
+	ipspd_snmp_send(snmp, &one);
+}
+
+/* A healing with thousands of duplicates, while the manager can't be reached. */
+static void what_matters_is_not_pushed_out(void **state)
+{
+	struct manager m = manager_new();
+	struct message msg;
+	unsigned lost = 0, free_ones = 0, others = 0;
+
+	(void)state;
+	add_sink("127.0.0.1", m.port)->inform = true;
+	start();
+	send_one(IPSP_TRAP_DUPLICATE_FOUND, 0); /* is in flight */
+	send_one(IPSP_TRAP_PEER_LOST, 0);
+	send_one(IPSP_TRAP_ALL_ADDRS_FREE, 0);
+	for (uint32_t i = 0; i < 300; i++) {
+		send_one(IPSP_TRAP_DUPLICATE_FOUND, i);
+		send_one(IPSP_TRAP_SERVING_CHANGE, i);
+	}
+	assert_int_equal(counts().queued, IPSPD_SNMP_QUEUE);
+	for (unsigned i = 0; i < IPSPD_SNMP_QUEUE; i++) {
+		assert_true(receive(&m, &msg, 4));
+		lost += strstr(msg.text, "4187.0.2\n") != NULL;
+		free_ones += strstr(msg.text, "8164.2.86\n") != NULL;
+		others += strstr(msg.text, "4187.0.7\n") != NULL;
+		acknowledge(&m, &msg);
+	}
+	assert_int_equal(lost, 1);
+	assert_int_equal(free_ones, 1);
+	assert_int_equal(others, IPSPD_SNMP_QUEUE - 3);
+	close(m.fd);
+}
+
 static void a_manager_that_comes_late_gets_what_waited(void **state)
 {
 	struct manager m = manager_new();
@@ -859,6 +900,7 @@ int main(void)
 		STORY(what_each_notification_adds),
 		STORY(an_inform_is_repeated_until_acknowledged),
 		STORY(a_dead_sink_delays_nobody_and_its_queue_is_limited),
+		STORY(what_matters_is_not_pushed_out),
 		STORY(a_manager_that_comes_late_gets_what_waited),
 		STORY(a_reload_keeps_what_waits_at_sinks_that_stay),
 		STORY(a_refused_reload_leaves_the_sinks_alone),
