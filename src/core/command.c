@@ -181,7 +181,8 @@ static const char *cannot_force(const struct ipsp_node *n)
 	return "the peer is up: takeover without --force asks it";
 }
 
-/* A primary that listens whether its peer knows more is told that it needn't. */
+/* A primary that listens whether its peer knows more, or is held back by what that has shared, is
+ * told that it needn't wait. */
 static void listen_no_more(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	const char *why = cannot_force(n);
@@ -190,10 +191,13 @@ static void listen_no_more(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, IPSP_ERR_DENIED, why);
 		return;
 	}
+	const bool held = n->peer.holds_us;
 	ipsp_link_listen_no_more(n);
+	n->peer.holds_us = false;
 	n->xacts.retry = true;
-	ipsp_say(n, IPSP_LOG_WARNING,
-		 "forced takeover: this side serves without having heard what its peer knows");
+	ipsp_say(n, IPSP_LOG_WARNING, "forced takeover: this side serves %s",
+		 held ? "beside a peer that has shared other pools"
+		      : "without having heard what its peer knows");
 	done(n, ev, 0, NULL);
 }
 
@@ -211,8 +215,14 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 	} else if (ipsp_conflict_yields(n)) {
 		ipsp_conflict_end(n);
 		done(n, ev, 0, NULL);
-	} else if (n->side.primary && ev->force && ipsp_link_listens(n, n->now) &&
-		   (n->side.licence || !n->side.shared)) {
+	} else if (n->side.primary && n->peer.holds_us && !ev->force) {
+		done(n, ev, IPSP_ERR_CONFIG_MISMATCH,
+		     "the peer has shared addresses, and its pools differ from those here: "
+		     "\"check-config\" shows how; mend the file that is wrong, and restart ipspd "
+		     "there");
+	} else if (n->side.primary && ev->force &&
+		   (n->peer.holds_us ||
+		    (ipsp_link_listens(n, n->now) && (n->side.licence || !n->side.shared)))) {
 		listen_no_more(n, ev);
 	} else if (n->side.primary && !(ev->force && (!n->side.licence || n->licence_resting) &&
 					(n->side.shared || n->side.grounded))) {

@@ -9,6 +9,8 @@
  */
 #include "core/node_int.h"
 
+#include <string.h>
+
 #define SENT_RING    (sizeof(((struct ipsp_peer_facts *)0)->sent_at) / sizeof(ipsp_ms))
 #define VETO_MS	     30000 /* a vetoed takeover is asked again after this */
 #define HOOK_WAIT_MS 35000 /* the shell answers within 30 s; this does not rely on it */
@@ -104,7 +106,7 @@ static void settle_interval(struct ipsp_node *n)
 	if (want == have)
 		return;
 	bool known = ipsp_contact(n) && n->peer.hello.peer_dead_ms == want;
-	if (want < have && !known && n->side.shared)
+	if (want < have && !known && (n->side.shared || n->peer.holds_us))
 		return;
 	n->lease.dead_ms = want;
 	ipsp_lease_touch(n);
@@ -193,13 +195,15 @@ void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
 /*
  * For the hello that is about to be built: the newest number of the peer's to promise on. Only in
  * the agreed epoch, with no healing open, and while the peer hears us: so one-way loss stops
- * promises both ways and ends in one takeover.
+ * promises both ways and ends in one takeover. A side that gives nothing, as its peer has shared
+ * other pools, agrees on no epoch with it; it promises in any, or else nobody would serve.
  */
 uint32_t ipsp_lease_promise(struct ipsp_node *n)
 {
 	const struct ipsp_hello *h = &n->peer.hello;
-	bool agreed = n->peer.known && h->epoch == n->side.epoch &&
-		      !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary;
+	bool agreed = n->peer.known &&
+		      (n->peer.holds_us || (h->epoch == n->side.epoch &&
+					    !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary));
 
 	if (!agreed || n->side.licence || n->side.lost ||
 	    (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
@@ -240,12 +244,36 @@ static bool silence_over(const struct ipsp_node *n)
 	return n->now >= silence_ends(n);
 }
 
+/*
+ * The peer holds us back: it has shared other pools, and was promised that this side gives nothing.
+ * One dead interval after its last word all that was promised is over.
+ */
+static ipsp_ms hold_ends(const struct ipsp_node *n)
+{
+	const ipsp_ms at = silence_ends(n), heard = n->peer.heard_at + ipsp_dead_ms(n);
+
+	return at > heard ? at : heard;
+}
+
+static void end_hold(struct ipsp_node *n)
+{
+	if (!n->peer.holds_us || n->now < hold_ends(n))
+		return;
+	n->peer.holds_us = false;
+	n->xacts.retry = true;
+	if (n->side.primary && ipsp_psp(n)->enabled)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "the peer, which has shared other pools, was not heard for one dead "
+			 "interval: this side does not wait for it any more");
+}
+
 /* By force of an operator, on a side whose books know of no peer: they become books of their own.
  */
 static void take_all(struct ipsp_node *n)
 {
 	ipsp_rec_alone(n, IPSP_ALONE_ALL);
 	ipsp_link_listen_no_more(n);
+	n->peer.holds_us = false;
 	struct ipsp_side s = n->side;
 	s.epoch++;
 	s.primary = true;
@@ -358,6 +386,7 @@ void ipsp_lease_gap(struct ipsp_node *n)
 void ipsp_lease_tick(struct ipsp_node *n)
 {
 	settle_interval(n);
+	end_hold(n);
 	/* so that a short stop in the middle of a silence, or of a licence, is seen to be short */
 	bool rests = n->side.licence &&
 		     (n->licence_resting || n->licence_pending || ipsp_link_listens(n, n->now));
@@ -381,6 +410,8 @@ void ipsp_lease_tick(struct ipsp_node *n)
 
 ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 {
+	if (n->peer.holds_us)
+		return hold_ends(n); /* nothing is shared, so there is no takeover */
 	if (!may_take_over(n) || n->flushed < n->side_seq)
 		return IPSP_NEVER;
 	ipsp_ms at = silence_ends(n);
@@ -392,12 +423,27 @@ ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 }
 
 /*
+ * Nor to one that has lost its state and has other pools now: it has shared nothing with anybody.
+ * It gives nothing since it has heard that this side has, see hold_ends().
+ */
+static bool knows_nothing_of_us(const struct ipsp_node *n)
+{
+	const struct ipsp_hello *h = &n->peer.hello;
+
+	return n->side.shared && h->books != n->side.peer_books &&
+	       !(h->flags & (IPSP_HF_SHARED | IPSP_HF_LOST | IPSP_HF_LICENCE | IPSP_HF_GROUNDED)) &&
+	       memcmp(h->digest, n->compare.digest, sizeof h->digest) != 0;
+}
+
+/*
  * To a peer with which no version is common nothing can be reported, and neither side could serve
  * until it is: there the licence goes on. The peer gets no promise, so it serves nothing, unless it
  * has a licence itself, or had one: then it says the number of a report that was not read here.
  */
 static bool goes_on(const struct ipsp_node *n)
 {
+	if (knows_nothing_of_us(n))
+		return true;
 	return n->peer.speaks == 0 && !ipsp_flag(n, IPSP_HF_LICENCE) &&
 	       n->peer.hello.report <= n->side.applied;
 }
@@ -407,14 +453,16 @@ static void wake_licence(struct ipsp_node *n)
 {
 	const struct ipsp_hello *h = &n->peer.hello;
 
-	if (!n->licence_resting || h->books != n->side.peer_books || h->peer_books != n->side.books)
+	const bool ours = h->books == n->side.peer_books && h->peer_books == n->side.books;
+
+	if (!n->licence_resting || (!ours && !knows_nothing_of_us(n)))
 		return;
 	n->licence_resting = false;
 	ipsp_lease_touch(n);
 	n->hello_soon = n->xacts.retry = true;
 	ipsp_say(n, IPSP_LOG_NOTICE,
-		 "the peer, with which no version is common, has not taken over: this side goes on "
-		 "with its licence");
+		 "the peer, %s, has not taken over: this side goes on with its licence",
+		 ours ? "with which no version is common" : "whose pools are other ones");
 }
 
 /* Heard both ways: what the books give the peer is its own again; what is used of it is reported.

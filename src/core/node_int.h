@@ -73,8 +73,9 @@ struct ipsp_peer_facts { /* volatile; of the present session but for the last th
 	bool stopped;	 /* it said goodbye, and nothing since: .hello.used is what it left */
 	bool known;	 /* a hello of this session was taken in: items may be looked at */
 	bool judged;	 /* ... and whose books these are was judged by one of them */
-	bool holds_us;	 /* it has shared, its pools are other ones, and this side has not */
-	uint8_t speaks;	 /* the version that both speak; 0: none, only hellos are obeyed */
+	bool holds_us;	/* it has shared, its pools are other ones, and this side has not: this side
+			   gives nothing until one dead interval after its last word */
+	uint8_t speaks; /* the version that both speak; 0: none, only hellos are obeyed */
 	struct ipsp_hello hello; /* the newest */
 	uint32_t heard;		 /* its number; 0: none in this session */
 	uint32_t promised;	 /* the newest of its numbers that we promised on */

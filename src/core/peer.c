@@ -393,6 +393,8 @@ enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 	if (!n->side.shared && !n->side.lost) {
 		if (ipsp_conflict_yields(n) && ipsp_heard(n))
 			return IPSP_WAIT_NONE; /* for the operator */
+		if (n->side.primary && n->peer.holds_us && ipsp_heard(n))
+			return IPSP_WAIT_NONE; /* the same */
 		if (n->side.primary && !n->side.grounded)
 			return IPSP_WAIT_SILENCE;
 		return ipsp_contact(n) ? IPSP_WAIT_FIRST_GRANT : IPSP_WAIT_PEER;

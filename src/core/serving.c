@@ -50,6 +50,9 @@ static const char *decided(const struct ipsp_node *n)
 
 static const char *waits(const struct ipsp_node *n)
 {
+	static const char held[] =
+		"the peer has shared addresses, and its pools differ from those here";
+
 	switch (ipsp_peer_waiting(n)) {
 	case IPSP_WAIT_PEER:
 		return "the peer is not heard";
@@ -59,6 +62,8 @@ static const char *waits(const struct ipsp_node *n)
 		return n->side.lost ? "this side has lost its state, and waits for the peer's"
 				    : "the two sides compare who uses what";
 	case IPSP_WAIT_SILENCE:
+		if (n->peer.holds_us)
+			return held;
 		return n->side.shared ? "the peer is not heard, and the dead interval runs"
 				      : "this side listens first whether its peer knows more";
 	case IPSP_WAIT_FIRST_GRANT:
@@ -73,7 +78,7 @@ static const char *waits(const struct ipsp_node *n)
 	case IPSP_WAITS:
 		break;
 	}
-	return "its state changes";
+	return n->peer.holds_us ? held : "its state changes";
 }
 
 static const char *serves_why(const struct ipsp_node *n)

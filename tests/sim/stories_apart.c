@@ -309,6 +309,139 @@ static void test_forced_and_rebooted(void **state)
 	story_end(w);
 }
 
+/* P's disk is wiped, and a pool of its file is another one than in what S has shared. */
+static void wiped_and_other(struct world *w)
+{
+	host_kill(&w->hosts[P]);
+	disk_wipe(&w->hosts[P].disk);
+	check_state_lost(&w->hosts[P]);
+	w->hosts[P].conf.pools[0].priority = 3;
+}
+
+static void mended(struct world *w)
+{
+	host_kill(&w->hosts[P]);
+	w->hosts[P].conf.pools[0].priority = w->hosts[S].conf.pools[0].priority;
+	story_start(w, P);
+	story_expect_rest(w, 60000);
+	assert_true(story_noted(w, P, "this side has lost its state"));
+	story_end(w);
+}
+
+static void expect_held(struct world *w)
+{
+	story_expect_side(w, P, "primary", "config-mismatch", false);
+	assert_true(story_status(w, S).serving);
+	assert_true(story_noted(w, P, "the peer has shared addresses, and its pools differ"));
+	story_command(w, P, IPSP_CMD_TAKEOVER, false, IPSP_ERR_CONFIG_MISMATCH);
+	story_command(w, P, IPSP_CMD_TAKEOVER, true, IPSP_ERR_DENIED);
+}
+
+/* It gives nothing while that peer lives, and one dead interval longer. */
+static void test_held_until_silence(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_run(w, 2000);
+	wiped_and_other(w);
+	story_start(w, P);
+	story_run(w, 10 * DEAD_S * 1000);
+	expect_held(w);
+	host_kill(&w->hosts[S]);
+	story_run(w, (DEAD_S - 2) * 1000);
+	story_expect_side(w, P, "primary", "connecting", false);
+	story_run(w, 4000);
+	story_expect_side(w, P, "primary", "connecting", true);
+	assert_true(story_noted(w, P, "was not heard for one dead interval"));
+	story_take(w, HA1, "mn-3", NULL);
+	assert_int_equal(w->has[HA1].last_err, 0);
+	story_end(w);
+}
+
+static void test_held_until_forced(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_run(w, 2000);
+	wiped_and_other(w);
+	story_start(w, P);
+	story_run(w, 10000);
+	expect_held(w);
+	host_kill(&w->hosts[S]);
+	story_command(w, P, IPSP_CMD_TAKEOVER, true, IPSP_ERR_DENIED); /* it was up until now */
+	story_run(w, 12000);
+	story_expect_side(w, P, "primary", "connecting", false);
+	story_command(w, P, IPSP_CMD_TAKEOVER, true, 0);
+	story_expect_side(w, P, "primary", "connecting", true);
+	story_end(w);
+}
+
+/* The peer is primary in an epoch that the wiped side knows nothing of: it serves on. */
+static void test_held_in_another_epoch(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_command(w, S, IPSP_CMD_TAKEOVER, false, 0);
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_run(w, 2000);
+	wiped_and_other(w);
+	story_start(w, P);
+	story_run(w, 10 * DEAD_S * 1000);
+	expect_held(w);
+	story_take(w, HA2, "mn-3", NULL);
+	assert_int_equal(w->has[HA2].last_err, 0);
+	mended(w);
+}
+
+/* The same where it had taken over alone before: its licence ends, and a lease follows. */
+static void test_held_after_a_licence(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_run(w, 2000);
+	wiped_and_other(w);
+	story_run(w, (DEAD_S + 5) * 1000);
+	story_expect_side(w, S, "primary", "peer-down", true);
+	story_start(w, P);
+	story_run(w, 10 * DEAD_S * 1000);
+	expect_held(w);
+	mended(w);
+}
+
+/* A shorter interval in the file of the side that is held back does not shorten what it promised.
+ */
+static void test_held_and_a_shorter_interval(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_run(w, 2000);
+	wiped_and_other(w);
+	story_start(w, P);
+	story_run(w, 10000);
+	expect_held(w);
+	story_cut(w, true, true);
+	host_reload(&w->hosts[P], 10 * 1000);
+	story_run(w, (DEAD_S - 2) * 1000);
+	assert_false(story_status(w, P).serving && story_status(w, S).serving);
+	story_run(w, 4000);
+	story_expect_side(w, P, "primary", "connecting", true);
+	story_end(w);
+}
+
 int stories_apart(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +454,11 @@ int stories_apart(void)
 		cmocka_unit_test(test_one_conflict_stops_nobody),
 		cmocka_unit_test(test_forced_and_read_late),
 		cmocka_unit_test(test_forced_and_rebooted),
+		cmocka_unit_test(test_held_until_silence),
+		cmocka_unit_test(test_held_until_forced),
+		cmocka_unit_test(test_held_in_another_epoch),
+		cmocka_unit_test(test_held_after_a_licence),
+		cmocka_unit_test(test_held_and_a_shorter_interval),
 	};
 
 	return cmocka_run_group_tests_name("apart", tests, NULL, NULL);
