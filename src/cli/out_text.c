@@ -195,6 +195,18 @@ static void print_serving(const json_t *context)
 	putchar('\n');
 }
 
+/* While the peer is there, S6 is no reason for a note: in the long run most secondaries are idle.
+ */
+static void print_takeover(const json_t *context)
+{
+	const char *peer = cli_text(json_object_get(context, "peer"), "state");
+
+	if (cli_true(context, "stays-back") && strcmp(peer, "up") == 0)
+		puts("  takeover     not by itself: no session was given an address here since "
+		     "this "
+		     "side is secondary");
+}
+
 /* The daemon's sentences (advice.h), as they are in the JSON. */
 static void print_notes(const json_t *context)
 {
@@ -261,6 +273,7 @@ static void print_context(const json_t *context)
 	print_link(json_object_get(context, "link"));
 	print_peer(json_object_get(context, "peer"));
 	print_serving(context);
+	print_takeover(context);
 	print_notes(context);
 	print_pools_and_total(columns, sizeof(columns) / sizeof(columns[0]), context);
 }

@@ -231,6 +231,13 @@ static bool may_take_over(const struct ipsp_node *n)
 	return (n->side.primary || n->side.s6) && !ipsp_contact(n);
 }
 
+bool ipsp_s6_holds(const struct ipsp_node *n)
+{
+	return ipsp_psp(n)->enabled && n->mode == IPSP_MODE_ACTIVE && n->side.shared &&
+	       !n->side.lost && !n->side.primary && !n->side.s6 && !n->side.terminated &&
+	       !n->side.grounded && !n->side.licence;
+}
+
 /* One that could not hear, and can again, waits for what the peer has to say first. */
 static ipsp_ms silence_ends(const struct ipsp_node *n)
 {
@@ -383,6 +390,22 @@ void ipsp_lease_gap(struct ipsp_node *n)
 	n->last_step = n->now;
 }
 
+/* Nothing else happens when the dead interval runs out here; so it is said, once for each loss. */
+static void say_kept_back(struct ipsp_node *n)
+{
+	const bool holds = ipsp_s6_holds(n) && !ipsp_contact(n);
+
+	if (holds && !n->s6_said && silence_over(n) && !ipsp_link_stays_still(n)) {
+		n->s6_said = true;
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "the dead interval has run out, but this side does not take over: no "
+			 "session was given an address here since it is secondary; where the peer "
+			 "is gone for good, the way out is \"takeover --force\"");
+	} else if (!holds) {
+		n->s6_said = false;
+	}
+}
+
 void ipsp_lease_tick(struct ipsp_node *n)
 {
 	settle_interval(n);
@@ -392,6 +415,7 @@ void ipsp_lease_tick(struct ipsp_node *n)
 		     (n->licence_resting || n->licence_pending || ipsp_link_listens(n, n->now));
 	if (n->side.shared && !rests && n->now - n->lease.alive_at >= ipsp_hello_ms(n))
 		ipsp_lease_touch(n);
+	say_kept_back(n);
 	if (!may_take_over(n) || !silence_over(n) || n->flushed < n->side_seq) {
 		if (!silence_over(n))
 			n->vetoed = false;

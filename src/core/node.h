@@ -381,6 +381,7 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	bool deaf;	    /* by its own link: see .link_error */
 	bool unheard;	    /* the peer is heard, and says that it does not hear this side */
 	bool kept_back;	    /* a secondary without its peer: only S6 keeps it from taking over */
+	bool s6_holds;	    /* ... would keep it, be the peer there or not */
 	const char *link_error; /* NULL: none; borrowed until the next step, like .link_words */
 	const char *link_words; /* "bound", or what is wrong */
 	enum ipsp_waiting waiting;

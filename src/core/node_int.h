@@ -375,6 +375,7 @@ struct ipsp_node {
 	bool refused_enable; /* still-used: enabling as secondary with sessions */
 
 	bool hook_asked, vetoed;
+	bool s6_said; /* the dead interval ran out, and S6 kept this side back */
 	ipsp_ms hook_at, veto_at, hook_quiet;
 
 	struct ipsp_stream stream;
@@ -591,6 +592,8 @@ ipsp_lease_said(const struct ipsp_node *n); /* the length of the promises that h
 uint32_t ipsp_lease_promise(struct ipsp_node *n);
 void ipsp_lease_deaf(struct ipsp_node *n); /* the silence begins anew: nobody listened */
 void ipsp_lease_gap(struct ipsp_node *n);
+/* Without its peer this secondary would not take over by itself: no session got an address here. */
+bool ipsp_s6_holds(const struct ipsp_node *n);
 void ipsp_lease_tick(struct ipsp_node *n);
 void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start);
 void ipsp_lease_touch(struct ipsp_node *n);

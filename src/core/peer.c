@@ -68,10 +68,12 @@ static void cancel(struct ipsp_node *n, const struct ipsp_msg *msg)
 
 static void say_lost(struct ipsp_node *n)
 {
-	const char *what = !n->side.shared ? "nothing was shared with it"
-			   : ipsp_link_stays_still(n)
-				   ? "the dead interval waits for this side's own link"
-				   : "the dead interval runs";
+	const char *what =
+		!n->side.shared	   ? "nothing was shared with it"
+		: ipsp_s6_holds(n) ? "this side does not take over by itself, as no session was "
+				     "given an address here since it is secondary"
+		: ipsp_link_stays_still(n) ? "the dead interval waits for this side's own link"
+					   : "the dead interval runs";
 
 	if (ipsp_link_deaf(n))
 		ipsp_say(n, IPSP_LOG_WARNING,
@@ -108,8 +110,8 @@ static void say_stopped(struct ipsp_node *n)
 	else if (rest > 0)
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "this side does not take over by itself, as no session was given an "
-			 "address "
-			 "here; if the peer does not come back: takeover --force");
+			 "address here since it is secondary; if the peer does not come back: "
+			 "takeover --force");
 }
 
 static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)

@@ -63,10 +63,10 @@ static enum ipsp_role peer_role_of(const struct ipsp_node *n)
 	return n->peer.hello.flags & IPSP_HF_PRIMARY ? IPSP_ROLE_PRIMARY : IPSP_ROLE_SECONDARY;
 }
 
-/* How long until the peer is marked down, while it is lost. */
+/* How long until the peer is marked down, while it is lost; never where S6 keeps this side back. */
 static ipsp_ms dead_in(const struct ipsp_node *n, ipsp_ms now)
 {
-	if (n->state != IPSP_ST_PEER_LOST || ipsp_link_stays_still(n))
+	if (n->state != IPSP_ST_PEER_LOST || ipsp_link_stays_still(n) || ipsp_s6_holds(n))
 		return IPSP_NEVER;
 	ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
 	return at > now ? at - now : 0;
@@ -86,9 +86,7 @@ static enum ipsp_mismatch mismatch_of(const struct ipsp_node *n)
 /* S6 alone: with a session here since it is secondary it would take over. */
 static bool kept_back(const struct ipsp_node *n)
 {
-	return ipsp_psp(n)->enabled && n->mode == IPSP_MODE_ACTIVE && n->side.shared &&
-	       !n->side.lost && !n->side.primary && !n->side.s6 && !n->side.terminated &&
-	       !n->side.grounded && !n->side.licence && !ipsp_heard(n) && !ipsp_link_deaf(n);
+	return ipsp_s6_holds(n) && !ipsp_heard(n) && !ipsp_link_deaf(n);
 }
 
 /* Nothing is owned or used here, nothing on its way, the role is the peer's, and it knows. */
@@ -143,6 +141,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->deaf = ipsp_link_deaf(n);
 	s->unheard = n->link.unheard;
 	s->kept_back = kept_back(n);
+	s->s6_holds = ipsp_s6_holds(n);
 	s->link_error = s->deaf ? n->link.error : NULL;
 	s->link_words = s->link ? ipsp_link_words(n) : "not open";
 	s->draining = n->side.draining;

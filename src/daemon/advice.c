@@ -239,7 +239,7 @@ static void note_service(const struct notes *n, const struct ipsp_status *s)
 	else if (s->state == IPSP_ST_CONNECTING && s->peer_state == IPSP_PEER_UNKNOWN)
 		note(n, "the peer is not heard: does ipspd run there, on the same port, and with "
 			"the same key? See \"show log\"");
-	if (s->kept_back && peer_is_gone(s))
+	if (s->s6_holds && peer_is_gone(s))
 		note(n, "does not take over by itself: no session was given an address here since "
 			"this side is secondary; where the peer is gone for good, the way out is "
 			"\"takeover --force\"");

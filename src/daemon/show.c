@@ -317,6 +317,7 @@ static void put_side(struct maker *m, json_t *object, const struct ipsp_status *
 	put(m, object, "port", psp_number(s, s->conf->psp.port));
 	put(m, object, "dead-interval-ms", psp_number(s, s->dead_interval_ms));
 	put(m, object, "kept-back", json_boolean(s->kept_back));
+	put(m, object, "stays-back", json_boolean(s->s6_holds));
 	put(m, object, "unheard", json_boolean(s->unheard));
 	put(m, object, "role-conflict", json_boolean(s->role_conflict));
 	put_link(m, object, s);

@@ -151,9 +151,10 @@ class Force(Case):
     def test_kept_back_by_s6(self):
         """A secondary that never gave a session an address does not take over, says so, and is forced."""
         pair = self.shared(sessions=(5, 0))
+        host = pair.hosts[1]
+        self.assertIn("takeover     not by itself", host.do("show", "ip", "ipsp"))
         pair.hosts[0].kill9()
         pair.loop.until(lambda: not pair.gateways[0].connected(), 10, "the agent to end")
-        host = pair.hosts[1]
         end = time.monotonic() + DEAD_MS / 1000 + 1.5
         while time.monotonic() < end:
             pair.loop.turn(0.05)
@@ -161,6 +162,8 @@ class Force(Case):
         self.assertEqual((status["role"], status["state"]), ("secondary", "peer-lost"))
         self.assertFalse(status["may-take-over"])
         self.assertEqual(status["waiting-for"], "peer")
+        self.assertIsNone(status["peer"]["dead-in-ms"])
+        self.assertEqual(host.log().count("the dead interval has run out, but this side does not take over"), 1)
         self.assertIn("takeover --force", host.do("show", "ip", "ipsp"))
         self.force(pair, 1)
         self.back(pair, 0, ("secondary", "primary"))

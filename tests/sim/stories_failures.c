@@ -44,9 +44,16 @@ static void test_s6_keeps_back(void **state)
 	(void)state;
 	story_take(w, HA1, "mn-1", NULL);
 	host_kill(&w->hosts[P]);
+	story_run(w, DEAD_S * 1000 / 2);
+	assert_true(story_noted(w, S, "the peer is lost; this side does not take over by itself"));
+	assert_false(story_noted(w, S, "the dead interval has run out"));
 	assert_int_equal(story_until_primary(w, S, 90000), 90000);
 	ipsp_node_status(w->hosts[S].node, host_ms(&w->hosts[S]), &st);
 	assert_false(st.may_take_over);
+	assert_true(st.dead_in_ms == IPSP_NEVER);
+	assert_true(story_noted(w, S,
+				"the dead interval has run out, but this side does not take over"));
+	assert_true(story_noted(w, S, "takeover --force"));
 	story_command(w, S, IPSP_CMD_TAKEOVER, true, 0);
 	story_run(w, 100);
 	story_expect_side(w, S, "primary", "peer-down", true);

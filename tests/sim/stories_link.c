@@ -450,6 +450,7 @@ static void test_kept_back(void **state)
 	host_link(&w->hosts[S], false);
 	story_run(w, 100);
 	assert_false(story_status(w, S).kept_back); /* it could not hear, whatever S6 says */
+	assert_true(story_status(w, S).s6_holds);
 	host_link(&w->hosts[S], true);
 	story_cut(w, false, false);
 	story_expect_rest(w, 10000);

@@ -329,6 +329,29 @@ static void every_state_has_notes_without_a_hole(void **state)
 		}
 }
 
+/* S6 is said whatever keeps this side from hearing its peer, and only while the peer is gone. */
+static void s6_is_said_while_the_peer_is_gone(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.role = IPSP_ROLE_SECONDARY;
+	s.s6_holds = true;
+	text = notes_on(&s);
+	assert_null(strstr(text.all, "does not take over"));
+	s.peer_state = IPSP_PEER_LOST;
+	s.dead_in_ms = IPSP_NEVER;
+	text = notes_on(&s);
+	assert_has(&text, "does not take over by itself");
+	assert_has(&text, "takeover --force");
+	s.deaf = true;
+	s.link_error = "its interface is down";
+	text = notes_on(&s);
+	assert_has(&text, "its interface is down");
+	assert_has(&text, "does not take over by itself");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -341,6 +364,7 @@ int main(void)
 		cmocka_unit_test(safe_to_stop_is_said_once),
 		cmocka_unit_test(notes_stand_in_the_order_of_what_matters),
 		cmocka_unit_test(another_key_comes_first),
+		cmocka_unit_test(s6_is_said_while_the_peer_is_gone),
 		cmocka_unit_test(every_state_has_notes_without_a_hole),
 	};
 
