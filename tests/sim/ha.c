@@ -247,8 +247,9 @@ static void forget_connection(struct ha *ha)
 		if (ha->requests[i].id != 0 && mn)
 			mn->open--;
 		ha->requests[i].id = 0;
-		ha->thoughts[i].used = false;
 	}
+	for (size_t i = 0; i < HA_THOUGHTS_MAX; i++)
+		ha->thoughts[i].used = false;
 	ha->token = 0;
 	ha->listed = false;
 	ha->to_ha_at = 0;
