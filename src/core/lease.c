@@ -528,8 +528,11 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 	l->alive_at = n->now;
 	if (note && start->same_boot && note->alive_at <= n->now) {
 		uint64_t away = n->now - note->alive_at;
-		if (note->lease_end > n->now)
-			l->lease_end = note->lease_end;
+		/* the peer's last promise was not longer, whatever the file says */
+		const ipsp_ms most = note->alive_at + note->peer_dead_ms;
+		const ipsp_ms end = note->lease_end < most ? note->lease_end : most;
+		if (end > n->now)
+			l->lease_end = end;
 		/* the silence before the stop was watched only if the stop was short */
 		if (away <= ipsp_loss_ms(n) && note->quiet_since <= n->now)
 			l->quiet_since = note->quiet_since;

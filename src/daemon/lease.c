@@ -16,11 +16,14 @@
  * nothing.
  */
 #include "daemon/lease.h"
+#include "daemon/log.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LEASE_LEN     128
@@ -113,14 +116,61 @@ static int path_of(char *path, size_t cap, const char *dir, const char *context)
 	return n > 0 && (size_t)n + 4 < cap ? 0 : -1;
 }
 
+/* Could anybody else have written it, or write it still? Who does makes this side serve. */
+static bool is_ours(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	       (st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 int ipspd_lease_open(const char *dir, const char *context)
 {
+	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 	char path[PATH_MAX];
 
-	if (path_of(path, sizeof(path), dir, context) == 0)
-		return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-	errno = ENAMETOOLONG;
-	return -1;
+	if (path_of(path, sizeof(path), dir, context) != 0) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	int fd = open(path, flags, 0640);
+	if (fd >= 0 ? is_ours(fd) : errno != ELOOP && errno != ENXIO) /* a link, a socket */
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	ipspd_log(IPSP_LOG_WARNING,
+		  "%s: others could have written this file: it is removed, and what it says of a "
+		  "lease is not believed",
+		  path);
+	return unlink(path) == 0 ? open(path, flags | O_EXCL, 0640) : -1;
+}
+
+int ipspd_lease_reserve(int fd)
+{
+	const uint8_t nothing[LEASE_LEN] = {0};
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return IPSP_ERR_IO;
+	if (st.st_size >= LEASE_LEN)
+		return 0;
+	errno = EIO; /* for a write that is cut short */
+	return pwrite(fd, nothing, sizeof(nothing), 0) == LEASE_LEN ? 0 : IPSP_ERR_IO;
+}
+
+int ipspd_lease_remove_all(const char *dir)
+{
+	DIR *list = opendir(dir);
+	int err = list ? 0 : IPSP_ERR_IO;
+
+	for (const struct dirent *entry; list && (entry = readdir(list));)
+		if (strncmp(entry->d_name, "lease.", 6) == 0 &&
+		    unlinkat(dirfd(list), entry->d_name, 0) != 0)
+			err = IPSP_ERR_IO;
+	if (list)
+		closedir(list);
+	return err;
 }
 
 void ipspd_lease_read(int fd, const char *context, struct ipsp_lease_note *note, bool *found,

@@ -10,8 +10,14 @@
 
 #include "core/node.h"
 
-/* Opens (makes) the file of @context in @dir: its descriptor, or -1 with errno. */
+/* Opens (makes) the file of @context in @dir: its descriptor, or -1 with errno. One that others
+ * could have written is made anew. */
 int ipspd_lease_open(const char *dir, const char *context);
+/* Takes the room on the disk that writing it needs, and leaves what it holds: 0, or IPSP_ERR_IO
+ * with errno. */
+int ipspd_lease_reserve(int fd);
+/* Of every context, in a directory where others could have put them: 0, or IPSP_ERR_IO. */
+int ipspd_lease_remove_all(const char *dir);
 /* What it holds goes to @note; *found: it was there and whole; *same_boot: it was written since the
  * host was started. */
 void ipspd_lease_read(int fd, const char *context, struct ipsp_lease_note *note, bool *found,

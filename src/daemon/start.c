@@ -5,6 +5,7 @@
 #include "daemon/hook.h"
 #include "daemon/keywatch.h"
 #include "daemon/lacks.h"
+#include "daemon/lease.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
@@ -79,11 +80,17 @@ static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 	ipspd_log_listen(on_line, daemon->events);
 	if (ipspd_store_is_new(daemon->store))
 		ipspd_log(IPSP_LOG_NOTICE, "%s: a new store was made", dir);
-	if (ipspd_store_loose_mode(daemon->store))
+	if (ipspd_store_loose_mode(daemon->store)) {
 		ipspd_log(IPSP_LOG_WARNING,
 			  "%s: its mode was %04o, so that others could write to it; they can't any "
-			  "more. If you don't know who did, look at what is in it",
+			  "more. If you don't know who did, look at what is in it. Its lease files "
+			  "are removed",
 			  dir, ipspd_store_loose_mode(daemon->store));
+		if (ipspd_lease_remove_all(dir) != 0) {
+			snprintf(why, n_why, "%s: its lease files can't be removed", dir);
+			return IPSP_ERR_IO;
+		}
+	}
 	if (ipspd_store_cut(daemon->store) > 0)
 		ipspd_log(IPSP_LOG_WARNING,
 			  "%s: the last write was cut short by a stop. Nobody was told of its %llu "

@@ -105,6 +105,23 @@ static void two_secondaries_in_one_epoch(void **state)
 	}
 }
 
+/* What is kept of a lease over a restart is within what the peer can have promised. */
+static void a_lease_is_no_longer_than_a_promise(void **state)
+{
+	struct liar *l = liar_new(false, IPSP_MODE_ACTIVE);
+	struct ipsp_lease_note note = {
+		.lease_end = l->now + 1000 * DEAD_MS, .alive_at = l->now, .peer_dead_ms = DEAD_MS};
+	const struct ipsp_start start = {.now = l->now, .same_boot = true, .lease = &note};
+
+	(void)state;
+	ipsp_lease_start(l->node, &start);
+	assert_int_equal(l->node->lease.lease_end, l->now + DEAD_MS);
+	note.lease_end = l->now + 5;
+	ipsp_lease_start(l->node, &start);
+	assert_int_equal(l->node->lease.lease_end, l->now + 5);
+	liar_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +129,7 @@ int main(void)
 		cmocka_unit_test(after_the_last_number_comes_the_first),
 		cmocka_unit_test(an_impossible_epoch_is_ignored),
 		cmocka_unit_test(two_secondaries_in_one_epoch),
+		cmocka_unit_test(a_lease_is_no_longer_than_a_promise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,6 +166,86 @@ static void another_boot(void **state)
 	assert_int_equal(note.dead_ms, written.dead_ms);
 }
 
+/* Whoever could have written it is not believed. */
+static void written_by_others(void **state)
+{
+	static const char *const ways[] = {"owner", "mode", "link", "symlink", "pipe"};
+	struct ipsp_lease_note note;
+	char path[128], other[128];
+	bool found, same;
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/lease.isp1", dir);
+	snprintf(other, sizeof(other), "%s/lease.isp2", dir);
+	for (size_t i = geteuid() == 0 ? 0 : 1; i < 5; i++) {
+		write_one("isp1");
+		if (strcmp(ways[i], "owner") == 0)
+			assert_int_equal(chown(path, 65534, 65534), 0);
+		if (strcmp(ways[i], "mode") == 0)
+			assert_int_equal(chmod(path, 0660), 0);
+		if (strcmp(ways[i], "link") == 0)
+			assert_int_equal(link(path, other), 0);
+		if (strcmp(ways[i], "symlink") == 0) {
+			assert_int_equal(rename(path, other), 0);
+			assert_int_equal(symlink(other, path), 0);
+		}
+		if (strcmp(ways[i], "pipe") == 0) {
+			assert_int_equal(unlink(path), 0);
+			assert_int_equal(mkfifo(path, 0600), 0);
+		}
+		int fd = open_lease("isp1", &note, &found, &same);
+		assert_false(found);
+		assert_int_equal(ipspd_lease_write(fd, "isp1", &written), 0);
+		close(fd);
+		assert_int_equal(lstat(path, &st), 0);
+		assert_true(S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid());
+		close(open_lease("isp1", &note, &found, &same)); /* its own is */
+		assert_true(found);
+		assert_int_equal(unlink(path), 0);
+		unlink(other);
+	}
+}
+
+static void all_are_removed(void **state)
+{
+	char path[128];
+
+	(void)state;
+	write_one("isp1");
+	write_one("../up");
+	snprintf(path, sizeof(path), "%s/other", dir);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(ipspd_lease_remove_all(dir), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0); /* nothing else was left */
+	assert_int_equal(ipspd_lease_remove_all(dir), IPSP_ERR_IO);
+	assert_int_equal(mkdir(dir, 0700), 0);
+}
+
+static void room_is_taken(void **state)
+{
+	struct ipsp_lease_note note;
+	bool found, same;
+	struct stat st;
+
+	(void)state;
+	int fd = open_lease("isp1", &note, &found, &same);
+	assert_int_equal(ipspd_lease_reserve(fd), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 128);
+	ipspd_lease_read(fd, "isp1", &note, &found, &same);
+	assert_false(found);
+	assert_int_equal(ipspd_lease_write(fd, "isp1", &written), 0);
+	assert_int_equal(ipspd_lease_reserve(fd), 0); /* what is there stays */
+	ipspd_lease_read(fd, "isp1", &note, &found, &same);
+	assert_true(found);
+	close(fd);
+	fd = open("/dev/full", O_WRONLY);
+	assert_int_equal(ipspd_lease_reserve(fd), IPSP_ERR_IO);
+	close(fd);
+}
+
 static void says_what_fails(void **state)
 {
 	(void)state;
@@ -186,6 +266,9 @@ int main(void)
 		T(stays_in_its_directory),
 		T(any_flipped_bit_and_any_truncation),
 		T(another_boot),
+		T(written_by_others),
+		T(all_are_removed),
+		T(room_is_taken),
 		T(says_what_fails),
 	};
 
