@@ -10,6 +10,7 @@
 #include "daemon/hook.h"
 #include "daemon/keywatch.h"
 #include "daemon/lacks.h"
+#include "daemon/lease.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
@@ -174,7 +175,7 @@ static void make_fresh(struct reload *r)
 		}
 		r->fresh[r->n_fresh++] = ctx;
 		/* now, while it can be refused: without it there would be no way but to stop */
-		if (ipspd_ctx_open_lease(ctx) != 0)
+		if (ipspd_ctx_open_lease(ctx) != 0 || ipspd_lease_reserve(ctx->lease_fd) != 0)
 			refuse(r, IPSP_ERR_IO, "%s: its lease file in %s: %s", ctx->name,
 			       r->daemon->config->state_directory, strerror(errno));
 	}

@@ -6,6 +6,7 @@ import os
 import sys
 
 from harness import mounts, process
+from harness.config import Context
 from harness.pair import Case, main
 
 SIZE = 8 << 20
@@ -37,6 +38,24 @@ class Disk(Case):
                 return [line for line in file.read().splitlines() if line.startswith("disk-full")]
         except FileNotFoundError:
             return []
+
+    def test_one_context_more(self):
+        """A reload that adds a context finds the disk full: it is refused, and the others go on."""
+        pair = self.small()
+        pair.ipsp(0, "primary", hello_interval_ms=100)
+        host = pair.hosts[0]
+        host.start()
+        full = mounts.fill(self.state)
+        host.config.others.append(
+            Context(context="isp2", pools=[{"name": "pool-b", "network": "10.2.0.0/24"}]))
+        host.write_config()
+        refused = host.ctl("reload")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("isp2: its lease file", refused.stderr)
+        self.assertIsNotNone(host.status_or_none(), host.tail())
+        self.assertEqual(host.starts, 1)
+        os.unlink(full)
+        self.assertEqual(host.ctl("reload").returncode, 0)
 
     def test_full_and_back(self):
         pair = self.small()
