@@ -1,8 +1,8 @@
 /*
  * conflict - both sides are configured with one role, and nothing was ever shared between them. So
  * nothing is shared now. Of two that are both primary each owns every address: exactly one of them
- * gives new ones, the one that has sessions, or else (both have, or neither) the one with the lower
- * interface address.
+ * gives new ones, the one that has sessions or keeps addresses for such, or else (both have, or
+ * neither) the one with the lower interface address.
  *
  * Each side finds the same by itself, from what the hellos say. So that at no moment both give:
  * - the one that loses stops at the first hello that it hears, whether it is heard or not;
@@ -15,9 +15,25 @@
 
 #include <stdio.h>
 
+/*
+ * Sessions, and what is kept for such: after a restart of the host an address is held for a session
+ * that may live on, and has not been asked for again yet.
+ */
+static uint32_t sessions(const struct ipsp_node *n)
+{
+	uint32_t all = n->used;
+
+	for (uint32_t p = 0; p < n->conf.n_pools; p++) {
+		const struct ipsp_pool_counts *c = ipsp_pool_counts(n->pools[p]);
+		if (!ipsp_is_static(n, (uint16_t)p))
+			all += c->hold + c->quarantine;
+	}
+	return all;
+}
+
 static bool has_sessions(const struct ipsp_node *n)
 {
-	return n->used > 0;
+	return sessions(n) > 0;
 }
 
 /* Does the rule name this side? By our sessions as they are now, and the peer's as it last said. */
@@ -38,11 +54,14 @@ bool ipsp_conflict_yields(const struct ipsp_node *n)
 	       !(n->conflict.won && named(n));
 }
 
-/* For a hello that is being built. */
-void ipsp_conflict_saying(struct ipsp_node *n, const struct ipsp_hello *h)
+/* For a hello that is being built: what it says as used decides. */
+void ipsp_conflict_saying(struct ipsp_node *n, struct ipsp_hello *h)
 {
 	struct ipsp_conflict *c = &n->conflict;
 
+	if (!n->conf_role_conflict)
+		return;
+	h->used = sessions(n);
 	if (c->said_sessions == has_sessions(n) && !c->say_again)
 		return;
 	c->said_sessions = has_sessions(n);

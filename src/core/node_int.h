@@ -629,7 +629,7 @@ void ipsp_compare_on_part(struct ipsp_node *n, const struct ipsp_conf_part *part
 /* conflict.c */
 bool ipsp_conflict_yields(
 	const struct ipsp_node *n); /* a primary that gives none, as the peer is one, too */
-void ipsp_conflict_saying(struct ipsp_node *n, const struct ipsp_hello *h);
+void ipsp_conflict_saying(struct ipsp_node *n, struct ipsp_hello *h);
 void ipsp_conflict_session(struct ipsp_node *n);
 void ipsp_conflict_on_hello(struct ipsp_node *n, const struct ipsp_hello *h);
 void ipsp_conflict_end(struct ipsp_node *n);

@@ -211,6 +211,33 @@ static void test_both_primary_and_sessions(void **state)
 	story_end(w);
 }
 
+/* What is held for sessions that may have outlived the host counts as they do. */
+static void test_both_primary_and_a_reboot(void **state)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	(void)state;
+	w->hosts[P].conf.psp.mode = IPSP_MODE_INACTIVE;
+	both_primary(w);
+	story_run(w, 6000);
+	story_take(w, HA2, "mn-2", "10.1.0.1");
+	set_mode(w, P, IPSP_MODE_ACTIVE);
+	story_run(w, 6000);
+	story_expect_side(w, S, "primary", "config-mismatch", true);
+	host_power_off(&w->hosts[S], true);
+	story_run(w, 500);
+	story_start(w, S);
+	story_run(w, 6000);
+	story_expect_side(w, P, "primary", "config-mismatch", false);
+	story_take(w, HA1, "mn-7", "10.1.0.1");
+	assert_int_equal(w->has[HA1].last_err, IPSP_ERR_CONFIG_MISMATCH);
+	story_again(w, HA2, "mn-2");
+	story_run(w, 1000);
+	assert_int_equal(w->has[HA2].last_err, 0);
+	story_expect_side(w, S, "primary", "config-mismatch", true);
+	story_end(w);
+}
+
 /* The roles are mended by a reload of one file: the pair shares. */
 static void test_both_primary_mended(void **state)
 {
@@ -700,6 +727,7 @@ int stories_roles(void)
 		cmocka_unit_test(test_lost_before_sharing),
 		cmocka_unit_test(test_both_primary),
 		cmocka_unit_test(test_both_primary_and_sessions),
+		cmocka_unit_test(test_both_primary_and_a_reboot),
 		cmocka_unit_test(test_both_primary_mended),
 		cmocka_unit_test(test_both_primary_and_one_dies),
 		cmocka_unit_test(test_both_primary_one_way),
