@@ -15,6 +15,10 @@ static const char no_common_version[] = "no version of the protocol is common wi
 					"upgrade the older ipspd first; nothing "
 					"was changed";
 
+static const char pools_differ[] = "the pools of the two sides differ, so nothing can be handed "
+				   "over: make them identical (\"check-config\" shows the "
+				   "differences) and restart; nothing was changed";
+
 /*
  * False: there is no place, and that was said. So a command asks for its place before it does
  * anything: one that is refused has done nothing. Those that only look leave some places to those
@@ -109,6 +113,8 @@ static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, 0, "terminated already");
 	else if (ipsp_contact(n) && n->peer.speaks == 0)
 		done(n, ev, IPSP_ERR_CONFIG_MISMATCH, no_common_version);
+	else if (ipsp_flow_differs(n))
+		done(n, ev, IPSP_ERR_CONFIG_MISMATCH, pools_differ);
 	else if (!ipsp_flow_settled(n))
 		done(n, ev, IPSP_ERR_NO_PEER,
 		     "the peer is not there to take over; nothing was changed");
@@ -145,6 +151,10 @@ static int cannot_ask(const struct ipsp_node *n, const char **why)
 	}
 	if (n->peer.speaks == 0) {
 		*why = no_common_version;
+		return IPSP_ERR_CONFIG_MISMATCH;
+	}
+	if (ipsp_flow_differs(n)) {
+		*why = pools_differ;
 		return IPSP_ERR_CONFIG_MISMATCH;
 	}
 	if (!n->side.shared) {
@@ -310,13 +320,26 @@ static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
+/* Nothing can be handed over: neither the role, which alone would help nobody. */
+static void say_kept(struct ipsp_node *n)
+{
+	if (n->side.shared && n->mode == IPSP_MODE_ACTIVE)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "%s: nothing is handed over; the peer takes over at its dead interval",
+			 n->compare.no_version ? "no version of the protocol is common"
+					       : "the pools differ");
+}
+
 static void stop(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	(void)ev;
 	if (n->stopping)
 		return;
 	n->stopping = true;
-	if (!n->side.terminated && ipsp_flow_settled(n) && ipsp_flow_peer_takes(n))
+	if (ipsp_flow_differs(n)) {
+		n->stop_at_once = true;
+		say_kept(n);
+	} else if (!n->side.terminated && ipsp_flow_settled(n) && ipsp_flow_peer_takes(n))
 		begin_termination(n);
 	else if (!n->side.terminated || n->mode != IPSP_MODE_ACTIVE)
 		n->stop_at_once =
@@ -480,7 +503,7 @@ static void stop_when_said(struct ipsp_node *n)
 		ipsp_flow_settled(n) && n->stream.n == 0 &&
 		(ipsp_flow_sums(n).move_idle == 0 || n->side.anew || !ipsp_flow_peer_takes(n)) &&
 		!n->side.primary;
-	if (said || n->stop_at_once || !ipsp_contact(n)) {
+	if (said || n->stop_at_once || !ipsp_contact(n) || ipsp_flow_differs(n)) {
 		say_goodbye(n);
 		n->stopped = true;
 		n->hello_soon = true;

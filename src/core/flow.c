@@ -77,6 +77,12 @@ bool ipsp_flow_settled(const struct ipsp_node *n)
 	       n->side_seq <= n->flushed;
 }
 
+/* Heard, and the pools differ, or no version is common: nothing moves between the two. */
+bool ipsp_flow_differs(const struct ipsp_node *n)
+{
+	return ipsp_contact(n) && n->compare.known && !n->compare.same;
+}
+
 /* Nothing moves to a side that drains or terminates. */
 bool ipsp_flow_peer_takes(const struct ipsp_node *n)
 {

@@ -723,6 +723,7 @@ bool ipsp_flow_owns_all(const struct ipsp_node *n);
 bool ipsp_flow_owns_none(const struct ipsp_node *n);
 uint32_t ipsp_flow_in_transit(const struct ipsp_node *n);
 bool ipsp_flow_settled(const struct ipsp_node *n);
+bool ipsp_flow_differs(const struct ipsp_node *n);
 bool ipsp_flow_peer_takes(const struct ipsp_node *n);
 void ipsp_flow_turn(struct ipsp_node *n);
 ipsp_ms ipsp_flow_due(const struct ipsp_node *n);

@@ -134,8 +134,8 @@ static void drop_to_zero(struct ipsp_node *n)
 	if (!on || !ipsp_flow_settled(n))
 		return;
 	bool armed = n->side.p6 == IPSP_P6_ARMED || n->side.draining;
-	if (n->side.primary && armed && ipsp_flow_peer_takes(n) && !n->side.terminated &&
-	    !n->stopping &&
+	if (n->side.primary && armed && ipsp_flow_peer_takes(n) && !ipsp_flow_differs(n) &&
+	    !n->side.terminated && !n->stopping &&
 	    (n->side.draining || n->p6_sent_at == IPSP_NEVER ||
 	     n->now - n->p6_sent_at >= P6_AGAIN_MS)) {
 		yield(n, false, false, IPSP_P6_DUE);

@@ -456,6 +456,63 @@ static void test_a_stop_before_sharing(void **state)
 	story_end(w);
 }
 
+/* P comes back with other pools than those that are shared. */
+static struct world *begin_with_other_pools(void)
+{
+	struct world *w = story_begin();
+
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	host_kill(&w->hosts[P]);
+	w->hosts[P].conf.pools[0].priority = 3;
+	story_start(w, P);
+	story_run(w, 8000);
+	for (unsigned side = P; side <= S; side++)
+		assert_int_equal(story_status(w, side).state, IPSP_ST_CONFIG_MISMATCH);
+	return w;
+}
+
+/* It says goodbye at once and keeps the role, as nothing else could go with it. */
+static void stops_with_other_pools(struct world *w)
+{
+	const uint64_t epoch = story_status(w, S).epoch;
+
+	host_command(&w->hosts[P], IPSP_CMD_STOP, false, IPSP_MODE_ACTIVE);
+	story_run(w, 300);
+	assert_null(w->hosts[P].node);
+	assert_int_equal(story_status(w, S).epoch, epoch);
+	assert_int_equal(story_status(w, S).peer_state, IPSP_PEER_STOPPED);
+	assert_int_equal(w->hosts[S].n_traps[IPSP_TRAP_PEER_STOPPED], 1);
+	story_run(w, (DEAD_S + 10) * 1000);
+	story_expect_side(w, S, "primary", "peer-down", true);
+	story_take(w, HA2, "mn-3", NULL);
+	assert_int_equal(w->has[HA2].last_err, 0);
+}
+
+static void test_a_stop_while_the_pools_differ(void **state)
+{
+	struct world *w = begin_with_other_pools();
+
+	(void)state;
+	story_command(w, P, IPSP_CMD_TERMINATE, false, IPSP_ERR_CONFIG_MISMATCH);
+	story_expect_side(w, P, "primary", "config-mismatch", true);
+	stops_with_other_pools(w);
+	story_end(w);
+}
+
+/* The same when it was drained before, and has no session left. */
+static void test_a_drained_stop_while_the_pools_differ(void **state)
+{
+	struct world *w = begin_with_other_pools();
+
+	(void)state;
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_leave(w, HA1, "mn-1");
+	story_run(w, 3000);
+	stops_with_other_pools(w);
+	story_end(w);
+}
+
 /* Half of all datagrams are lost: the goodbye is heard all the same, in nearly every case. */
 static void test_a_goodbye_is_heard(void **state)
 {
@@ -737,6 +794,8 @@ int stories_roles(void)
 		cmocka_unit_test(test_a_stop_with_sessions),
 		cmocka_unit_test(test_the_secondary_stops_in_order),
 		cmocka_unit_test(test_a_stop_before_sharing),
+		cmocka_unit_test(test_a_stop_while_the_pools_differ),
+		cmocka_unit_test(test_a_drained_stop_while_the_pools_differ),
 		cmocka_unit_test(test_a_goodbye_is_heard),
 		cmocka_unit_test(test_drain_without_a_session),
 		cmocka_unit_test(test_drained_owns_nothing),
