@@ -15,6 +15,7 @@ static const char no_common_version[] = "no version of the protocol is common wi
 					"upgrade the older ipspd first; nothing "
 					"was changed";
 
+static const char not_active[] = "IPSP is not active in this context";
 static const char pools_differ[] = "the pools of the two sides differ, so nothing can be handed "
 				   "over: make them identical (\"check-config\" shows the "
 				   "differences) and restart; nothing was changed";
@@ -42,14 +43,30 @@ static void done(struct ipsp_node *n, const struct ipsp_event *ev, int err, cons
 	ipsp_out_done(n, ev->token, ev->id, err, text);
 }
 
+/* True: IPSP is off here, and that was said. */
+static bool said_off(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE)
+		done(n, ev, IPSP_ERR_DISABLED, not_active);
+	else if (n->refused_enable)
+		done(n, ev, IPSP_ERR_STILL_USED,
+		     "this context had sessions when it should have become a new secondary: IPSP "
+		     "is enabled by itself when the last of them has ended (\"show sessions\")");
+	else
+		return false;
+	return true;
+}
+
 /* --------------------------------------------------------------- drain, terminate, takeover */
 
 static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
 {
 	struct ipsp_side s = n->side;
 
-	if (!ipsp_psp(n)->enabled || n->side.terminated || n->mode != IPSP_MODE_ACTIVE) {
-		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
+	if (said_off(n, ev))
+		return;
+	if (n->side.terminated) {
+		done(n, ev, IPSP_ERR_DISABLED, not_active);
 		return;
 	}
 	if (on && !ev->force && !ipsp_contact(n)) {
@@ -107,9 +124,9 @@ static void begin_termination(struct ipsp_node *n)
 
 static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
 {
-	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE)
-		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
-	else if (n->side.terminated)
+	if (said_off(n, ev))
+		return;
+	if (n->side.terminated)
 		done(n, ev, 0, "terminated already");
 	else if (ipsp_contact(n) && n->peer.speaks == 0)
 		done(n, ev, IPSP_ERR_CONFIG_MISMATCH, no_common_version);
@@ -216,9 +233,9 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 	const char *why = NULL;
 	int err;
 
-	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE) {
-		done(n, ev, IPSP_ERR_DISABLED, "IPSP is not active in this context");
-	} else if (ipsp_conflict_yields(n) && (!ev->force || ipsp_heard(n))) {
+	if (said_off(n, ev))
+		return;
+	if (ipsp_conflict_yields(n) && (!ev->force || ipsp_heard(n))) {
 		done(n, ev, IPSP_ERR_CONFIG_MISMATCH,
 		     "the peer is primary, too, and gives the addresses: in the file of one side "
 		     "name its peer by \"primary\", and reload there");
@@ -280,8 +297,9 @@ static void mode(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, IPSP_ERR_STILL_USED,
 		     "a new secondary must have no sessions: end them first");
 	else {
-		n->refused_enable = false;
 		ipsp_psp_mode(n, ev->mode);
+		if (n->refused_enable)
+			ipsp_psp_enabled(n, false);
 		done(n, ev, 0, NULL);
 	}
 }
@@ -379,7 +397,7 @@ static void obey(struct ipsp_node *n, const struct ipsp_event *ev)
 	case IPSP_CMD_CHECK:
 		if (!ipsp_psp(n)->enabled)
 			done(n, ev, IPSP_ERR_DISABLED, "the context has no pool-share-protocol");
-		else
+		else if (!n->refused_enable || !said_off(n, ev))
 			wait_for(n, ev, n->now + CHECK_MS);
 		break;
 	case IPSP_CMD_STOP:

@@ -268,6 +268,8 @@ void ipsp_flow_turn(struct ipsp_node *n)
 		ipsp_role_turn(n);
 		give_owed(n);
 		move_unused(n);
+	} else if (n->refused_enable) {
+		ipsp_psp_unused(n);
 	}
 	ipsp_command_turn(n);
 }

@@ -240,7 +240,7 @@ static void start_side(struct ipsp_node *n)
 		if (n->refused_enable)
 			ipsp_say(n, IPSP_LOG_ERROR,
 				 "still-used: a new secondary must have no sessions, and this "
-				 "context has %u: IPSP stays disabled",
+				 "context has %u: IPSP stays disabled until the last has ended",
 				 n->used);
 		else if (primary != s.primary &&
 			 !(s.owner && s.primary)) { /* who owned all goes on, whatever its role */

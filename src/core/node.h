@@ -372,6 +372,8 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	uint64_t epoch, books;
 	bool draining, all_free, all_free_due, serving, may_take_over, role_on_loan, pools_from_log;
 	bool given_anew; /* after a loss of its state: addresses are given by number only yet */
+	bool still_used; /* to be a new secondary, with sessions: IPSP is off until they have ended
+			  */
 	bool shared;	 /* the first assignment was made; addresses may be on both sides */
 	bool disk_full;	 /* no new assignment can be recorded */
 	enum ipsp_mismatch mismatch;

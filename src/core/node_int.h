@@ -767,6 +767,7 @@ bool ipsp_psp_on_left(struct ipsp_node *n, const struct ipsp_hello *h);
 void ipsp_psp_may_leave(struct ipsp_node *n);
 void ipsp_psp_on_conf(struct ipsp_node *n, const struct ipsp_event *ev);
 void ipsp_psp_on_keys(struct ipsp_node *n, const struct ipsp_context_conf *conf);
+void ipsp_psp_unused(struct ipsp_node *n);
 void ipsp_psp_enabled(struct ipsp_node *n, bool was);
 
 /* tx.c */

@@ -233,6 +233,24 @@ void ipsp_psp_on_keys(struct ipsp_node *n, const struct ipsp_context_conf *conf)
 	n->hello_soon = true;
 }
 
+/* What a start has refused (still-used) is done when no session is in its way any more. */
+void ipsp_psp_unused(struct ipsp_node *n)
+{
+	if (!ipsp_psp(n)->enabled || n->used > 0)
+		return;
+	ipsp_say(n, IPSP_LOG_NOTICE,
+		 "the last session has ended: IPSP is enabled in this context, as secondary");
+	ipsp_psp_enabled(n, false);
+}
+
+/* It was refused at the start, and the file that is read now asks for the same. */
+static bool still_refused(const struct ipsp_node *n)
+{
+	return n->refused_enable && ipsp_psp(n)->enabled &&
+	       ipsp_psp(n)->role == IPSP_ROLE_SECONDARY && n->mode == IPSP_MODE_ACTIVE &&
+	       n->used > 0;
+}
+
 /* Removed or added by a reload: the same as by command, or as at a start. */
 void ipsp_psp_enabled(struct ipsp_node *n, bool was)
 {
@@ -243,6 +261,14 @@ void ipsp_psp_enabled(struct ipsp_node *n, bool was)
 		ipsp_psp_disable(n, false);
 		return;
 	}
+	if (was && still_refused(n)) {
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "still-used: this context has %u sessions: IPSP stays disabled until the "
+			 "last has ended",
+			 n->used);
+		return;
+	}
+	was = was && !n->refused_enable;
 	if (!was && psp->enabled) {
 		n->refused_enable = false; /* the file had left it out, and has it again */
 		ipsp_lease_deaf(n);

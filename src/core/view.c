@@ -135,6 +135,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->books = n->side.books;
 	s->link = ipsp_link_talks(n);
 	s->shared = n->side.shared;
+	s->still_used = ipsp_psp(n)->enabled && n->refused_enable;
 	s->disk_full = n->disk_full;
 	s->mismatch = mismatch_of(n);
 	s->bound = s->link && n->link.bound;

@@ -231,6 +231,12 @@ static void note_key(const struct notes *n, const struct ipsp_status *s)
 /* Why it does not serve, or will not, and the way out. */
 static void note_service(const struct notes *n, const struct ipsp_status *s)
 {
+	if (s->still_used)
+		note(n,
+		     "still-used: a new secondary must have no sessions, and %u %s here: IPSP is "
+		     "disabled, and is enabled by itself when the last has ended; see \"show "
+		     "sessions\"",
+		     s->used, s->used == 1 ? "is" : "are");
 	if (s->state == IPSP_ST_TERMINATED)
 		note(n, "terminated: the peer serves; the way back is a restart, or "
 			"\"pool-share-protocol mode active\"");

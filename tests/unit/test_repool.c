@@ -501,6 +501,108 @@ static void test_a_start_says_what_is_lost(void **state)
 	end(s);
 }
 
+/* ---------------------------------------------------------------- still used */
+
+static void conf_to_share(struct ipsp_context_conf *conf, enum ipsp_role role)
+{
+	conf_with_ipsp(conf, "a", role);
+	conf->psp.mode = IPSP_MODE_ACTIVE;
+}
+
+static struct ipsp_status status_of(const struct side *s)
+{
+	struct ipsp_status st;
+
+	ipsp_node_status(s->node, s->now, &st);
+	return st;
+}
+
+/* It has served without IPSP, and has a session when its file makes it a new secondary. */
+static struct side *still_used(void)
+{
+	struct ipsp_context_conf conf;
+
+	conf_of(&conf, "a");
+	struct side *before = started(&conf, NULL);
+	is_given(before, ask(before, "mn-1", "10.1.0.5"), "10.1.0.5", "pool-a");
+	end_turn(before);
+	conf_to_share(&conf, IPSP_ROLE_SECONDARY);
+	struct side *s = started(&conf, &before->log);
+	end(before);
+	assert_int_equal(status_of(s).state, IPSP_ST_DISABLED);
+	assert_true(status_of(s).still_used);
+	assert_int_equal(status_of(s).waiting, IPSP_WAIT_NONE);
+	return s;
+}
+
+static void read_again(struct side *s, enum ipsp_role role)
+{
+	struct ipsp_context_conf conf;
+
+	conf_to_share(&conf, role);
+	step(s, (struct ipsp_event){.type = IPSP_EV_CONF, .token = OPERATOR, .conf = &conf});
+	ipsp_conf_fini(&conf);
+	end_turn(s);
+	assert_int_equal(reload_err(s), 0);
+	next_turn(s);
+}
+
+static void command_is_refused(struct side *s, enum ipsp_command command)
+{
+	step(s, (struct ipsp_event){.type = IPSP_EV_COMMAND,
+				    .token = OPERATOR,
+				    .command = command,
+				    .mode = IPSP_MODE_ACTIVE,
+				    .force = true});
+	end_turn(s);
+	const struct ipsp_out *o = found(s, IPSP_OUT_DONE, OPERATOR, 0);
+	assert_non_null(o);
+	assert_int_equal(o->err, IPSP_ERR_STILL_USED);
+	assert_non_null(o->text);
+	next_turn(s);
+}
+
+/* Disabled, whatever is read or commanded, until the session has ended; then by itself. */
+static void test_still_used_until_the_last_has_ended(void **state)
+{
+	struct side *s = still_used();
+
+	(void)state;
+	read_again(s, IPSP_ROLE_SECONDARY);
+	assert_int_equal(status_of(s).state, IPSP_ST_DISABLED);
+	assert_true(status_of(s).still_used);
+	command_is_refused(s, IPSP_CMD_TAKEOVER);
+	command_is_refused(s, IPSP_CMD_DRAIN);
+	command_is_refused(s, IPSP_CMD_TERMINATE);
+	command_is_refused(s, IPSP_CMD_CHECK);
+	command_is_refused(s, IPSP_CMD_MODE);
+	release(s, HA, "10.1.0.5");
+	end_turn(s);
+	next_turn(s);
+	end_turn(s);
+	assert_false(status_of(s).still_used);
+	assert_int_equal(status_of(s).role, IPSP_ROLE_SECONDARY);
+	assert_int_equal(status_of(s).state, IPSP_ST_CONNECTING);
+	assert_int_equal(status_of(s).unused, 0);
+	replays(s);
+	end(s);
+}
+
+/* A primary may have sessions. */
+static void test_still_used_until_it_is_primary(void **state)
+{
+	struct side *s = still_used();
+
+	(void)state;
+	read_again(s, IPSP_ROLE_PRIMARY);
+	assert_false(status_of(s).still_used);
+	assert_int_equal(status_of(s).role, IPSP_ROLE_PRIMARY);
+	assert_int_equal(status_of(s).state, IPSP_ST_CONNECTING);
+	assert_true(has_session(s, "mn-1"));
+	replays(s);
+	end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -513,6 +615,8 @@ int main(void)
 		cmocka_unit_test(test_no_address_in_use_goes),
 		cmocka_unit_test(test_no_prefix_in_use_changes),
 		cmocka_unit_test(test_a_start_says_what_is_lost),
+		cmocka_unit_test(test_still_used_until_the_last_has_ended),
+		cmocka_unit_test(test_still_used_until_it_is_primary),
 	};
 
 	return cmocka_run_group_tests_name("repool", tests, NULL, NULL);
