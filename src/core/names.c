@@ -90,6 +90,16 @@ uint32_t ipsp_node_owner(const struct ipsp_node *n, const char *name)
 	return ha ? n->has.has[ha].owner : 0;
 }
 
+uint32_t ipsp_node_session_owner(const struct ipsp_node *n, const struct ipsp_ident *ident)
+{
+	const uint32_t i = ipsp_binds_session(n->binds, ident);
+	struct ipsp_bind b;
+
+	if (i == IPSP_NO_BIND || !ipsp_binds_get(n->binds, i, &b) || b.ha == 0)
+		return 0;
+	return n->has.has[b.ha].owner;
+}
+
 bool ipsp_name_foreign(const struct ipsp_node *n, uint16_t ha, uint16_t other)
 {
 	const struct ipsp_ha *mine = &n->has.has[ha], *theirs = &n->has.has[other];

@@ -307,6 +307,8 @@ bool ipsp_node_may_attach(const struct ipsp_node *node, const char *name);
  * to a name that was attached to without .force, and is not ended by its operator.
  */
 uint32_t ipsp_node_owner(const struct ipsp_node *node, const char *name);
+/* Whose name has the session of @ident; 0: there is none, or it is nobody's. */
+uint32_t ipsp_node_session_owner(const struct ipsp_node *node, const struct ipsp_ident *ident);
 
 /* ---------------------------------------------------------------- looking */
 

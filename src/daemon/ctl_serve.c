@@ -299,6 +299,15 @@ IPSP_APART static void post_named(struct ipspd_client *client, const struct ipsp
 	ipspd_post(client->ctx, &named);
 }
 
+/* A one-shot request tells the address of a session that there is: not to who may not have it. */
+static bool is_anothers(const struct ipspd_client *client, const struct ipsp_ident *ident)
+{
+	const uint32_t mine = bound_to(client);
+	const uint32_t owner = mine ? ipsp_node_session_owner(client->ctx->node, ident) : 0;
+
+	return owner != 0 && owner != mine;
+}
+
 static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	struct ipsp_event ev = {.type = IPSP_EV_REQUEST,
@@ -310,6 +319,8 @@ static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg
 	    !ipsp_text_ok(msg->subscriber.p, msg->subscriber.n) ||
 	    !ipsp_text_ok(msg->session.p, msg->session.n))
 		refuse_request(client, msg->id, IPSP_ERR_INVALID);
+	else if (!client->ha[0] && is_anothers(client, &ev.ident))
+		refuse_request(client, msg->id, IPSP_ERR_NOT_PERMITTED);
 	else if (!asker(client, msg->id, true, &ev.token, &ev.id))
 		refuse_request(client, msg->id, IPSP_ERR_OVERLOADED);
 	else if (msg->pool.n > 0 || msg->group.n > 0)

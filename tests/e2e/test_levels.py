@@ -105,6 +105,9 @@ class Levels(Case):
                 self.assertIn("not-permitted", self.agent(host, [gateway], "ha-2", ask, uid=other)[1])
                 self.assertIn("not-permitted", self.ctl(host, [gateway], "release", "10.1.0.1", uid=other).stderr
                               + self.ctl(host, [gateway], "release", next(iter(host.sessions())), uid=other).stderr)
+                asked = self.ctl(host, [gateway], "request", "u1@isp", uid=other)
+                self.assertIn("not-permitted", asked.stderr)
+                self.assertEqual(asked.stdout, "")
                 self.assertIn("u1@isp", self.agent(host, [boss], "ha-1", '{"op":"list","id":2}\n', uid=other)[1])
             host.stop()
             host.start()
