@@ -288,6 +288,12 @@ int main(int argc, char **argv)
 		/* one that is not there is not wrong: it may come */
 		code = !o.test && access(o.config, R_OK) != 0 ? EXIT_FAILURE : EXIT_BAD;
 	} else if (o.test) {
+		if (ipspd_trust_hidden(o.config))
+			fprintf(stderr,
+				"%s: warning: the user ipsp can't read this file: chgrp ipsp it, "
+				"and "
+				"chmod 640\n",
+				o.config);
 		printf("%s: no fault found, %zu context%s\n", o.config, config.n_contexts,
 		       config.n_contexts == 1 ? "" : "s");
 		code = EXIT_SUCCESS;
