@@ -165,6 +165,7 @@ void cli_text_sessions_rows(const struct cli_widths *widths, const json_t *rows)
 void cli_text_duplicates(const json_t *root);
 void cli_text_counters(const json_t *root);
 void cli_text_ok_to_stop(const json_t *root);
+void cli_text_static_left(const json_t *context); /* one of those contexts */
 void cli_text_differences(const json_t *root);
 /* "1 h 02 min", "3.4 s", "never" for < 0; returns @text */
 const char *cli_duration(json_int_t ms, char *text, size_t size);

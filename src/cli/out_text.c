@@ -497,6 +497,16 @@ void cli_text_differences(const json_t *root)
 		       cli_text(root, "context"));
 }
 
+/* What does not stand against a stop, and ends by it all the same. */
+void cli_text_static_left(const json_t *context)
+{
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(json_object_get(context, "notes"), i, line)
+		printf("%s: %s\n", cli_text(context, "name"), json_string_value(line));
+}
+
 /* {"ok":true,"contexts":[{"name":"isp1","ok":true,"reasons":[]}]} of the daemon's contexts. */
 void cli_text_ok_to_stop(const json_t *root)
 {
@@ -510,5 +520,6 @@ void cli_text_ok_to_stop(const json_t *root)
 		json_array_foreach(json_object_get(context, "reasons"), k, why)
 			printf("%s: %s: %s\n", cli_text(context, "name"), cli_text(why, "reason"),
 			       cli_text(why, "remedy"));
+		cli_text_static_left(context);
 	}
 }

@@ -251,6 +251,8 @@ static int drain_end(const struct cli *cli, const struct wait *wait, const json_
 		printf("%s: drained: it is safe to stop; where it stays up, \"undrain\" makes it a "
 		       "standby that serves\n",
 		       cli_text(context, "name"));
+	if (!cli->json)
+		cli_text_static_left(context);
 	return CLI_DONE;
 }
 

@@ -408,9 +408,11 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	uint32_t open_requests, duplicates_open;
 	uint32_t used, unused, in_transit; /* of dynamic pools: sessions here; owned here and not
 					      used, held ones included; on their way to the peer */
-	bool peer_takes; /* it neither drains nor is terminated: what moves, moves to it */
-	bool peer_knows; /* heard both ways, and it has acknowledged everything said */
-	bool drained;	 /* draining, used is 0, nothing on its way, and the peer knows */
+	uint32_t free;			   /* of dynamic pools: what new sessions may get here */
+	uint32_t static_used; /* sessions on static pools, which are no business of IPSP's */
+	bool peer_takes;      /* it neither drains nor is terminated: what moves, moves to it */
+	bool peer_knows;      /* heard both ways, and it has acknowledged everything said */
+	bool drained;	      /* draining, used is 0, nothing on its way, and the peer knows */
 };
 void ipsp_node_status(const struct ipsp_node *node, ipsp_ms now, struct ipsp_status *status);
 /* The configuration in force, as in the status. */

@@ -110,9 +110,12 @@ static void view_books(const struct ipsp_node *n, struct ipsp_status *s)
 
 	s->used = n->used;
 	for (uint32_t p = 0; p < n->conf.n_pools; p++) {
-		if (ipsp_is_static(n, (uint16_t)p))
-			continue;
 		ipsp_node_pool_status(n, (uint16_t)p, &pool);
+		if (ipsp_is_static(n, (uint16_t)p)) {
+			s->static_used += pool.used;
+			continue;
+		}
+		s->free += pool.free;
 		s->unused += pool.free + pool.hold + pool.quarantine;
 		s->in_transit += pool.in_transit;
 	}

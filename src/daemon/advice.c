@@ -126,6 +126,15 @@ size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *s, ipspd_r
 	return r.n;
 }
 
+bool ipspd_static_left(const struct ipsp_status *s, char *text, size_t size)
+{
+	snprintf(text, size,
+		 "%u session%s on static pools end%s with this host: IPSP does not move %s",
+		 s->static_used, s->static_used == 1 ? "" : "s", s->static_used == 1 ? "s" : "",
+		 s->static_used == 1 ? "it" : "them");
+	return s->static_used > 0;
+}
+
 /* ---------------------------------------------------------------- notes */
 
 struct notes {
@@ -237,6 +246,12 @@ static void note_service(const struct notes *n, const struct ipsp_status *s)
 		     "disabled, and is enabled by itself when the last has ended; see \"show "
 		     "sessions\"",
 		     s->used, s->used == 1 ? "is" : "are");
+	if (s->serving && s->shared && s->free == 0 && s->peer_state != IPSP_PEER_UP &&
+	    s->state != IPSP_ST_PEER_DOWN)
+		note(n,
+		     "new sessions are refused (no-primary): this side has no free address of "
+		     "its own, and no peer to ask; start ipspd there, or, where the peer is gone "
+		     "for good, say \"takeover --force\"");
 	if (s->state == IPSP_ST_TERMINATED)
 		note(n, "terminated: the peer serves; the way back is a restart, or "
 			"\"pool-share-protocol mode active\"");
@@ -295,11 +310,13 @@ static void note_books(const struct notes *n, const struct ipsp_status *s)
 static void note_drain(const struct notes *n, const char *name, const struct ipsp_status *s)
 {
 	const bool moves_away = s->draining || s->all_free || s->state == IPSP_ST_TERMINATED;
+	char left[SENTENCE_MAX];
 
 	if (moves_away && ipspd_stop_reasons(name, s, NULL, NULL) == 0)
 		note(n,
-		     "it is safe to stop: no session is left here, and the peer has taken over "
+		     "it is safe to stop: no session %sis left here, and the peer has taken over "
 		     "every address%s",
+		     s->static_used > 0 ? "on a dynamic pool " : "",
 		     s->draining ? "; where this side stays up, \"undrain\" makes it a standby "
 				   "that serves"
 				 : "");
@@ -309,6 +326,8 @@ static void note_drain(const struct notes *n, const char *name, const struct ips
 	else if (s->draining)
 		note(n, "draining: no new addresses to local sessions; \"ok-to-stop\" says what is "
 			"missing");
+	if (moves_away && ipspd_static_left(s, left, sizeof(left)))
+		note(n, "%s", left);
 }
 
 static void note_roles(const struct notes *n, const struct ipsp_status *s)

@@ -22,4 +22,8 @@ typedef void ipspd_reason_fn(void *arg, const char *reason, const char *remedy);
 size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *status, ipspd_reason_fn *fn,
 			  void *arg);
 
+/* A sentence on the sessions on static pools, which don't stand against a stop; false: there are
+ * none. */
+bool ipspd_static_left(const struct ipsp_status *status, char *text, size_t size);
+
 #endif

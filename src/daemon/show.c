@@ -431,17 +431,23 @@ static void append_reason(void *arg, const char *reason, const char *remedy)
 static void put_ok(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, const void *arg)
 {
 	struct array reasons = {m, json_array()};
+	struct array notes = {m, json_array()};
 	struct ipsp_status status;
+	char left[160];
 
 	(void)arg;
 	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	if (ipspd_static_left(&status, left, sizeof(left)))
+		append(m, notes.json, sentence(left));
 	put(m, object, "ok",
 	    json_boolean(ipspd_stop_reasons(ctx->name, &status, append_reason, &reasons) == 0));
 	put(m, object, "draining", json_boolean(status.draining));
 	put(m, object, "sessions", json_integer(status.used));
 	put(m, object, "unused", json_integer(status.unused));
 	put(m, object, "in-transit", json_integer(status.in_transit));
+	put(m, object, "static-sessions", json_integer(status.static_used));
 	put(m, object, "reasons", reasons.json);
+	put(m, object, "notes", notes.json);
 }
 
 char *ipspd_show_ok_to_stop(struct ipspd *daemon, const struct ipspd_ctx *only)

@@ -261,6 +261,57 @@ static void safe_to_stop_is_said_once(void **state)
 	assert_lacks(&text, "safe to stop");
 }
 
+/* They are not lost by a move, as nothing of theirs moves; but they are here. */
+static void static_sessions_are_named(void **state)
+{
+	struct ipsp_status s = drained();
+	struct text text;
+	char left[160];
+
+	(void)state;
+	assert_false(ipspd_static_left(&s, left, sizeof(left)));
+	s.static_used = 2;
+	assert_string_equal(reasons_of(&s).all, "");
+	assert_true(ipspd_static_left(&s, left, sizeof(left)));
+	assert_string_equal(
+		left, "2 sessions on static pools end with this host: IPSP does not move them");
+	text = notes_on(&s);
+	assert_has(&text, "safe to stop: no session on a dynamic pool is left here");
+	assert_has(&text, left);
+	s.static_used = 1;
+	assert_true(ipspd_static_left(&s, left, sizeof(left)));
+	assert_string_equal(left,
+			    "1 session on static pools ends with this host: IPSP does not move it");
+	s = shared();
+	s.static_used = 2; /* nobody wants to stop it */
+	text = notes_on(&s);
+	assert_string_equal(text.all, "");
+}
+
+/* It serves by its lease, and has nothing to serve with. */
+static void nothing_to_give_and_nobody_to_ask(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.role = s.configured_role = IPSP_ROLE_SECONDARY;
+	s.shared = true;
+	s.used = s.unused = s.free = 0;
+	text = notes_on(&s);
+	assert_string_equal(text.all, ""); /* the peer is asked */
+	for (int p = 0; p < IPSP_PEER_STATES; p++) {
+		s.peer_state = (enum ipsp_peer_state)p;
+		s.free = 0;
+		text = notes_on(&s);
+		assert_int_equal(count(&text, "no free address of its own, and no peer to ask"),
+				 p != IPSP_PEER_UP);
+		s.free = 1;
+		text = notes_on(&s);
+		assert_lacks(&text, "no free address");
+	}
+}
+
 /* How the roles differ comes last, and is nothing to worry about. */
 static void notes_stand_in_the_order_of_what_matters(void **state)
 {
@@ -362,6 +413,8 @@ int main(void)
 		cmocka_unit_test(without_a_peer),
 		cmocka_unit_test(nothing_to_note),
 		cmocka_unit_test(safe_to_stop_is_said_once),
+		cmocka_unit_test(static_sessions_are_named),
+		cmocka_unit_test(nothing_to_give_and_nobody_to_ask),
 		cmocka_unit_test(notes_stand_in_the_order_of_what_matters),
 		cmocka_unit_test(another_key_comes_first),
 		cmocka_unit_test(s6_is_said_while_the_peer_is_gone),
