@@ -55,6 +55,10 @@ int cli_command(struct cli *cli, const char *name, const char *argument, char **
 		return result;
 	err = ipsp_call_command(cli->call, cli->context, name, argument,
 				cli->force ? IPSP_COMMAND_FORCE : 0, json, &msg, cli->patience_ms);
+	if (!err && cli->force && msg.text && *msg.text) { /* what that has risked */
+		fprintf(cli->json ? stderr : stdout, "%s\n", msg.text);
+		return CLI_DONE;
+	}
 	if (!err)
 		return CLI_DONE;
 	cli->printed = *json && **json; /* or will be: it is the caller's */

@@ -15,6 +15,23 @@ static const char no_common_version[] = "no version of the protocol is common wi
 					"upgrade the older ipspd first; nothing "
 					"was changed";
 
+/* What --force has risked. */
+static const char forced_takeover[] =
+	"forced: this side uses the addresses of the peer from now on. Where the peer still runs, "
+	"an address may be in use on both sides: keep it stopped until the two hear each other";
+static const char forced_listen[] =
+	"forced: this side serves without having heard what its peer knows. Where the peer has "
+	"sessions, their addresses may be given twice";
+static const char forced_drain[] =
+	"forced: the peer is not up, so nobody gives new sessions addresses until it is, or until "
+	"\"undrain\" here";
+static const char forced_off[] = "forced: all addresses are served here. Those that the peer owns "
+				 "may be in use there, and an "
+				 "address may be given twice";
+static const char forced_untold[] = "forced: the peer was not told. It may take this side for "
+				    "dead, and use the addresses of its "
+				    "sessions";
+
 static const char not_active[] = "IPSP is not active in this context";
 static const char pools_differ[] = "the pools of the two sides differ, so nothing can be handed "
 				   "over: make them identical (\"check-config\" shows the "
@@ -29,8 +46,8 @@ static bool wait_for(struct ipsp_node *n, const struct ipsp_event *ev, ipsp_ms d
 {
 	for (int i = ev->command == IPSP_CMD_CHECK ? KEPT_PLACES : 0; i < IPSP_WAITERS; i++)
 		if (!n->waiters[i].used) {
-			n->waiters[i] = (struct ipsp_waiter){true, ev->command, ev->token, ev->id,
-							     deadline};
+			n->waiters[i] = (struct ipsp_waiter){true,   ev->command, ev->token,
+							     ev->id, deadline,	  ev->force};
 			n->n_waiters++;
 			return true;
 		}
@@ -90,7 +107,7 @@ static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
 				 : "drain: no new addresses to sessions here; they move to the "
 				   "peer as sessions end");
 	}
-	done(n, ev, 0, NULL);
+	done(n, ev, 0, on && ev->force && !ipsp_contact(n) ? forced_drain : NULL);
 }
 
 static void end_drain(struct ipsp_node *n)
@@ -225,7 +242,7 @@ static void listen_no_more(struct ipsp_node *n, const struct ipsp_event *ev)
 	ipsp_say(n, IPSP_LOG_WARNING, "forced takeover: this side serves %s",
 		 held ? "beside a peer that has shared other pools"
 		      : "without having heard what its peer knows");
-	done(n, ev, 0, NULL);
+	done(n, ev, 0, forced_listen);
 }
 
 static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
@@ -241,7 +258,7 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		     "name its peer by \"primary\", and reload there");
 	} else if (ipsp_conflict_yields(n)) {
 		ipsp_conflict_end(n);
-		done(n, ev, 0, NULL);
+		done(n, ev, 0, forced_takeover);
 	} else if (n->side.primary && n->peer.holds_us && !ev->force) {
 		done(n, ev, IPSP_ERR_CONFIG_MISMATCH,
 		     "the peer has shared addresses, and its pools differ from those here: "
@@ -322,6 +339,16 @@ static void ask_to_leave(struct ipsp_node *n, const struct ipsp_event *ev)
 		n->asks_to_leave = n->hello_soon = true;
 }
 
+/* Of a context that is about to be disabled; NULL: none. */
+static const char *forced_off_risk(const struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	if (!ev->force)
+		return NULL;
+	if (!ipsp_flow_owns_all(n))
+		return forced_off;
+	return n->side.shared && !ipsp_contact(n) ? forced_untold : NULL;
+}
+
 static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (!ipsp_psp(n)->enabled && !ev->force && !n->refused_enable)
@@ -333,8 +360,9 @@ static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
 	else if (!ev->force && n->side.shared && ipsp_flow_owns_all(n))
 		ask_to_leave(n, ev);
 	else {
+		const char *risk = forced_off_risk(n, ev);
 		ipsp_psp_disable(n, ev->force);
-		done(n, ev, 0, NULL);
+		done(n, ev, 0, risk);
 	}
 }
 
@@ -477,7 +505,10 @@ static void waiters(struct ipsp_node *n)
 			continue;
 		w->used = false;
 		n->n_waiters--;
-		ipsp_out_done(n, w->token, w->id, err, NULL);
+		ipsp_out_done(n, w->token, w->id, err,
+			      w->command == IPSP_CMD_TAKEOVER && w->force && err == 0
+				      ? forced_takeover
+				      : NULL);
 	}
 }
 

@@ -294,6 +294,7 @@ struct ipsp_waiter { /* a command that is answered later */
 	enum ipsp_command command;
 	uint64_t token, id;
 	ipsp_ms deadline;
+	bool force;
 };
 #define IPSP_WAITERS 16
 #define IPSP_HELD    16

@@ -383,9 +383,11 @@ void ipsp_peer_situation(struct ipsp_node *n)
 /* Why this side does not serve new sessions now. */
 enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 {
-	if (!ipsp_psp(n)->enabled || n->refused_enable || n->mode != IPSP_MODE_ACTIVE ||
-	    n->side.terminated || ipsp_may_assign(n))
+	if (!ipsp_psp(n)->enabled || n->mode != IPSP_MODE_ACTIVE || n->side.terminated ||
+	    ipsp_may_assign(n))
 		return IPSP_WAIT_NONE;
+	if (n->refused_enable)
+		return IPSP_WAIT_NONE; /* for the last session to end: the notes say so */
 	if (n->vetoed)
 		return IPSP_WAIT_VETO;
 	if (ipsp_link_deaf(n))

@@ -220,6 +220,7 @@ class Disable(Case):
         second.kill9()  # gone for good
         done = self.disable(first, "--force")
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("may be in use there", done.stdout)
         said = (done.stdout + done.stderr + first.do("show", "log")).lower()
         self.assertIn("force", said)
         self.assertIn("may be in use there", said)

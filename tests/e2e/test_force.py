@@ -65,7 +65,7 @@ class Force(Case):
         """takeover --force on a side that waits: it serves at once. A node of the peer's comes over,
         with its address."""
         host, there = pair.hosts[number], pair.gateways[1 - number]
-        host.do("takeover", "--force")
+        self.assertIn("an address may be in use on both sides", host.do("takeover", "--force"))
         status = host.status()
         self.assertEqual((status["role"], status["state"]), ("primary", "peer-down"))
         self.assertTrue(status["serving"])

@@ -113,7 +113,7 @@ class Roles(Case):
         self.assertEqual(refused.returncode, 1)
         self.assertIn("no-peer", refused.stderr)
         self.assertFalse(first.status()["draining"])
-        first.do("drain", "--force")
+        self.assertIn("nobody gives new sessions addresses", first.do("drain", "--force"))
         self.assertIn("draining", first.ctl("request", "u1@isp").stderr)
         pair.loop.until(lambda: first.status()["serving"], 20, pair.story)
         self.assertFalse(first.status()["draining"])
