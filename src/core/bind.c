@@ -220,7 +220,7 @@ static uint32_t add_kept(struct ipsp_binds *binds, const struct ipsp_bind *bind)
 			      .index = bind->index & 0x3ffffffu,
 			      .pool = bind->pool & 0x3ffu,
 			      .kind = IPSP_BIND_KEPT,
-			      .flags = bind->flags & 7u,
+			      .flags = bind->flags & 15u,
 			      .n_subscriber = bind->ident.n_subscriber,
 			      .n_session = bind->ident.n_session};
 	if (slot_put_texts(binds, slot, &bind->ident) &&
@@ -264,7 +264,7 @@ void ipsp_binds_set_flags(struct ipsp_binds *binds, uint32_t bind, uint8_t flags
 	struct slot *slot = slot_used(binds, bind);
 
 	if (slot)
-		slot->flags = flags & 7u;
+		slot->flags = flags & 15u;
 }
 
 void ipsp_binds_set_ha(struct ipsp_binds *binds, uint32_t bind, uint16_t ha)

@@ -30,6 +30,8 @@ enum {
 	IPSP_BIND_RELEASING = 1, /* its HA was asked to release it */
 	IPSP_BIND_DUPLICATE = 2, /* ... because the other side's session has the address */
 	IPSP_BIND_TERMINATE = 4, /* ... because an operator wants it ended; kept over a restart */
+	IPSP_BIND_GATEWAYS = 8, /* no HA has it, and who asked for it may not do everything; this is
+				   not kept, and then it is as one of an operator's */
 };
 
 struct ipsp_bind { /* what _get shows; the texts live until the binding is deleted or another is

@@ -34,7 +34,7 @@ struct slot {
 	uint64_t index : 26;
 	uint64_t pool : 10;
 	uint64_t kind : 2; /* NONE: not in use */
-	uint64_t flags : 3;
+	uint64_t flags : 4;
 	uint64_t is_far : 1;
 	uint64_t n_subscriber : 8;
 	uint64_t n_session : 8;

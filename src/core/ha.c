@@ -380,6 +380,21 @@ static bool is_meant(const struct ipsp_event *ev, const struct ipsp_bind *b)
 		same_text(named->session, named->n_session, has->session, has->n_session));
 }
 
+/* @ha ends its own; an operator who may not do everything those of the own user's names, and what
+ * such a one asked for. */
+static bool may_release(const struct ipsp_node *n, const struct ipsp_event *ev, uint16_t ha,
+			const struct ipsp_bind *b)
+{
+	if (ha != 0)
+		return b->ha == ha;
+	if (ev->owner == 0)
+		return true;
+	if (b->ha == 0)
+		return b->flags & IPSP_BIND_GATEWAYS;
+	const uint32_t owner = n->has.has[b->ha].owner;
+	return owner == 0 || owner == ev->owner;
+}
+
 void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	uint16_t ha = ipsp_ha_who_asks(n, ev->token);
@@ -396,9 +411,7 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 			      "the address has another session by now");
 		return;
 	}
-	const uint32_t owner = b.ha != 0 ? n->has.has[b.ha].owner : 0;
-	if ((ha != 0 && b.ha != ha) ||
-	    (ha == 0 && ev->owner != 0 && owner != 0 && owner != ev->owner)) {
+	if (!may_release(n, ev, ha, &b)) {
 		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NOT_PERMITTED, NULL);
 		return;
 	}

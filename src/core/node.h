@@ -80,9 +80,9 @@ struct ipsp_event {
 	enum ipsp_event_type type;
 	bool force, yes, full, bound; /* COMMAND and ATTACH (who may do everything), HOOK, DISK,
 					 LINK */
-	uint32_t
-		owner; /* ATTACH: who attaches; RELEASE of an operator: who asks, and 0 for one who
-			  may do everything. A number of the shell's (a user's, and 1); 0: nobody */
+	uint32_t owner; /* ATTACH: who attaches; REQUEST and RELEASE of an operator: who asks, and 0
+			   for one who may do everything. A number of the shell's (a user's, and 1);
+			   0: nobody */
 	uint64_t token, id;
 	struct ipsp_addr addr; /* REQUEST (IPSP_ADDR_NONE: any), RELEASE, RELEASED */
 	union {		       /* of one type each; what it points to is borrowed for the step */

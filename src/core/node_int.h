@@ -158,6 +158,7 @@ struct ipsp_xact { /* a request of ours that is not answered */
 	uint64_t hash;	/* of the session, see ipsp_binds_foresee */
 	uint16_t ha;
 	bool counted;
+	bool gateways; /* no HA asks, but a user who may do what a gateway does */
 	uint8_t n_subscriber, n_session;
 	union { /* subscriber and session */
 		char near[IPSP_XACT_NEAR];

@@ -273,6 +273,7 @@ static void open_one(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t 
 	x->token = ev->token;
 	x->id = ev->id;
 	x->ha = ha;
+	x->gateways = ha == 0 && ev->owner != 0;
 	count(n, ha, 1);
 	x->ask = *ask;
 	if (ask->at_pool != IPSP_NO_POOL)
@@ -294,6 +295,16 @@ IPSP_APART static void not_served(struct ipsp_node *n, const struct ipsp_event *
 		refuse(n, ev->token, ev->id, err);
 }
 
+/* Those who may do what a gateway does may end it again: see ipsp_ha_release. */
+IPSP_APART static void is_gateways(struct ipsp_node *n, struct ipsp_place at)
+{
+	struct ipsp_bind b;
+
+	if (ipsp_place_used(n, at, &b))
+		ipsp_binds_set_flags(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index),
+				     b.flags | IPSP_BIND_GATEWAYS);
+}
+
 static inline void serve(struct ipsp_node *n, const struct ipsp_event *ev, uint16_t ha,
 			 const struct ipsp_ask *ask)
 {
@@ -305,6 +316,8 @@ static inline void serve(struct ipsp_node *n, const struct ipsp_event *ev, uint1
 	}
 	if (!served.fresh)
 		n->stats.requests_confirmed++;
+	else if (ha == 0 && ev->owner != 0)
+		is_gateways(n, served.at);
 	answer(n, ev->token, ev->id, 0, served.at, served.fresh);
 }
 
@@ -339,6 +352,8 @@ static void close_one(struct ipsp_node *n, uint32_t slot, int err, struct ipsp_p
 {
 	struct ipsp_xact *x = &n->xacts.slots[slot];
 
+	if (x->gateways && !err && fresh)
+		is_gateways(n, at);
 	answer(n, x->token, x->id, err, at, fresh);
 	slot_free(n, slot);
 }

@@ -311,6 +311,7 @@ static bool is_anothers(const struct ipspd_client *client, const struct ipsp_ide
 static void serve_request(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
 {
 	struct ipsp_event ev = {.type = IPSP_EV_REQUEST,
+				.owner = bound_to(client),
 				.addr = msg->addr,
 				.ident = {msg->subscriber.p, msg->session.p,
 					  (uint8_t)msg->subscriber.n, (uint8_t)msg->session.n, 0}};

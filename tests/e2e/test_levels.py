@@ -74,6 +74,10 @@ class Levels(Case):
         self.allowed(host, both, "request", "u2@isp")
         self.forbidden(host, both, "reload")
 
+        address = self.allowed(host, [boss], "request", "u4@isp").split()[0]
+        self.forbidden(host, [gateway], "release", address)
+        self.allowed(host, [boss], "release", address)
+
         self.allowed(host, [boss], "reload")
         shown = host.look("show", "configuration")
         self.assertEqual((shown["group"], shown["gateway-group"], shown["status-group"]),

@@ -291,6 +291,49 @@ static void sessions_stay_with_their_owner(void **state)
 	end(s);
 }
 
+static void end_as(struct side *s, uint32_t owner, const char *subscriber, int err)
+{
+	struct ipsp_event ev = {.type = IPSP_EV_RELEASE, .owner = owner};
+
+	assert_string_equal(who_has(s, subscriber, &ev.addr), "");
+	ipsp_node_step(s->node, &ev, 1, &s->act);
+	assert_int_equal(s->act.n_outs, 1);
+	assert_int_equal(s->act.outs[0].err, err);
+	turned(s);
+}
+
+static void take_as(struct side *s, uint32_t owner, const char *subscriber)
+{
+	step(s, &(struct ipsp_event){.type = IPSP_EV_REQUEST,
+				     .owner = owner,
+				     .id = ++s->ids,
+				     .ident = {.subscriber = subscriber,
+					       .session = "",
+					       .n_subscriber = (uint8_t)strlen(subscriber)}});
+}
+
+/* What root has asked for without an HA is not a gateway user's to end, also not after the same was
+ * asked for once more; what such a user asked for is. */
+static void an_operators_session_is_no_gateways(void **state)
+{
+	struct side *s = started(NULL);
+
+	(void)state;
+	take_as(s, 0, "u1");
+	end_as(s, 1002, "u1", IPSP_ERR_NOT_PERMITTED);
+	take_as(s, 1002, "u1");
+	end_as(s, 1002, "u1", IPSP_ERR_NOT_PERMITTED);
+	end_as(s, 0, "u1", 0);
+	take_as(s, 1002, "u2");
+	end_as(s, 1002, "u2", 0);
+	take_as(s, 1002, "u3");
+	struct side *after = started(&s->log);
+	end_as(after, 1002, "u3", IPSP_ERR_NOT_PERMITTED); /* whose it was is not kept */
+	end_as(after, 0, "u3", 0);
+	end(after);
+	end(s);
+}
+
 static uint32_t owner_after(const struct ipsp_buf *log, const char *name)
 {
 	struct side *s = started(log);
@@ -440,6 +483,7 @@ int main(void)
 		cmocka_unit_test(a_million_names_cost_nothing),
 		cmocka_unit_test(a_name_lives_as_long_as_its_sessions),
 		cmocka_unit_test(a_name_has_one_connection),
+		cmocka_unit_test(an_operators_session_is_no_gateways),
 		cmocka_unit_test(a_name_has_an_owner),
 		cmocka_unit_test(sessions_stay_with_their_owner),
 		cmocka_unit_test(the_owner_is_kept),
