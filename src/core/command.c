@@ -225,11 +225,22 @@ static const char *cannot_force(const struct ipsp_node *n)
 	return "the peer is up: takeover without --force asks it";
 }
 
+/* The same in a first listening: who only begins handshakes may be somebody who plays old ones. */
+static const char *seems_alive(const struct ipsp_node *n)
+{
+	if (n->link.unheard && n->peer_state != IPSP_PEER_UP && !ipsp_link_peer_lives(n))
+		return NULL;
+	const char *why = cannot_force(n);
+	if (!why && ipsp_link_peer_lives(n) && !n->peer.stopped && !n->peer.known)
+		return "the peer has answered just now: say this again in some seconds";
+	return why;
+}
+
 /* A primary that listens whether its peer knows more, or is held back by what that has shared, is
  * told that it needn't wait. */
 static void listen_no_more(struct ipsp_node *n, const struct ipsp_event *ev)
 {
-	const char *why = cannot_force(n);
+	const char *why = seems_alive(n);
 
 	if (why) {
 		done(n, ev, IPSP_ERR_DENIED, why);

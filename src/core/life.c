@@ -88,6 +88,7 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	ipsp_keys_init(n);
 	n->takeover_at = n->p6_sent_at = n->stall.applied_at = IPSP_NEVER;
 	n->link.unheard_since = n->link.knocked_at = IPSP_NEVER;
+	n->link.knocks_since = n->link.answered_at = IPSP_NEVER;
 	ipsp_rng_bytes(&n->rng, n->hash_key, sizeof n->hash_key);
 	ipsp_rng_bytes(&n->rng, &n->peer.number, sizeof n->peer.number);
 	n->peer.number = (n->peer.number & 0x3fffffff) + 1;

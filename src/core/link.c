@@ -5,6 +5,10 @@
  *
  * A first listening counts only time in which nothing failed here. The dead interval runs on (the
  * chapter's B8), unless takeover-when-deaf is false.
+ *
+ * A SHAKE that begins a handshake may be one of long ago that somebody plays again, so it prolongs
+ * a first listening for one dead interval at most. One that echoes what this side has just offered,
+ * and a sealed datagram, only the peer can have made, and only now.
  */
 #include "core/node_int.h"
 
@@ -51,6 +55,7 @@ void ipsp_link_listen(struct ipsp_node *n, uint32_t ms)
 	n->listen_ms = ms;
 	n->listen_until = n->now + ms;
 	n->listen_deaf = ipsp_link_deaf(n) && !counts_here(n);
+	n->link.knocks_since = IPSP_NEVER;
 }
 
 void ipsp_link_listen_no_more(struct ipsp_node *n)
@@ -65,9 +70,25 @@ bool ipsp_link_listens(const struct ipsp_node *n, ipsp_ms now)
 	return (n->listen_deaf && ipsp_link_open(n)) || now < n->listen_until;
 }
 
-void ipsp_link_not_silent(struct ipsp_node *n)
+static bool lately(const struct ipsp_node *n, ipsp_ms at)
 {
+	return at != IPSP_NEVER && n->now - at < ipsp_loss_ms(n);
+}
+
+bool ipsp_link_peer_lives(const struct ipsp_node *n)
+{
+	return ipsp_heard(n) || lately(n, n->peer.opened_at) || lately(n, n->link.answered_at);
+}
+
+void ipsp_link_not_silent(struct ipsp_node *n, bool answer)
+{
+	if (answer)
+		n->link.answered_at = n->now;
 	if (!ipsp_link_listens(n, n->now) || n->side.licence || n->peer.known)
+		return;
+	if (n->link.knocks_since == IPSP_NEVER)
+		n->link.knocks_since = n->now;
+	if (!answer && n->now - n->link.knocks_since >= ipsp_dead_ms(n))
 		return;
 	n->listen_until = n->now + n->listen_ms;
 	n->link.knocked_at = n->now;
@@ -101,6 +122,7 @@ static void hears_again(struct ipsp_node *n)
 	if (n->listen_deaf) {
 		n->listen_deaf = false;
 		n->listen_until = n->now + n->listen_ms;
+		n->link.knocks_since = IPSP_NEVER;
 	}
 	n->peer.shook_at = IPSP_NEVER; /* no need to wait for the next time */
 	n->hello_soon = true;
@@ -167,12 +189,6 @@ static void say_unheard(struct ipsp_node *n)
 			 (unsigned long long)((end - n->now) / 1000));
 }
 
-/* Something of it was opened a short time ago. */
-static bool is_about(const struct ipsp_node *n)
-{
-	return n->peer.opened_at != IPSP_NEVER && n->now - n->peer.opened_at < ipsp_loss_ms(n);
-}
-
 void ipsp_link_watch(struct ipsp_node *n)
 {
 	const bool heard = (ipsp_heard(n) && !ipsp_contact(n)) || knocks(n);
@@ -191,7 +207,8 @@ void ipsp_link_watch(struct ipsp_node *n)
 		one_way && (n->peer.echoed_sent_at != IPSP_NEVER
 				    ? n->peer.heard_at != IPSP_NEVER && n->peer.heard_at > since
 				    : n->now - since >= three_hellos(n));
-	if (n->link.unheard && !leaves && !ipsp_link_deaf(n) && !ipsp_contact(n) && is_about(n))
+	if (n->link.unheard && !leaves && !ipsp_link_deaf(n) && !ipsp_contact(n) &&
+	    lately(n, n->peer.opened_at))
 		unheard = true; /* between two sessions of keys nothing is known */
 	if (unheard == n->link.unheard)
 		return;

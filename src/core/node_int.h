@@ -261,6 +261,8 @@ struct ipsp_own_link { /* see link.c */
 	ipsp_ms hears_at;	    /* after an error: from then on silence may be concluded from */
 	ipsp_ms unheard_since;	    /* IPSP_NEVER: heard both ways, or not at all */
 	ipsp_ms knocked_at;	    /* in a first listening: the peer has begun a handshake */
+	ipsp_ms knocks_since;	    /* ... and did for the first time; IPSP_NEVER: not yet */
+	ipsp_ms answered_at;	    /* it has echoed an offer of ours; IPSP_NEVER: never */
 };
 
 struct ipsp_compare { /* P1 */
@@ -756,7 +758,12 @@ void ipsp_link_watch(struct ipsp_node *n);
 void ipsp_link_listen(struct ipsp_node *n, uint32_t ms);
 void ipsp_link_listen_no_more(struct ipsp_node *n);
 bool ipsp_link_listens(const struct ipsp_node *n, ipsp_ms now);
-void ipsp_link_not_silent(struct ipsp_node *n); /* the peer lives, though it is not understood */
+/* A SHAKE came. @answer: it echoes an offer of ours, so the peer lives, though it is not
+ * understood.
+ */
+void ipsp_link_not_silent(struct ipsp_node *n, bool answer);
+/* Something came a short time ago that only the peer can have made, and not before. */
+bool ipsp_link_peer_lives(const struct ipsp_node *n);
 
 /* serving.c */
 bool ipsp_serves(const struct ipsp_node *n, ipsp_ms now);

@@ -166,15 +166,27 @@ static void test_an_empty_secondary_made_primary(void **state)
 	story_end(w);
 }
 
-/* The peer begins handshakes, and never gets an answer: that is no silence. */
+/* Of all that is for S one datagram arrives, the first. */
+static bool lets_one_through(void *arg, struct world *w, unsigned to, const uint8_t *bytes,
+			     size_t n)
+{
+	unsigned *n_to_s = arg;
+
+	(void)w, (void)bytes, (void)n;
+	return to != S || (*n_to_s)++ == 0;
+}
+
+/* The peer begins handshakes, and never gets an answer but for one: that is no silence. */
 static void test_an_empty_primary_that_is_not_heard(void **state)
 {
 	struct world *w = with_an_empty_primary();
+	unsigned n_to_s = 0;
 
 	(void)state;
-	story_cut(w, false, true);
+	w->tap = lets_one_through;
+	w->tap_arg = &n_to_s;
 	story_start(w, P);
-	story_run(w, 20000);
+	story_run(w, 6000);
 	assert_false(story_status(w, P).serving);
 	assert_int_equal(story_status(w, P).waiting, IPSP_WAIT_UNHEARD);
 	assert_false(story_status(w, P).deaf);
@@ -182,9 +194,80 @@ static void test_an_empty_primary_that_is_not_heard(void **state)
 	assert_false(is_given_an_address(w, HA1, 9));
 	story_command(w, P, IPSP_CMD_TAKEOVER, true, IPSP_ERR_DENIED);
 	assert_non_null(strstr(w->hosts[P].command_text, "does not hear this side"));
-	story_cut(w, false, false);
+	story_run(w, 14000);
+	assert_false(story_status(w, P).serving);
+	w->tap = NULL;
 	story_run(w, 10000);
 	expect_its_state_back(w);
+}
+
+/* A SHAKE that S once said to P. */
+static struct beginning {
+	size_t n;
+	uint8_t bytes[IPSP_DGRAM_MAX];
+} recorded;
+
+static bool records(void *arg, struct world *w, unsigned to, const uint8_t *bytes, size_t n)
+{
+	struct beginning *b = arg;
+
+	(void)w;
+	if (to == P && bytes[3] == 1 && n == 152 && b->n == 0) {
+		b->n = n;
+		memcpy(b->bytes, bytes, n);
+	}
+	return true;
+}
+
+static struct world *with_an_empty_primary_and_a_record(void)
+{
+	struct world *w = story_begin_cold(NULL);
+
+	recorded.n = 0;
+	w->tap = records;
+	w->tap_arg = &recorded;
+	story_start(w, P);
+	story_start(w, S);
+	story_expect_rest(w, 10000);
+	assert_true(recorded.n > 0);
+	w->tap = NULL;
+	story_run(w, 2000);
+	host_kill(&w->hosts[S]);
+	host_kill(&w->hosts[P]);
+	disk_wipe(&w->hosts[P].disk);
+	check_state_lost(&w->hosts[P]);
+	story_start(w, P);
+	return w;
+}
+
+static void play(struct world *w, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i += 2) {
+		net_send(w, P, recorded.bytes, recorded.n);
+		story_run(w, 2000);
+	}
+}
+
+/* A stranger plays one SHAKE of before again and again: for one dead interval that may be the peer.
+ */
+static void test_an_empty_primary_and_an_old_shake(void **state)
+{
+	struct world *w = with_an_empty_primary_and_a_record();
+
+	(void)state;
+	play(w, DEAD_S - 2);
+	assert_false(story_status(w, P).serving);
+	assert_int_equal(story_status(w, P).waiting, IPSP_WAIT_UNHEARD);
+	play(w, 8);
+	story_expect_side(w, P, "primary", "connecting", true);
+	story_end(w);
+
+	w = with_an_empty_primary_and_a_record(); /* an operator knows better */
+	play(w, 10);
+	assert_false(story_status(w, P).serving);
+	story_command(w, P, IPSP_CMD_TAKEOVER, true, 0);
+	story_expect_side(w, P, "primary", "connecting", true);
+	story_end(w);
 }
 
 /* ... until it is silent, too. Whoever knows that nobody is there needn't wait for that. */
@@ -490,6 +573,7 @@ int stories_link(void)
 		cmocka_unit_test(test_an_empty_primary_made_active),
 		cmocka_unit_test(test_an_empty_secondary_made_primary),
 		cmocka_unit_test(test_an_empty_primary_that_is_not_heard),
+		cmocka_unit_test(test_an_empty_primary_and_an_old_shake),
 		cmocka_unit_test(test_an_empty_primary_is_told_to_serve),
 		cmocka_unit_test(test_an_empty_primary_that_can_hear),
 		cmocka_unit_test(test_deaf_for_a_dead_interval),

@@ -215,6 +215,8 @@ static void put_side(struct view *v)
 	put_due(v, n->link.hears_at);
 	put_past(v, n->link.unheard_since);
 	put_past(v, n->link.knocked_at);
+	put_past(v, n->link.knocks_since);
+	put_past(v, n->link.answered_at);
 	put(v->h, (uint64_t)n->state << 32 | n->peer_state);
 	put(v->h, (uint64_t)n->owed << 32 | n->n_duplicate);
 	put(v->h, (uint64_t)n->move_pool << 32 | n->move_from);
