@@ -59,6 +59,31 @@ static bool exchange_configured(const struct ipsp_node *n)
 	       theirs != n->side.conf_peer && mine != theirs;
 }
 
+/*
+ * Both sides are drained or terminated: each was begun while the other was on its way, or forced.
+ * Somebody has to serve, so the secondary's is taken back.
+ */
+static void one_goes(struct ipsp_node *n)
+{
+	const bool theirs = ipsp_flag(n, IPSP_HF_DRAINING) || ipsp_flag(n, IPSP_HF_TERMINATED);
+	const bool terminated = n->side.terminated;
+	struct ipsp_side s = n->side;
+
+	if (n->side.primary || n->stopping || !theirs || (!n->side.draining && !terminated))
+		return;
+	s.draining = s.terminated = false;
+	ipsp_rec_side(n, &s, true);
+	n->hello_soon = n->xacts.retry = true;
+	if (!terminated && ipsp_flag(n, IPSP_HF_DRAINING))
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "both sides drain: the drain of this side, the secondary, is taken back");
+	else
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "both sides are drained or terminated: the %s of this side, the "
+			 "secondary, is taken back",
+			 terminated ? "termination" : "drain");
+}
+
 static void exchange(struct ipsp_node *n)
 {
 	if (!ipsp_flow_settled(n))
@@ -82,14 +107,7 @@ static void exchange(struct ipsp_node *n)
 	/* the peer that lent us the role is back */
 	else if (n->side.primary && n->side.loan && ipsp_flow_peer_takes(n))
 		yield(n, false, false, IPSP_P6_IDLE);
-	/* begun on both at once: the secondary's is taken back */
-	if (n->side.draining && ipsp_flag(n, IPSP_HF_DRAINING) && !n->side.primary) {
-		struct ipsp_side s = n->side;
-		s.draining = false;
-		ipsp_rec_side(n, &s, true);
-		ipsp_say(n, IPSP_LOG_WARNING,
-			 "both sides drain: the drain of this side, the secondary, is taken back");
-	}
+	one_goes(n);
 }
 
 /*

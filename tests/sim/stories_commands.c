@@ -474,6 +474,59 @@ static void test_a_drain_on_a_slow_disk(void **state)
 	story_end(w);
 }
 
+/* Where the peer is terminated a drain by force would leave nobody that serves. */
+static void test_drain_beside_one_that_is_terminated(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", NULL);
+	story_take(w, HA2, "mn-2", NULL);
+	story_run(w, 2000);
+	story_command(w, S, IPSP_CMD_TERMINATE, false, 0);
+	story_run(w, 2000);
+	story_expect_side(w, P, "primary", "active", true);
+	story_expect_side(w, S, "secondary", "terminated", false);
+	story_command(w, P, IPSP_CMD_DRAIN, true, 0);
+	story_run(w, 3000);
+	assert_true(
+		story_noted(w, S, "the termination of this side, the secondary, is taken back"));
+	story_expect_side(w, S, "secondary", "active", true);
+	story_end(w);
+}
+
+/* Both commands are on their way at once: one side goes, and the other serves. */
+static void both_at_once(enum ipsp_command at_p, enum ipsp_command at_s, bool sessions)
+{
+	struct world *w = story_begin();
+	unsigned n_serve = 0;
+
+	if (sessions) {
+		story_take(w, HA1, "mn-1", NULL);
+		story_take(w, HA2, "mn-2", NULL);
+	}
+	story_run(w, 2000);
+	host_command(&w->hosts[P], at_p, false, IPSP_MODE_ACTIVE);
+	host_command(&w->hosts[S], at_s, false, IPSP_MODE_ACTIVE);
+	for (unsigned i = 0; i < 3; i++) {
+		story_run(w, 5000);
+		n_serve = 0;
+		for (unsigned side = P; side <= S; side++)
+			n_serve += story_status(w, side).serving;
+		assert_int_equal(n_serve, 1);
+	}
+	story_end(w);
+}
+
+static void test_drained_and_terminated_at_once(void **state)
+{
+	static const enum ipsp_command commands[] = {IPSP_CMD_DRAIN, IPSP_CMD_TERMINATE};
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++)
+		both_at_once(commands[i & 1], commands[i >> 1 & 1], i >> 2);
+}
+
 int stories_commands(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +546,8 @@ int stories_commands(void)
 		cmocka_unit_test(test_drained_secondary),
 		cmocka_unit_test(test_drains_in_a_loop),
 		cmocka_unit_test(test_a_drain_on_a_slow_disk),
+		cmocka_unit_test(test_drain_beside_one_that_is_terminated),
+		cmocka_unit_test(test_drained_and_terminated_at_once),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
