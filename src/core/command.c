@@ -3,6 +3,7 @@
  */
 #include "core/node_int.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TAKEOVER_MS  10000 /* how long an operator's takeover waits for the peer */
@@ -76,36 +77,120 @@ static bool said_off(struct ipsp_node *n, const struct ipsp_event *ev)
 
 /* --------------------------------------------------------------- drain, terminate, takeover */
 
+/* Why nothing gets to the peer, so that nobody would serve; 0: it does. */
+static int cannot_reach(struct ipsp_node *n, const char **why)
+{
+	if (ipsp_link_deaf(n)) { /* also while the peer is still shown as up */
+		snprintf(n->refusal, sizeof n->refusal,
+			 "this side's own link fails: %s; mend that first, or drain --force",
+			 n->link.error);
+		*why = n->refusal;
+		return IPSP_ERR_NO_PEER;
+	}
+	if (n->link.unheard) {
+		*why = "the peer is alive but does not hear this side, so nothing would move: mend "
+		       "the link from here to there, or drain --force";
+		return IPSP_ERR_NO_PEER;
+	}
+	if (!ipsp_contact(n)) {
+		*why = "the peer is not up, and nobody would serve: wait for it, or drain --force";
+		return IPSP_ERR_NO_PEER;
+	}
+	return 0;
+}
+
+/* Why the peer can't take over what a drain moves; 0: it can. */
+static int cannot_drain(struct ipsp_node *n, const char **why)
+{
+	const int err = cannot_reach(n, why);
+
+	if (err != 0)
+		return err;
+	if (n->peer.speaks == 0) {
+		*why = "no version of the protocol is common with the peer, so nothing would move: "
+		       "upgrade the older ipspd first, or drain --force";
+		return IPSP_ERR_CONFIG_MISMATCH;
+	}
+	if (n->conf_role_conflict) {
+		*why = "both sides are configured with one role, so nothing would move: "
+		       "\"check-config\" shows it; mend the file of one side, or drain --force";
+		return IPSP_ERR_CONFIG_MISMATCH;
+	}
+	if (n->compare.known && !n->compare.same) {
+		*why = "the pools of the two sides differ, so nothing would move: "
+		       "\"check-config\" shows where; mend that first, or drain --force";
+		return IPSP_ERR_CONFIG_MISMATCH;
+	}
+	if (ipsp_flag(n, IPSP_HF_TERMINATED)) {
+		*why = "the peer is terminated, and nobody would serve: pool-share-protocol mode "
+		       "active there first, or drain --force";
+		return IPSP_ERR_DRAINING;
+	}
+	if (ipsp_flag(n, IPSP_HF_CHECK)) {
+		*why = "the peer is in mode check-config, and takes over nothing: "
+		       "pool-share-protocol mode active there first, or drain --force";
+		return IPSP_ERR_NO_PEER;
+	}
+	return 0;
+}
+
+/* It was forced. */
+static void say_nobody_takes_over(struct ipsp_node *n, int err)
+{
+	if (!ipsp_contact(n))
+		ipsp_say_nobody_serves(n);
+	else
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "this side is drained by force, and the peer takes over nothing (%s): "
+			 "\"undrain\" serves here again",
+			 ipsp_err_word(err));
+}
+
+static void begin_drain(struct ipsp_node *n, int forced_over)
+{
+	struct ipsp_side s = n->side;
+
+	s.draining = true;
+	ipsp_rec_side(n, &s, true);
+	n->hello_soon = true;
+	ipsp_say(n, IPSP_LOG_NOTICE,
+		 n->side.primary ? "drain: no new addresses to sessions here; when the last has "
+				   "ended, all addresses and the role are the peer's"
+				 : "drain: no new addresses to sessions here; they move to the "
+				   "peer as sessions end");
+	if (forced_over != 0)
+		say_nobody_takes_over(n, forced_over);
+}
+
 static void set_drain(struct ipsp_node *n, const struct ipsp_event *ev, bool on)
 {
 	struct ipsp_side s = n->side;
+	const char *why = NULL;
+	int err = 0;
 
 	if (said_off(n, ev))
 		return;
 	if (n->side.terminated) {
-		done(n, ev, IPSP_ERR_DISABLED, not_active);
+		done(n, ev, IPSP_ERR_DISABLED,
+		     "this side is terminated already; the way back is pool-share-protocol mode "
+		     "active, or takeover --force where the peer is gone for good");
 		return;
 	}
-	if (on && !ev->force && !ipsp_contact(n)) {
-		done(n, ev, IPSP_ERR_NO_PEER,
-		     "the peer is not up, and nobody would serve: wait for it, or drain --force");
+	if (on && (err = cannot_drain(n, &why)) != 0 && !ev->force) {
+		done(n, ev, err, why);
 		return;
 	}
 	if (on && !s.draining && ipsp_heard(n) && ipsp_flag(n, IPSP_HF_DRAINING)) {
 		done(n, ev, IPSP_ERR_DRAINING, "the peer is being drained: undrain it first");
 		return;
 	}
-	if (s.draining != on) {
-		s.draining = on;
+	if (on && !s.draining) {
+		begin_drain(n, err);
+	} else if (!on && s.draining) {
+		s.draining = false;
 		ipsp_rec_side(n, &s, true);
 		n->hello_soon = true;
-		ipsp_say(n, IPSP_LOG_NOTICE,
-			 !on ? "undrain: sessions are served again"
-			 : n->side.primary
-				 ? "drain: no new addresses to sessions here; when the last has "
-				   "ended, all addresses and the role are the peer's"
-				 : "drain: no new addresses to sessions here; they move to the "
-				   "peer as sessions end");
+		ipsp_say(n, IPSP_LOG_NOTICE, "undrain: sessions are served again");
 	}
 	done(n, ev, 0, on && ev->force && !ipsp_contact(n) ? forced_drain : NULL);
 }
@@ -161,15 +246,23 @@ static void terminate(struct ipsp_node *n, const struct ipsp_event *ev)
 	}
 }
 
+/* As far as is known: so nothing is done by force. */
+static bool peer_is_there(const struct ipsp_node *n)
+{
+	return n->peer_state == IPSP_PEER_UP || ipsp_heard(n) || n->link.unheard;
+}
+
 /* Why the peer can't be asked for the role, with what leads out; 0: it can. */
 static int cannot_ask(const struct ipsp_node *n, const char **why)
 {
 	if (ipsp_link_deaf(n)) {
-		*why = "this side's own link fails, see \"show ip ipsp\": mend that first; where "
-		       "the peer is gone for good: takeover --force";
+		*why = peer_is_there(n)
+			       ? "this side's own link fails, see \"show ip ipsp\": mend that first"
+			       : "this side's own link fails, see \"show ip ipsp\": mend that "
+				 "first; where the peer is gone for good: takeover --force";
 		return IPSP_ERR_NO_PEER;
 	}
-	if (!ipsp_contact(n) && ipsp_heard(n)) {
+	if (!ipsp_contact(n) && (ipsp_heard(n) || n->link.unheard)) {
 		*why = "the peer is alive but does not hear this side, so it can't agree: mend the "
 		       "link from here to there; or stop ipspd on the peer's host, and say "
 		       "takeover --force here when the peer is shown as lost";
@@ -208,7 +301,7 @@ static const char *cannot_force(const struct ipsp_node *n)
 {
 	const char *why;
 
-	if (n->peer_state != IPSP_PEER_UP && !ipsp_heard(n) && !n->link.unheard)
+	if (!peer_is_there(n))
 		return NULL;
 	if (n->compare.no_version)
 		return "the peer is up, and no version of the protocol is common with it: upgrade "
@@ -250,10 +343,27 @@ static void listen_no_more(struct ipsp_node *n, const struct ipsp_event *ev)
 	ipsp_link_listen_no_more(n);
 	n->peer.holds_us = false;
 	n->xacts.retry = true;
+	end_drain(n);
 	ipsp_say(n, IPSP_LOG_WARNING, "forced takeover: this side serves %s",
 		 held ? "beside a peer that has shared other pools"
 		      : "without having heard what its peer knows");
 	done(n, ev, 0, forced_listen);
+}
+
+/* It stays so: a loan of the role ends, and so does a drain, which would give the role away. */
+static void is_primary_already(struct ipsp_node *n, const struct ipsp_event *ev)
+{
+	const bool drained = n->side.draining;
+	struct ipsp_side s = n->side;
+
+	if (s.loan) {
+		s.loan = false;
+		ipsp_rec_side(n, &s, true);
+	}
+	end_drain(n);
+	done(n, ev, 0,
+	     drained ? "this side is primary already; it is drained no more"
+		     : "this side is primary already");
 }
 
 static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
@@ -265,10 +375,15 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		return;
 	if (ipsp_conflict_yields(n) && (!ev->force || ipsp_heard(n))) {
 		done(n, ev, IPSP_ERR_CONFIG_MISMATCH,
-		     "the peer is primary, too, and gives the addresses: in the file of one side "
-		     "name its peer by \"primary\", and reload there");
+		     ipsp_flag(n, IPSP_HF_DRAINING)
+			     ? "the peer is primary, too, and comes first, but it is drained: "
+			       "undrain it, or in the file of one side name its peer by "
+			       "\"primary\", and reload there"
+			     : "the peer is primary, too, and gives the addresses: in the file of "
+			       "one side name its peer by \"primary\", and reload there");
 	} else if (ipsp_conflict_yields(n)) {
 		ipsp_conflict_end(n);
+		end_drain(n);
 		done(n, ev, 0, forced_takeover);
 	} else if (n->side.primary && n->peer.holds_us && !ev->force) {
 		done(n, ev, IPSP_ERR_CONFIG_MISMATCH,
@@ -281,12 +396,7 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		listen_no_more(n, ev);
 	} else if (n->side.primary && !(ev->force && (!n->side.licence || n->licence_resting) &&
 					(n->side.shared || n->side.grounded))) {
-		struct ipsp_side s = n->side;
-		if (s.loan) {
-			s.loan = false;
-			ipsp_rec_side(n, &s, true);
-		}
-		done(n, ev, 0, "this side is primary already");
+		is_primary_already(n, ev);
 	} else if (ev->force) {
 		why = cannot_force(n);
 		if (why)

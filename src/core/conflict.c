@@ -117,6 +117,12 @@ static void say_verdict(struct ipsp_node *n, bool yields)
 			 "this side gives no new addresses (config-mismatch): the peer is primary "
 			 "too, and %s",
 			 why);
+	else if (n->side.draining)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "nobody gives new addresses: this side, which %s, is drained, and the "
+			 "peer, primary too, refuses with config-mismatch; the way out is "
+			 "\"undrain\"",
+			 why);
 	else
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "this side goes on giving new addresses: it %s; the peer, primary too, "

@@ -380,9 +380,12 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	bool disk_full;	 /* no new assignment can be recorded */
 	enum ipsp_mismatch mismatch;
 	bool role_conflict; /* both sides are configured with one role */
+	bool yields;	    /* ... primary, and by the rule the peer gives the addresses */
+	bool peer_drains;   /* as it last said */
 	bool link;	    /* datagrams are said and heard: the shell keeps a socket */
 	bool bound;	    /* ... and has it */
 	bool deaf;	    /* by its own link: see .link_error */
+	bool hears;	    /* ... and the peer was heard since all the same */
 	bool unheard;	    /* the peer is heard, and says that it does not hear this side */
 	bool kept_back;	    /* a secondary without its peer: only S6 keeps it from taking over */
 	bool s6_holds;	    /* ... would keep it, be the peer there or not */

@@ -358,6 +358,7 @@ struct ipsp_node {
 	struct ipsp_own_link link;
 	ipsp_ms hello_at, hello_min_at;
 	bool hello_soon, conf_role_conflict, disk_full, state_changed;
+	char refusal[256]; /* of a command, in words that are put together */
 	ipsp_ms seal_said_at, kept_due;
 
 	enum ipsp_state state;
@@ -738,6 +739,8 @@ void ipsp_role_on_takeover(struct ipsp_node *n, uint64_t epoch);
 void ipsp_role_fit(struct ipsp_node *n);
 void ipsp_say_undrained(
 	struct ipsp_node *n); /* a drain has ended, as this side has become primary */
+/* peer.c: the peer is away, and this side is out of service; says nothing where it is not */
+void ipsp_say_nobody_serves(struct ipsp_node *n);
 void ipsp_role_turn(struct ipsp_node *n);
 ipsp_ms ipsp_role_due(const struct ipsp_node *n);
 

@@ -114,6 +114,18 @@ static void say_stopped(struct ipsp_node *n)
 			 "takeover --force");
 }
 
+void ipsp_say_nobody_serves(struct ipsp_node *n)
+{
+	if (n->side.terminated)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "this side is terminated, so nobody is served while the peer is away; "
+			 "where it is gone for good: takeover --force");
+	else if (n->side.draining)
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "this side is drained, so nobody is served while the peer is away: "
+			 "\"undrain\" serves here again");
+}
+
 static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 {
 	enum ipsp_peer_state was = n->peer_state;
@@ -140,10 +152,8 @@ static void set_peer(struct ipsp_node *n, enum ipsp_peer_state state)
 		ipsp_out_trap(n, IPSP_TRAP_PEER_DOWN, IPSP_ADDR_NONE);
 		ipsp_out_hook(n, IPSP_HOOK_PEER_DOWN, IPSP_ADDR_NONE);
 	}
-	if (n->side.draining && (state == IPSP_PEER_LOST || state == IPSP_PEER_STOPPED))
-		ipsp_say(n, IPSP_LOG_WARNING,
-			 "this side is drained, so nobody is served while the peer is away: "
-			 "\"undrain\" serves here again");
+	if (state == IPSP_PEER_LOST || state == IPSP_PEER_STOPPED)
+		ipsp_say_nobody_serves(n);
 }
 
 /* The link is closed: by mode, by command, or there is none configured. */

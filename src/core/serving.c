@@ -39,7 +39,11 @@ static const char *decided(const struct ipsp_node *n)
 	if (n->disk_full)
 		return "the disk is full";
 	if (ipsp_conflict_yields(n))
-		return "both sides are configured as primary, and the peer gives the addresses";
+		return ipsp_flag(n, IPSP_HF_DRAINING)
+			       ? "both sides are configured as primary, and the peer, which comes "
+				 "first, is drained"
+			       : "both sides are configured as primary, and the peer gives the "
+				 "addresses";
 	if (!ipsp_psp(n)->enabled)
 		return "IPSP is disabled here, and the peer owns all addresses";
 	if (n->mode != IPSP_MODE_ACTIVE)

@@ -143,6 +143,8 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->mismatch = mismatch_of(n);
 	s->bound = s->link && n->link.bound;
 	s->deaf = ipsp_link_deaf(n);
+	s->hears = s->deaf && ipsp_heard(n) && n->peer.opened_at != IPSP_NEVER &&
+		   n->peer.opened_at > n->link.since;
 	s->unheard = n->link.unheard;
 	s->kept_back = kept_back(n);
 	s->s6_holds = ipsp_s6_holds(n);
@@ -158,6 +160,8 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->given_anew = n->side.anew;
 	s->pools_from_log = n->pools_from_log;
 	s->role_conflict = n->conf_role_conflict;
+	s->yields = ipsp_conflict_yields(n);
+	s->peer_drains = ipsp_flag(n, IPSP_HF_DRAINING);
 	s->waiting = n->waiting;
 	s->waiting_ms = n->waiting == IPSP_WAIT_NONE || now < n->waiting_since
 				? IPSP_NEVER

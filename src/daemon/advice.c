@@ -5,13 +5,26 @@
 
 #define SENTENCE_MAX 512 /* of all of them none is half as long */
 
+#define LINK_FAILS "this side's own link fails: %s"
+#define UNHEARD                                                                                    \
+	"the peer is heard, but does not hear this side: what is sent from here does not arrive "  \
+	"there"
+
+/* The peer has been heard, and the two ranges have nothing in common. */
+static bool no_common_version(const struct ipsp_status *s)
+{
+	return s->peer_protocol_max > 0 &&
+	       (s->peer_protocol_min > IPSP_VERSION || s->peer_protocol_max < IPSP_VERSION_MIN);
+}
+
 /* ---------------------------------------------------------------- ok to stop */
 
 struct reasons {
 	ipspd_reason_fn *fn; /* may be NULL */
 	void *arg;
-	const char *name; /* of the context */
-	bool first;	  /* of all, the peer is needed: a drain is refused until then */
+	const char *name;  /* of the context */
+	const char *first; /* what has to be before anything moves to the peer, and before a drain
+			      is accepted; "": nothing */
 	size_t n;
 };
 
@@ -32,11 +45,89 @@ reason(struct reasons *r, const char *remedy, const char *command, const char *f
 		snprintf(then, sizeof(then), "%s", remedy);
 	else
 		snprintf(then, sizeof(then), "%sipspctl -c %s %s",
-			 r->first ? "once the peer is up: " : "", r->name, command);
+			 strncmp(command, "drain", 5) == 0 ? r->first : "", r->name, command);
 	r->fn(r->arg, what, then);
 }
 
-static void peer_reasons(struct reasons *r, const struct ipsp_status *s)
+/* Nothing is shared, or moves: the files or the versions do not fit. */
+static bool differ(const struct ipsp_status *s)
+{
+	return s->role_conflict ||
+	       (s->peer_state == IPSP_PEER_UP && s->mismatch != IPSP_MISMATCH_NONE);
+}
+
+static const char *what_comes_first(const struct ipsp_status *s)
+{
+	if (s->link_error)
+		return "once this side's link works: ";
+	if (s->unheard)
+		return "once the peer hears this side: ";
+	if (s->peer_state != IPSP_PEER_UP)
+		return "once the peer is up: ";
+	if (differ(s))
+		return "once the two sides fit: ";
+	return s->peer_takes ? "" : "once the peer takes over again: ";
+}
+
+/* It moves by itself, as soon as it can: NULL where it does not, and a drain has to be begun. */
+static const char *moves(const struct reasons *r, const struct ipsp_status *s, const char *what,
+			 char text[SENTENCE_MAX])
+{
+	if (!s->draining && s->state != IPSP_ST_TERMINATED)
+		return NULL;
+	snprintf(text, SENTENCE_MAX, "%s%s%s", *r->first ? r->first : "wait: ",
+		 s->draining ? "the drain moves " : "the termination moves ", what);
+	return text;
+}
+
+/* Something is here that the peer has to take over, or to know. */
+static bool is_missed(const struct ipsp_status *s)
+{
+	return s->used > 0 || s->unused > 0 || s->in_transit > 0 || s->role == IPSP_ROLE_PRIMARY ||
+	       !s->peer_knows || s->all_free_due;
+}
+
+static void mismatch_reason(struct reasons *r, const struct ipsp_status *s)
+{
+	const bool primary = s->configured_role == IPSP_ROLE_PRIMARY;
+	char remedy[SENTENCE_MAX];
+
+	if (s->role_conflict) {
+		snprintf(remedy, sizeof(remedy),
+			 "in one side's file name its peer by \"%s\", and reload there; \"ipspctl "
+			 "-c %s check-config\" shows what differs",
+			 primary ? "primary" : "secondary", r->name);
+		reason(r, remedy, NULL, "both sides are configured as %s: nothing is shared",
+		       ipsp_role_word(s->configured_role));
+	} else if (s->mismatch == IPSP_MISMATCH_VERSIONS) {
+		snprintf(remedy, sizeof(remedy), "upgrade ipspd on %s host",
+			 s->peer_protocol_min > IPSP_VERSION ? "this" : "the peer's");
+		reason(r, remedy, NULL,
+		       "no version of the protocol is common with the peer: nothing moves to it");
+	} else {
+		snprintf(remedy, sizeof(remedy),
+			 "\"ipspctl -c %s check-config\" shows what differs; mend the file of one "
+			 "side, and restart ipspd there",
+			 r->name);
+		reason(r, remedy, NULL,
+		       "the pools of the two sides differ: nothing moves to the peer");
+	}
+}
+
+/* What keeps this side from all the rest: so it comes first. */
+static void first_reason(struct reasons *r, const struct ipsp_status *s)
+{
+	if (s->link_error)
+		reason(r, "mend that on this host; \"show ip ipsp\" says when the link works", NULL,
+		       LINK_FAILS, s->link_error);
+	else if (s->unheard)
+		reason(r, "mend the link from here to there, and look at firewalls on the way",
+		       NULL, UNHEARD);
+	if (differ(s) && (s->role_conflict || is_missed(s)))
+		mismatch_reason(r, s);
+}
+
+static void peer_is_not_up(struct reasons *r, const struct ipsp_status *s)
 {
 	static const char *const words[IPSP_PEER_STATES] = {
 		[IPSP_PEER_UNKNOWN] = "the peer is not up: it was not heard yet",
@@ -45,15 +136,26 @@ static void peer_reasons(struct reasons *r, const struct ipsp_status *s)
 		[IPSP_PEER_STOPPED] = "the peer is not up: it has stopped",
 	};
 
+	reason(r,
+	       s->state == IPSP_ST_TERMINATED
+		       ? "start ipspd on the peer's host, and see that the link is up; where it is "
+			 "gone for good, \"takeover --force\" serves here again"
+		       : "start ipspd on the peer's host, and see that the link is up",
+	       NULL, "%s", words[s->peer_state]);
+}
+
+static void peer_reasons(struct reasons *r, const struct ipsp_status *s)
+{
+	if (s->link_error || s->unheard)
+		return; /* said: it is no use to look at the peer's host */
 	if (s->peer_state != IPSP_PEER_UP)
-		reason(r, "start ipspd on the peer's host, and see that the link is up", NULL, "%s",
-		       words[s->peer_state]);
+		peer_is_not_up(r, s);
 	else if (s->key_match == IPSP_KEY_DIFFERS)
 		reason(r,
 		       "put the same secret first into the key-file of both sides, then \"ipspctl "
 		       "reload\" on both",
 		       NULL, "the peer has another key: after a restart the two would not meet");
-	else if (s->state == IPSP_ST_RECONCILING || s->waiting == IPSP_WAIT_HEALING)
+	else if (!differ(s) && (s->state == IPSP_ST_RECONCILING || s->waiting == IPSP_WAIT_HEALING))
 		reason(r, "wait: it ends by itself", NULL,
 		       "the two sides are still putting their books in order");
 	else if (!s->peer_takes)
@@ -61,43 +163,65 @@ static void peer_reasons(struct reasons *r, const struct ipsp_status *s)
 		       NULL, "the peer is drained or terminated: it takes over nothing");
 }
 
+/* The peer has to say that it has it. */
+static const char *acknowledged(const struct reasons *r, const struct ipsp_status *s,
+				char text[SENTENCE_MAX])
+{
+	if (s->stalled)
+		return "it has acknowledged nothing for some time: the notes of \"show ip ipsp\" "
+		       "say what to look at";
+	snprintf(text, SENTENCE_MAX, "%sthe peer has to acknowledge them",
+		 *r->first ? r->first : "wait: ");
+	return text;
+}
+
 /* What the peer can't give as long as it is here. */
 static void book_reasons(struct reasons *r, const struct ipsp_status *s)
 {
-	const char *moves = s->draining && s->peer_state == IPSP_PEER_UP && s->peer_takes
-				    ? "wait: the drain moves them"
-				    : NULL;
+	const bool reached = s->peer_state == IPSP_PEER_UP && !s->link_error && !s->unheard;
+	char text[SENTENCE_MAX];
 
 	if (s->duplicates_open > 0)
-		reason(r, NULL, "show sessions --state duplicate",
+		reason(r, NULL, "show duplicates",
 		       "%u duplicate%s still open: both sides have a session with the address",
 		       s->duplicates_open, s->duplicates_open == 1 ? " is" : "s are");
 	if (s->unused > 0)
-		reason(r, moves, "drain --wait", "this side still owns %u unused address%s",
-		       s->unused, s->unused == 1 ? "" : "es");
+		reason(r, moves(r, s, "them", text), "drain --wait",
+		       "this side still owns %u unused address%s", s->unused,
+		       s->unused == 1 ? "" : "es");
 	if (s->in_transit > 0)
-		reason(r, "wait: the peer has to acknowledge them", NULL,
-		       "%u address%s on the way to the peer", s->in_transit,
-		       s->in_transit == 1 ? " is" : "es are");
-	else if (s->peer_state == IPSP_PEER_UP && s->unused == 0 &&
+		reason(r, acknowledged(r, s, text), NULL, "%u address%s on the way to the peer",
+		       s->in_transit, s->in_transit == 1 ? " is" : "es are");
+	else if (reached && !differ(s) && s->unused == 0 &&
 		 (!s->peer_knows || s->all_free_due)) /* (what is due is the trap) */
-		reason(r, "wait: it ends by itself", NULL,
+		reason(r, s->stalled ? acknowledged(r, s, text) : "wait: it ends by itself", NULL,
 		       "the peer has not acknowledged everything yet");
 	if (s->role == IPSP_ROLE_PRIMARY && s->unused == 0 && s->used == 0)
-		reason(r, s->draining ? "wait: the drain moves the role" : NULL, "drain --wait",
+		reason(r, moves(r, s, "the role", text), "drain --wait",
 		       "this side is still the primary");
 }
 
 static void session_reason(struct reasons *r, const struct ipsp_status *s, bool shares)
 {
+	const bool new_secondary = s->configured_role == IPSP_ROLE_SECONDARY && !s->shared;
+	char text[SENTENCE_MAX];
 	const char *remedy = NULL;
 
 	if (s->used == 0)
 		return;
-	if (!shares)
+	if (!shares) {
 		remedy = "wait until they have ended: no peer takes over in this context";
-	else if (s->draining)
+	} else if (s->mode != IPSP_MODE_ACTIVE && new_secondary) {
+		remedy = "wait until they have ended; \"release ADDRESS\" ends one";
+	} else if (s->mode != IPSP_MODE_ACTIVE) { /* where a drain is refused */
+		snprintf(text, sizeof(text),
+			 "ipspctl -c %s pool-share-protocol mode active; then ipspctl -c %s drain "
+			 "--wait",
+			 r->name, r->name);
+		remedy = text;
+	} else if (s->draining || s->state == IPSP_ST_TERMINATED) {
 		remedy = "wait until they have ended or moved; ipspctl release ADDRESS ends one";
+	}
 	reason(r, remedy, "drain --wait", "%u session%s still here", s->used,
 	       s->used == 1 ? " is" : "s are");
 }
@@ -105,24 +229,23 @@ static void session_reason(struct reasons *r, const struct ipsp_status *s, bool 
 size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *s, ipspd_reason_fn *fn,
 			  void *arg)
 {
-	struct reasons r = {fn, arg, name, false, 0};
+	struct reasons r = {fn, arg, name, "", 0};
 	const bool shares = s->conf->psp.enabled && s->role != IPSP_ROLE_NONE;
+	const bool active = shares && s->mode == IPSP_MODE_ACTIVE;
 
-	r.first = shares && s->mode == IPSP_MODE_ACTIVE && s->peer_state != IPSP_PEER_UP;
-
-	session_reason(&r, s, shares);
-	if (!shares)
-		return r.n;
-	if (s->mode != IPSP_MODE_ACTIVE) {
-		if (s->unused > 0)
-			reason(&r, NULL, "pool-share-protocol mode active",
-			       "nothing moves to the peer in the mode %s, and this side owns %u "
-			       "addresses",
-			       ipsp_mode_word(s->mode), s->unused);
-		return r.n;
+	if (active) {
+		r.first = what_comes_first(s);
+		first_reason(&r, s);
 	}
-	book_reasons(&r, s);
-	peer_reasons(&r, s);
+	session_reason(&r, s, shares);
+	if (active) {
+		book_reasons(&r, s);
+		peer_reasons(&r, s);
+	} else if (shares && s->unused > 0) {
+		reason(&r, NULL, "pool-share-protocol mode active",
+		       "nothing moves to the peer in the mode %s, and this side owns %u addresses",
+		       ipsp_mode_word(s->mode), s->unused);
+	}
 	return r.n;
 }
 
@@ -160,11 +283,23 @@ static bool peer_is_gone(const struct ipsp_status *s)
 	       s->peer_state == IPSP_PEER_STOPPED;
 }
 
-/* The peer has been heard, and the two ranges have nothing in common. */
-static bool no_common_version(const struct ipsp_status *s)
+/* Which of two primaries gives new addresses. */
+static const char *who_gives(const struct ipsp_status *s)
 {
-	return s->peer_protocol_max > 0 &&
-	       (s->peer_protocol_min > IPSP_VERSION || s->peer_protocol_max < IPSP_VERSION_MIN);
+	if (s->serving)
+		return "this side gives new addresses, the peer refuses them";
+	if (!s->yields && s->draining)
+		return "nobody gives new addresses: this side is drained, the peer refuses them; "
+		       "the way out is \"undrain\"";
+	if (!s->yields)
+		return "the peer refuses new addresses (config-mismatch)";
+	if (s->peer_state != IPSP_PEER_UP)
+		return "this side refuses new addresses (config-mismatch) until the peer, which "
+		       "gives them, was silent for one dead interval";
+	if (s->peer_drains)
+		return "nobody gives new addresses: this side refuses them (config-mismatch), the "
+		       "peer is drained; the way out is \"undrain\" there";
+	return "this side refuses new addresses (config-mismatch), the peer gives them";
 }
 
 static void note_one_role(const struct notes *n, const struct ipsp_status *s)
@@ -175,10 +310,7 @@ static void note_one_role(const struct notes *n, const struct ipsp_status *s)
 	     "both sides are configured as %s: nothing is shared, and %s; in one side's file name "
 	     "its peer by \"%s\", and reload there",
 	     ipsp_role_word(s->configured_role),
-	     !primary ? "neither side gives addresses"
-	     : s->serving
-		     ? "this side gives new addresses, the peer refuses them"
-		     : "this side refuses new addresses (config-mismatch), the peer gives them",
+	     primary ? who_gives(s) : "neither side gives addresses",
 	     primary ? "primary" : "secondary");
 }
 
@@ -208,18 +340,18 @@ static void note_mismatch(const struct notes *n, const struct ipsp_status *s)
 static void note_link(const struct notes *n, const struct ipsp_status *s)
 {
 	if (s->unheard) {
-		note(n, "the peer is heard, but does not hear this side: what is sent from here "
-			"does not arrive there; mend the link, and look at firewalls on the way");
+		note(n, UNHEARD "; mend the link, and look at firewalls on the way");
 		return;
 	}
-	note(n, "this side's own link fails: %s; it hears nobody until that is mended",
-	     s->link_error);
+	note(n, LINK_FAILS "; %s", s->link_error,
+	     s->hears ? "the peer is heard all the same, so what is sent from here is what fails"
+		      : "the peer was not heard since");
 	if (s->dead_in_ms != IPSP_NEVER && s->may_take_over)
 		note(n, "the dead interval runs on: this side takes over then, though the peer may "
 			"be alive (takeover-when-deaf = false forbids that)");
 	else if (s->shared && s->may_take_over && !s->conf->psp.takeover_when_deaf)
 		note(n, "the dead interval stands still until then (takeover-when-deaf = false)");
-	else if (!s->shared && s->role == IPSP_ROLE_PRIMARY && !s->serving)
+	else if (!s->shared && s->role == IPSP_ROLE_PRIMARY && !s->serving && !s->hears)
 		note(n, "an empty primary serves when it has listened whether its peer knows of a "
 			"sharing; where there is no peer, the way out is \"takeover --force\"");
 }
@@ -235,6 +367,20 @@ static void note_key(const struct notes *n, const struct ipsp_status *s)
 	     s->peer_state == IPSP_PEER_UP
 		     ? "restart neither ipspd before that, as the two would not meet any more"
 		     : "after the dead interval both may use the same addresses");
+}
+
+static void note_terminated(const struct notes *n, const struct ipsp_status *s)
+{
+	if (s->peer_state == IPSP_PEER_UP && s->peer_takes)
+		note(n, "terminated: the peer serves; the way back is a restart, or "
+			"\"pool-share-protocol mode active\"");
+	else if (s->peer_state == IPSP_PEER_UP)
+		note(n, "terminated, and the peer is out of service too: nobody serves; the way "
+			"out is \"pool-share-protocol mode active\", or \"undrain\" on the peer's "
+			"host");
+	else
+		note(n, "terminated, and the peer is away: nobody serves; bring the peer back, or "
+			"where it is gone for good: \"takeover --force\"");
 }
 
 /* Why it does not serve, or will not, and the way out. */
@@ -253,8 +399,7 @@ static void note_service(const struct notes *n, const struct ipsp_status *s)
 		     "its own, and no peer to ask; start ipspd there, or, where the peer is gone "
 		     "for good, say \"takeover --force\"");
 	if (s->state == IPSP_ST_TERMINATED)
-		note(n, "terminated: the peer serves; the way back is a restart, or "
-			"\"pool-share-protocol mode active\"");
+		note_terminated(n, s);
 	if (s->deaf || s->unheard)
 		note_link(n, s);
 	else if (s->state == IPSP_ST_CONNECTING && s->peer_state == IPSP_PEER_UNKNOWN)
@@ -299,7 +444,7 @@ static void note_books(const struct notes *n, const struct ipsp_status *s)
 	if (s->duplicates_open > 0)
 		note(n,
 		     "%u duplicate%s open: both sides have a session with the address; see \"show "
-		     "sessions --state duplicate\"",
+		     "duplicates\"",
 		     s->duplicates_open, s->duplicates_open == 1 ? " is" : "s are");
 	if (s->stands_at > 0)
 		note(n, "what the peer says is of a later version: upgrade ipspd on this host; see "

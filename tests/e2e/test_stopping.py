@@ -7,6 +7,7 @@ import sys
 import time
 
 from harness import process
+from harness.config import POOL_A
 from harness.pair import Case, main
 
 SAFE = "safe to stop"
@@ -76,6 +77,7 @@ class OkToStop(Case):
         self.assertIn("no new addresses", " ".join(first.status()["notes"]))
         self.assertNotIn(SAFE, first.do("show", "ip", "ipsp"))
         # Nothing moves to a side that drains: the other one may not go down now.
+        pair.loop.until(lambda: second.ctl("ok-to-stop").returncode == 1, 10, pair.story)
         self.assertIn("drained", self.reasons(second))
         for address in list(gateway.sessions()):
             gateway.release(address)
@@ -99,6 +101,54 @@ class OkToStop(Case):
         pair.loop.until(lambda: first.status()["peer"]["state"] != "up", 20, "the peer to be lost")
         self.assertIn("the peer is not up", self.reasons(first))
         self.assertNotIn(SAFE, first.do("show", "ip", "ipsp"))
+
+    def refused(self, host, *words):
+        """A drain that would come to no end is refused, and nobody is told to try it now."""
+        done = host.ctl("drain", "--wait", "--timeout", "5")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        self.assertFalse(host.status()["draining"])
+        status, context = self.ask(host)
+        self.assertEqual(status, 1)
+        for reason in context["reasons"]:
+            self.assertFalse(reason["remedy"].startswith("ipspctl -c isp1 drain"), context)
+            self.assertNotIn("by itself", reason["remedy"])
+        return context["reasons"][0]
+
+    def test_no_vain_advice(self):
+        """Where a drain is refused ok-to-stop says what has to be mended first."""
+        kinds = (
+            ("pools", ("primary", "secondary"), {"priority": 3}, "the pools of the two sides differ"),
+            ("primary", ("primary", "primary"), {}, "both sides are configured as primary"),
+            ("secondary", ("secondary", "secondary"), {}, "both sides are configured as secondary"),
+        )
+        for what, roles, change, reason in kinds:
+            with self.subTest(what):
+                pair = self.pair(trapd=False)
+                for number, role in enumerate(roles):
+                    pair.ipsp(number, role, hello_interval_ms=100)
+                pair.hosts[1].config.pools = [dict(POOL_A, **change)]
+                for host in pair.hosts:
+                    host.start()
+                for host in pair.hosts:
+                    process.until(lambda h=host: h.status()["state"] == "config-mismatch", 20, pair.story)
+                first = self.refused(pair.hosts[0], "config-mismatch", "check-config")
+                self.assertIn(reason, first["reason"])
+                self.assertIn("check-config", first["remedy"])
+                self.assertNotIn(SAFE, pair.hosts[1].do("show", "ip", "ipsp"))
+                for host in pair.hosts:
+                    host.stop()
+
+    def test_the_own_link(self):
+        """The key file is missing: named first, in the words of show."""
+        pair = self.pair(trapd=False)
+        late = pair.hosts[0].file + ".key"
+        pair.ipsp(0, "primary", key_file=late)
+        pair.hosts[0].start()
+        first = self.refused(pair.hosts[0], "no-peer", "own link fails", late)
+        self.assertIn("this side's own link fails: no key", first["reason"])
+        self.assertIn(first["reason"], pair.hosts[0].do("show", "ip", "ipsp"))
 
     def test_a_daemon_that_is_stopped(self):
         """It never hangs: the time given is the time it takes."""

@@ -13,6 +13,7 @@ int main(void)
 	failed += stories_transfers();
 	failed += stories_apart();
 	failed += stories_roles();
+	failed += stories_drains();
 	failed += stories_link();
 	failed += stories_keys();
 	return failed;

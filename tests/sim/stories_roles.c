@@ -506,7 +506,7 @@ static void test_a_drained_stop_while_the_pools_differ(void **state)
 	struct world *w = begin_with_other_pools();
 
 	(void)state;
-	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_command(w, P, IPSP_CMD_DRAIN, true, 0);
 	story_leave(w, HA1, "mn-1");
 	story_run(w, 3000);
 	stops_with_other_pools(w);

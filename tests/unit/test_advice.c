@@ -223,6 +223,276 @@ static void without_a_peer(void **state)
 	assert_string_equal(reasons_of(&s).all, "");
 }
 
+/* ---------------------------------------------------------------- no drain where it is refused */
+
+static bool begins_with(const struct text *text, const char *words)
+{
+	return strncmp(text->all, words, strlen(words)) == 0;
+}
+
+static size_t plain_drains(const struct text *text)
+{
+	return count(text, ": ipspctl -c isp1 drain") -
+	       count(text, ": once this side's link works: ipspctl -c isp1 drain") -
+	       count(text, ": once the peer hears this side: ipspctl -c isp1 drain") -
+	       count(text, ": once the peer is up: ipspctl -c isp1 drain") -
+	       count(text, ": once the two sides fit: ipspctl -c isp1 drain") -
+	       count(text, ": once the peer takes over again: ipspctl -c isp1 drain");
+}
+
+/* The sides differ: that comes first, with what shows it; a drain would be refused. */
+static void sides_that_differ(void **state)
+{
+	static const struct {
+		enum ipsp_mismatch mismatch;
+		const char *reason, *remedy;
+	} kinds[] = {
+		{IPSP_MISMATCH_POOLS, "the pools of the two sides differ", "check-config"},
+		{IPSP_MISMATCH_ROLES, "both sides are configured as primary", "check-config"},
+		{IPSP_MISMATCH_VERSIONS, "no version of the protocol is common", "upgrade ipspd"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		for (int draining = 0; draining < 2; draining++) {
+			struct ipsp_status s = shared();
+			struct text text;
+
+			s.state = IPSP_ST_CONFIG_MISMATCH;
+			s.mismatch = kinds[i].mismatch;
+			s.role_conflict = s.mismatch == IPSP_MISMATCH_ROLES;
+			s.draining = draining;
+			s.peer_knows = false;
+			text = reasons_of(&s);
+			assert_true(begins_with(&text, kinds[i].reason));
+			assert_has(&text, kinds[i].remedy);
+			assert_int_equal(plain_drains(&text), 0);
+			assert_lacks(&text, "wait: ");
+			assert_has(&text, draining ? "once the two sides fit: the drain moves them"
+						   : "once the two sides fit: ipspctl");
+		}
+}
+
+/* A secondary that was never given anything: it waits for nothing that comes by itself. */
+static void a_secondary_with_other_pools(void **state)
+{
+	struct ipsp_status s = drained();
+	struct text text;
+
+	(void)state;
+	s.draining = s.peer_knows = false;
+	s.configured_role = IPSP_ROLE_SECONDARY;
+	s.state = IPSP_ST_CONFIG_MISMATCH;
+	s.mismatch = IPSP_MISMATCH_POOLS;
+	text = reasons_of(&s);
+	assert_has(&text, "the pools of the two sides differ");
+	assert_lacks(&text, "wait: ");
+	assert_lacks(&text, "acknowledged");
+	s.peer_knows = true; /* it has nothing, and the peer serves: a stop costs nothing */
+	assert_string_equal(reasons_of(&s).all, "");
+}
+
+static void two_secondaries(void **state)
+{
+	struct ipsp_status s = drained();
+	struct text text;
+
+	(void)state;
+	s.configured_role = IPSP_ROLE_SECONDARY;
+	s.role_conflict = true;
+	s.mismatch = IPSP_MISMATCH_ROLES;
+	s.state = IPSP_ST_CONFIG_MISMATCH;
+	text = reasons_of(&s);
+	assert_has(&text, "both sides are configured as secondary: nothing is shared");
+	assert_has(&text, "name its peer by \"secondary\"");
+	text = notes_on(&s);
+	assert_lacks(&text, "has taken over every address");
+}
+
+/* Of two primaries: each sentence is true of the two sides that hear each other. */
+static void two_primaries(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.state = IPSP_ST_CONFIG_MISMATCH;
+	s.mismatch = IPSP_MISMATCH_ROLES;
+	s.role_conflict = true;
+	text = notes_on(&s);
+	assert_has(&text, "this side gives new addresses, the peer refuses them");
+	s.serving = false;
+	s.draining = true;
+	text = notes_on(&s);
+	assert_has(&text, "nobody gives new addresses: this side is drained");
+	assert_lacks(&text, "the peer gives them");
+	s.draining = false;
+	s.yields = true;
+	text = notes_on(&s);
+	assert_has(&text, "this side refuses new addresses (config-mismatch), the peer gives them");
+	s.peer_drains = true;
+	text = notes_on(&s);
+	assert_has(&text, "the peer is drained");
+	assert_lacks(&text, "the peer gives them");
+	s.peer_drains = false;
+	s.peer_state = IPSP_PEER_LOST;
+	text = notes_on(&s);
+	assert_lacks(&text, "the peer gives them");
+}
+
+/* This host's own link, in the words of the note: it comes first, whatever the peer's state. */
+static void the_own_link_comes_first(void **state)
+{
+	(void)state;
+	for (int p = 0; p < IPSP_PEER_STATES; p++) {
+		struct ipsp_status s = shared();
+		struct text text;
+
+		s.peer_state = (enum ipsp_peer_state)p;
+		s.deaf = true;
+		s.link_error = "interface v is down";
+		s.peer_knows = false;
+		text = reasons_of(&s);
+		assert_true(
+			begins_with(&text, "this side's own link fails: interface v is down: "));
+		assert_int_equal(plain_drains(&text), 0);
+		assert_has(&text, "once this side's link works: ipspctl -c isp1 drain --wait");
+		s.used = s.unused = 0; /* what can't be acknowledged does not end by itself */
+		text = reasons_of(&s);
+		assert_lacks(&text, "wait: ");
+		text = notes_on(&s);
+		assert_has(&text, "this side's own link fails: interface v is down");
+	}
+}
+
+static void a_cut_in_one_direction(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.unheard = true;
+	s.peer_knows = false;
+	text = reasons_of(&s);
+	assert_true(begins_with(&text, "the peer is heard, but does not hear this side"));
+	assert_has(&text, "mend the link from here to there");
+	assert_int_equal(plain_drains(&text), 0);
+	s.used = s.unused = 0;
+	s.in_transit = 3;
+	text = reasons_of(&s);
+	assert_lacks(&text, "wait: ");
+	s.in_transit = 0;
+	text = reasons_of(&s);
+	assert_lacks(&text, "wait: ");
+}
+
+/* A firewall that drops what is sent: the peer is heard. */
+static void a_link_that_hears(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.deaf = s.hears = true;
+	s.link_error = "nothing that is sent gets out";
+	s.dead_in_ms = IPSP_NEVER;
+	text = notes_on(&s);
+	assert_has(&text, "the peer is heard all the same");
+	assert_lacks(&text, "hears nobody");
+	s.hears = s.serving = false;
+	text = notes_on(&s);
+	assert_has(&text, "the peer was not heard since");
+	assert_has(&text, "takeover --force"); /* of an empty primary */
+	s.hears = true;
+	text = notes_on(&s);
+	assert_lacks(&text, "takeover --force"); /* which is denied then */
+}
+
+static void a_peer_that_takes_nothing(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.peer_takes = false;
+	text = reasons_of(&s);
+	assert_int_equal(plain_drains(&text), 0);
+	assert_has(&text, "the peer is drained or terminated");
+}
+
+static void a_terminated_side(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.state = IPSP_ST_TERMINATED;
+	s.serving = false;
+	text = reasons_of(&s);
+	assert_lacks(&text, "ipspctl -c isp1 drain");
+	assert_has(&text, "wait: the termination moves them");
+	text = notes_on(&s);
+	assert_has(&text, "terminated: the peer serves");
+	s.peer_state = IPSP_PEER_LOST;
+	text = notes_on(&s);
+	assert_lacks(&text, "the peer serves");
+	assert_has(&text, "nobody serves");
+	assert_has(&text, "takeover --force");
+	text = reasons_of(&s);
+	assert_lacks(&text, "ipspctl -c isp1 drain");
+	assert_lacks(&text, "wait: ");
+	assert_has(&text, "takeover --force");
+	s.peer_state = IPSP_PEER_UP;
+	s.peer_takes = false;
+	text = notes_on(&s);
+	assert_has(&text, "nobody serves");
+}
+
+/* In other modes a drain is refused, too. */
+static void another_mode(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.mode = IPSP_MODE_CHECK;
+	text = reasons_of(&s);
+	assert_int_equal(plain_drains(&text), 0);
+	assert_has(&text, "pool-share-protocol mode active; then ipspctl -c isp1 drain --wait");
+}
+
+/* The side that owns the address has no session of that state: they are all in one list. */
+static void open_duplicates(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.duplicates_open = 1;
+	s.peer_state = IPSP_PEER_LOST;
+	text = notes_on(&s);
+	assert_has(&text, "see \"show duplicates\"");
+	text = reasons_of(&s);
+	assert_has(&text, "the address: ipspctl -c isp1 show duplicates\n");
+	assert_lacks(&text, "--state duplicate");
+}
+
+/* A peer that acknowledges nothing: the note says what to look at, and no end is promised. */
+static void a_stream_that_stalls(void **state)
+{
+	struct ipsp_status s = drained();
+	struct text text;
+
+	(void)state;
+	s.stalled = true;
+	s.peer_knows = false;
+	for (s.in_transit = 0; s.in_transit < 2; s.in_transit++) {
+		text = reasons_of(&s);
+		assert_has(&text, "show ip ipsp");
+		assert_lacks(&text, "wait: ");
+	}
+}
+
 /* ---------------------------------------------------------------- notes */
 
 static void nothing_to_note(void **state)
@@ -411,6 +681,18 @@ int main(void)
 		cmocka_unit_test(unused_addresses_are_a_reason),
 		cmocka_unit_test(single_reasons),
 		cmocka_unit_test(without_a_peer),
+		cmocka_unit_test(sides_that_differ),
+		cmocka_unit_test(a_secondary_with_other_pools),
+		cmocka_unit_test(two_secondaries),
+		cmocka_unit_test(two_primaries),
+		cmocka_unit_test(the_own_link_comes_first),
+		cmocka_unit_test(a_cut_in_one_direction),
+		cmocka_unit_test(a_link_that_hears),
+		cmocka_unit_test(a_peer_that_takes_nothing),
+		cmocka_unit_test(a_terminated_side),
+		cmocka_unit_test(another_mode),
+		cmocka_unit_test(open_duplicates),
+		cmocka_unit_test(a_stream_that_stalls),
 		cmocka_unit_test(nothing_to_note),
 		cmocka_unit_test(safe_to_stop_is_said_once),
 		cmocka_unit_test(static_sessions_are_named),
