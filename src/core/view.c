@@ -158,6 +158,9 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 			   (n->side.primary || n->side.s6);
 	s->role_on_loan = n->side.loan;
 	s->given_anew = n->side.anew;
+	s->anew_ms = !n->side.anew || n->side.lost ? IPSP_NEVER
+		     : n->anew_until > now	   ? n->anew_until - now
+						   : 0;
 	s->pools_from_log = n->pools_from_log;
 	s->role_conflict = n->conf_role_conflict;
 	s->yields = ipsp_conflict_yields(n);

@@ -383,6 +383,20 @@ static void note_terminated(const struct notes *n, const struct ipsp_status *s)
 			"where it is gone for good: \"takeover --force\"");
 }
 
+/* Requests without an address may end with "locked" meanwhile, though this side serves. */
+static void note_given_anew(const struct notes *n, const struct ipsp_status *s)
+{
+	if (s->given_anew && s->anew_ms != IPSP_NEVER)
+		note(n,
+		     "this side had lost its state: for %llu s more it gives its own addresses "
+		     "only to "
+		     "sessions that ask for the address that they had; new ones are refused with "
+		     "\"locked\" unless the peer has an address for them. It ends sooner when the "
+		     "HAs "
+		     "have attached and asked",
+		     (unsigned long long)(s->anew_ms + 999) / 1000);
+}
+
 /* Why it does not serve, or will not, and the way out. */
 static void note_service(const struct notes *n, const struct ipsp_status *s)
 {
@@ -400,6 +414,7 @@ static void note_service(const struct notes *n, const struct ipsp_status *s)
 		     "for good, say \"takeover --force\"");
 	if (s->state == IPSP_ST_TERMINATED)
 		note_terminated(n, s);
+	note_given_anew(n, s);
 	if (s->deaf || s->unheard)
 		note_link(n, s);
 	else if (s->state == IPSP_ST_CONNECTING && s->peer_state == IPSP_PEER_UNKNOWN)

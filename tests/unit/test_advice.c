@@ -673,6 +673,22 @@ static void s6_is_said_while_the_peer_is_gone(void **state)
 	assert_has(&text, "does not take over by itself");
 }
 
+static void a_side_that_was_given_anew_says_what_it_refuses(void **state)
+{
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.given_anew = true;
+	s.anew_ms = 9001;
+	text = notes_on(&s);
+	assert_has(&text, "this side had lost its state: for 10 s more");
+	assert_has(&text, "\"locked\"");
+	s.anew_ms = IPSP_NEVER; /* lost yet: see waiting-for */
+	text = notes_on(&s);
+	assert_null(strstr(text.all, "had lost its state"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -699,6 +715,7 @@ int main(void)
 		cmocka_unit_test(nothing_to_give_and_nobody_to_ask),
 		cmocka_unit_test(notes_stand_in_the_order_of_what_matters),
 		cmocka_unit_test(another_key_comes_first),
+		cmocka_unit_test(a_side_that_was_given_anew_says_what_it_refuses),
 		cmocka_unit_test(s6_is_said_while_the_peer_is_gone),
 		cmocka_unit_test(every_state_has_notes_without_a_hole),
 	};
