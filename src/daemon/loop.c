@@ -20,6 +20,7 @@
 #include <string.h>
 
 #define ACTIONS_KEPT (4u << 20) /* bytes: what a burst needed beyond goes back */
+#define PAUSE_MS     500	/* a turn that is later than this was held up from outside */
 #define STOP_S	     8 /* how long a graceful termination may take; systemd's patience is far longer */
 
 struct ipspd_loop {
@@ -259,6 +260,14 @@ static void lazy_later(struct ipspd_loop *loop)
 	event_add(loop->lazy, &tv);
 }
 
+/* A log that nobody will find again takes what is written all the same. */
+IPSP_APART static void see_store(struct ipspd *daemon)
+{
+	if (ipspd_store_there(daemon->store) != 0)
+		ipspd_fail(daemon, "%s: stopping, as nothing can be promised any more",
+			   ipspd_store_why(daemon->store));
+}
+
 static void write_turn(struct ipspd *daemon)
 {
 	struct ipspd_store *store = daemon->store;
@@ -488,6 +497,8 @@ void ipspd_loop_turn(struct ipspd *daemon)
 		step_ctx(ctx, now);
 	for (struct ipspd_ctx *ctx = loop->turn; ctx && !daemon->failed; ctx = ctx->turn_next)
 		end_ctx(ctx);
+	if (!daemon->failed && now >= loop->disk.look_at)
+		see_store(daemon);
 	if (!daemon->failed)
 		write_turn(daemon);
 	if (daemon->failed)
@@ -514,12 +525,24 @@ void ipspd_loop_turn(struct ipspd *daemon)
 
 /* ---------------------------------------------------------------- callbacks */
 
+/* It should have turned long ago: the process was stopped, or had no processor. */
+static void note_pause(struct ipspd_loop *loop)
+{
+	const ipsp_ms now = ipspd_now();
+
+	if (loop->armed == IPSP_NEVER || now < loop->armed + PAUSE_MS)
+		return;
+	ipspd_store_paused(loop->daemon->store, now - loop->armed);
+	loop->armed = now; /* counted */
+}
+
 static void on_due(evutil_socket_t fd, short what, void *arg)
 {
 	struct ipspd_loop *loop = arg;
 
 	(void)fd;
 	(void)what;
+	note_pause(loop);
 	loop->armed = IPSP_NEVER; /* the turn that follows ticks, and arms again */
 }
 
@@ -542,6 +565,7 @@ static void on_flushed(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	note_pause(loop);
 	const uint64_t flush_ms = ipspd_store_flush_ms(daemon->store);
 	if (ipspd_store_collect(daemon->store) != 0) {
 		ipspd_fail(daemon, "%s: stopping, as nothing can be promised any more",

@@ -101,6 +101,13 @@ bool ipspd_store_full(const struct ipspd_store
  * ended. */
 uint64_t ipspd_store_flush_ms(const struct ipspd_store *store);
 uint64_t ipspd_store_flush_longest(const struct ipspd_store *store);
+/* The whole process stood still for so long, so what a flush took meanwhile says nothing of the
+ * disk.
+ */
+void ipspd_store_paused(struct ipspd_store *store, uint64_t ms);
+/* IPSP_ERR_IO where the log is no longer in its directory: what is written is lost with the
+ * process. */
+int ipspd_store_there(struct ipspd_store *store);
 /* Once a second or so: flushes what is dirty, and else marks in the log how far it is durable. */
 int ipspd_store_tick(struct ipspd_store *store);
 

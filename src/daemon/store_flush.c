@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -214,6 +215,35 @@ static uint64_t monotonic_ms(void)
 uint64_t ipspd_store_flush_ms(const struct ipspd_store *s)
 {
 	return s->job_since ? monotonic_ms() - s->job_since : 0;
+}
+
+void ipspd_store_paused(struct ipspd_store *s, uint64_t ms)
+{
+	const uint64_t now = monotonic_ms();
+
+	if (s->job_since)
+		s->job_since = now - s->job_since > ms ? s->job_since + ms : now;
+}
+
+/* Between the rename and its collection it is another file that has the name: not asked then. */
+int ipspd_store_there(struct ipspd_store *s)
+{
+	struct stat open_one, named;
+
+	if (s->failed || s->stage == STORE_SWITCHING)
+		return s->failed;
+	if (fstat(s->log.fd, &open_one) != 0)
+		return store_fail(s, IPSP_ERR_IO, "%s/store: %s", s->dir, strerror(errno));
+	if (fstatat(s->dir_fd, "store", &named, AT_SYMLINK_NOFOLLOW) != 0) {
+		if (errno != ENOENT)
+			return 0; /* it may still be there */
+		return store_fail(s, IPSP_ERR_IO, "%s/store was removed under the running daemon",
+				  s->dir);
+	}
+	if (named.st_dev != open_one.st_dev || named.st_ino != open_one.st_ino)
+		return store_fail(s, IPSP_ERR_IO, "%s/store was replaced under the running daemon",
+				  s->dir);
+	return 0;
 }
 
 uint64_t ipspd_store_flush_longest(const struct ipspd_store *s)

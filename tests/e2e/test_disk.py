@@ -3,7 +3,10 @@
 itself once there is room. Also at a start, with a manager of SNMPv3, whose engine is a file there."""
 
 import os
+import shutil
+import signal
 import sys
+import time
 
 from harness import mounts, process
 from harness.config import Context
@@ -104,6 +107,41 @@ class Disk(Case):
         self.assertGreaterEqual(host.counters()["flush-stands-ms"], 2000)
         process.until(lambda: "the disk goes on: that flush took" in host.log(), 10, host.tail)
         process.until(lambda: host.counters()["flush-longest-ms"] >= 2900, 10, host.tail)
+
+    def test_a_pause_is_not_the_disk(self):
+        """The whole process is stopped while a flush runs: that time says nothing of the disk."""
+        pair = self.pair(trapd=False)
+        pair.ipsp(0, "primary", hello_interval_ms=100)
+        host = pair.hosts[0]
+        host.environment = dict(self.preloaded("slowsync"), SLOWSYNC_MS="1000")
+        host.start()
+        process.until(lambda: host.status()["serving"], 20, host.tail)
+        host.do("request", "u1@isp")
+        process.until(lambda: host.counters()["flush-stands-ms"] > 0, 10, host.tail)
+        host.signal(signal.SIGSTOP)
+        time.sleep(3)
+        host.signal(signal.SIGCONT)
+        time.sleep(1)
+        self.assertNotIn("stands still", host.log())
+        self.assertLess(host.counters()["flush-longest-ms"], 2000)
+
+    def test_removed_under_the_daemon(self):
+        """What it would write is lost with it, so it stops as after a write that failed."""
+        for how in ("removed", "replaced"):
+            with self.subTest(how):
+                host = self.pair(trapd=False).hosts[0]
+                host.start()
+                host.do("request", "u1@isp")
+                store = os.path.join(host.config.state, "store")
+                if how == "removed":
+                    shutil.rmtree(host.config.state)
+                else:
+                    shutil.copy(store, store + ".copy")
+                    os.rename(store + ".copy", store)
+                time.sleep(0.6)
+                host.ctl("request", "u2@isp")
+                process.until(lambda: not host.running(), 10, host.tail)
+                self.assertRegex(host.log(), f"store was {how} under the running daemon: stopping, as nothing")
 
     def test_start_with_a_full_disk(self):
         """It starts, and serves once there is room; its traps need no restart either."""
