@@ -540,6 +540,17 @@ void ipsp_xact_given(struct ipsp_node *n, uint32_t slot, struct ipsp_place at)
 	close_one(n, slot, ipsp_serve_given(n, x->ha, &ident, &x->ask, at), at, true);
 }
 
+/*
+ * Is that over by now? What it lacks is on its way to it from here, or has come there after it said
+ * so; or it has not heard yet that this side is undrained.
+ */
+static bool refusal_is_over(const struct ipsp_node *n, const struct ipsp_xact *x, int err)
+{
+	if (err == IPSP_ERR_EXHAUSTED)
+		return n->stream.n > 0 || n->stream.flowed > x->acked;
+	return err == IPSP_ERR_DRAINING && !n->side.draining && !n->side.terminated && !n->stopping;
+}
+
 void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 {
 	uint32_t slot = (uint32_t)(r->id & 0xffff);
@@ -563,11 +574,8 @@ void ipsp_xact_on_refuse(struct ipsp_node *n, const struct ipsp_refuse *r)
 			n->xacts.send_at = x->next_send;
 		return;
 	}
-	if (r->err == IPSP_ERR_EXHAUSTED && (n->stream.n > 0 || n->stream.flowed > x->acked)) {
-		/*
-		 * What it lacks is on its way to it from here, or has come there after it said so.
-		 * Asked anew: it keeps its answer to the request that it has refused.
-		 */
+	if (refusal_is_over(n, x, r->err)) {
+		/* asked anew: it keeps its answer to the request that it has refused */
 		x->acked = n->side.acked;
 		x->peer_id = ++n->xacts.counter << 16 | slot;
 		x->rto_ms = ASK_RTO_MS;

@@ -225,6 +225,25 @@ static void test_takeover_of_a_drained_primary_alone(void **state)
 	story_end(w);
 }
 
+/* Asked at once after an undrain: the peer, which has not heard of that yet, refuses one that
+ * drains. */
+static void test_asked_right_after_an_undrain(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_command(w, S, IPSP_CMD_DRAIN, false, 0);
+	story_run(w, 3000); /* all that it owned has moved */
+	story_cut(w, true, false);
+	story_command(w, S, IPSP_CMD_UNDRAIN, false, 0);
+	story_run(w, 40); /* the hello that says so is lost */
+	story_cut(w, false, false);
+	assert_true(ha_request(&w->has[HA2], HA_NEW, 8, 1, NO_ADDR, -1, -1));
+	story_run(w, 2000);
+	assert_non_null(ha_find(&w->has[HA2], 8, 1));
+	story_end(w);
+}
+
 int stories_drains(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +257,7 @@ int stories_drains(void)
 		cmocka_unit_test(test_terminated_and_back_without_the_peer),
 		cmocka_unit_test(test_takeover_of_a_drained_primary),
 		cmocka_unit_test(test_takeover_of_a_drained_primary_alone),
+		cmocka_unit_test(test_asked_right_after_an_undrain),
 	};
 
 	return cmocka_run_group_tests_name("drains", tests, NULL, NULL);
