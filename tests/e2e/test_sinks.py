@@ -89,7 +89,7 @@ class Sinks(Case):
         self.assertIn(f"notifications don't reach {NAME}", host.log())
         self.write_resolv("192.0.2.2")
         self.arrives(host, 25)
-        process.until(lambda: f"notifications reach {NAME} again" in host.log(), 5, "the line that says so")
+        process.until(lambda: f"notifications reach {NAME} port {self.trapd.port} again" in host.log(), 5, "the line that says so")
 
     def test_the_source_decides_which_addresses_do(self):
         pair = self.manager(["fd00::2", "192.0.2.2"])
