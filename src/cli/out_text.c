@@ -196,15 +196,15 @@ static void print_serving(const json_t *context)
 }
 
 /* While the peer is there, S6 is no reason for a note: in the long run most secondaries are idle.
- */
+ * Where this side waits for something else, that is what matters. */
 static void print_takeover(const json_t *context)
 {
 	const char *peer = cli_text(json_object_get(context, "peer"), "state");
 
-	if (cli_true(context, "stays-back") && strcmp(peer, "up") == 0)
+	if (cli_true(context, "stays-back") && strcmp(peer, "up") == 0 &&
+	    !*cli_text(context, "waiting-for"))
 		puts("  takeover     not by itself: no session was given an address here since "
-		     "this "
-		     "side is secondary");
+		     "this side is secondary");
 }
 
 /* The daemon's sentences (advice.h), as they are in the JSON. */
