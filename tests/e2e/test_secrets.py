@@ -42,8 +42,12 @@ def copies(pid, what):
 
 
 class Secrets(Case):
+    """On the build that is installed: the address sanitizer keeps copies, and needs to look in."""
+
     def start_pair(self):
         pair = self.pair(trapd=False)
+        for host in pair.hosts:
+            host.build = process.packaged_folder()
         host = pair.hosts[0]
         key, secret = os.path.join(pair.folder, "made.key"), secrets.token_hex(32)
         files = [os.path.join(pair.folder, name) for name in ("auth", "priv")]
@@ -102,6 +106,7 @@ class Secrets(Case):
         if os.geteuid() != 0:
             self.skipTest("needs root, to be somebody else")
         host = self.host()
+        host.build = process.packaged_folder()
         host.write_config()
         uid = 65534
         for place, folders, files in os.walk(host.folder):

@@ -57,7 +57,7 @@ static void what_can_be_guessed_is_weak(void **state)
 		"correcthorsebatterystaplecorrecthorsebatterystaple",
 		"8f1c5be0a97d3426e1f0c4b2d8a69375", /* 128 bits */
 		"kA1+/vQ2mZ9xW3cR7tY5bN",
-		HEX "\nan old password of ours\n",
+		HEX "\nan old password of ours\n", /* NOLINT(bugprone-suspicious-missing-comma) */
 	};
 	uint8_t raw[IPSP_KEY_BYTES - 1];
 

@@ -140,8 +140,8 @@ static void words_are_those_that_there_are(void **state)
 		ipsp_buf_put_u8(&rec, (uint8_t)how);
 		assert_int_equal(replay(node, &rec), how <= IPSP_ALONE_ALL ? 0 : IPSP_ERR_FORMAT);
 	}
-	for (uint8_t type = IPSP_REC_ACKED; type <= IPSP_REC_LOST; type++) { /* cut short */
-		ipsp_buf_put_u8(&rec, type);
+	for (int type = IPSP_REC_ACKED; type <= IPSP_REC_LOST; type++) { /* cut short */
+		ipsp_buf_put_u8(&rec, (uint8_t)type);
 		ipsp_buf_put_u32(&rec, 0);
 		assert_int_equal(replay(node, &rec), IPSP_ERR_FORMAT);
 	}
