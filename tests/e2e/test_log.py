@@ -30,16 +30,17 @@ class Unread(Case):
         return pair
 
     def fill(self, pair, number=1):
-        """Commands of an operator, each of which has a line, until many lines can't have been taken."""
+        """Reloads and commands of an operator, which have lines, until many can't have been taken."""
         host = pair.hosts[number]
         end = time.monotonic() + 60
         while host.counters()["log-lines-lost"] < 20:
             self.assertLess(time.monotonic(), end, "nothing was lost")
-            for _ in range(20):
-                began = time.monotonic()
-                host.do("pool-share-protocol", "mode", "active")
-                self.assertLess(time.monotonic() - began, 5, "ipspctl waits for a reader of the log")
-            host.signal(signal.SIGHUP)
+            began = time.monotonic()
+            host.do("pool-share-protocol", "mode", "active")
+            self.assertLess(time.monotonic() - began, 5, "ipspctl waits for a reader of the log")
+            for _ in range(40):
+                host.signal(signal.SIGHUP)
+                time.sleep(0.02)
 
     def check_alive(self, pair):
         """Many hello intervals later the peer has lost nothing."""
