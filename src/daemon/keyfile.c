@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SECRET_FILE_MAX 4096
+#define FRAMES		((size_t)4096) /* of what was called with a secret, which may have left it there */
 
 struct secret_file {
 	uint8_t bytes[SECRET_FILE_MAX];
@@ -304,6 +305,7 @@ int ipspd_keyfile_keys(const char *path, uint8_t keys[IPSP_KEYS_MAX][IPSP_KEY_BY
 		sodium_memzero(keys, sizeof(uint8_t[IPSP_KEYS_MAX][IPSP_KEY_BYTES]));
 	}
 	sodium_memzero(&file, sizeof(file));
+	sodium_stackzero(FRAMES);
 	return err;
 }
 
@@ -342,5 +344,6 @@ int ipspd_keyfile_line(const char *path, size_t min, char *text, size_t cap,
 	if (err == 0)
 		warn_strange(&file, path, why);
 	sodium_memzero(&file, sizeof(file));
+	sodium_stackzero(FRAMES);
 	return err;
 }

@@ -247,6 +247,7 @@ static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
 		ipspd_notify_ready(daemon->notify);
 		ipspd_log(IPSP_LOG_NOTICE, "ipspd " IPSPD_VERSION " runs, with %zu context%s",
 			  daemon->n_ctxs, daemon->n_ctxs == 1 ? "" : "s");
+		ipspd_secret_tell();
 		code = ipspd_loop_run(daemon);
 	} else {
 		ipspd_log(IPSP_LOG_ERROR, "%s", why);

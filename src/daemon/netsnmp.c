@@ -3,6 +3,7 @@
  * notification says, and the sessions that send it. When to do what is decided in snmp.c.
  */
 #include "daemon/log.h"
+#include "daemon/secret.h"
 #include "daemon/snmp_int.h"
 #include <event2/event.h>
 #include <net-snmp/net-snmp-config.h>
@@ -21,6 +22,8 @@
 #define IPSPD_MIB 1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 4187
 
 #define STARENT 1, 3, 6, 1, 4, 1, 8164
+
+#define FRAMES ((size_t)16 << 10) /* of net-snmp and libcrypto, which have keys in theirs */
 
 /* ---------------------------------------------------------------- the library without its files */
 
@@ -329,14 +332,29 @@ static bool set_user(netsnmp_session *session, const struct ipspd_sink *conf)
 				       session->securityPrivKey, &session->securityPrivKeyLen));
 }
 
+/* What net-snmp keeps of it for itself: the session with its keys and community, and the users. */
+static void lock_copies(const netsnmp_session *session)
+{
+	ipspd_secret_memory(session, sizeof(*session));
+	ipspd_secret_memory(session->community, session->community_len);
+	for (const struct usmUser *user = usm_get_userList(); user; user = user->next) {
+		ipspd_secret_memory(user->authKey, user->authKeyLen);
+		ipspd_secret_memory(user->authKeyKu, user->authKeyKuLen);
+		ipspd_secret_memory(user->privKey, user->privKeyLen);
+		ipspd_secret_memory(user->privKeyKu, user->privKeyKuLen);
+	}
+	sodium_stackzero(FRAMES);
+}
+
 /* ---------------------------------------------------------------- answers */
 
 static enum sink_answer discovered(netsnmp_session *session)
 {
-	return session->securityEngineIDLen > 0 &&
-			       usm_create_user_from_session(session) == SNMPERR_SUCCESS
-		       ? SINK_DISCOVERED
-		       : SINK_STRANGE;
+	if (session->securityEngineIDLen == 0 ||
+	    usm_create_user_from_session(session) != SNMPERR_SUCCESS)
+		return SINK_STRANGE;
+	lock_copies(session);
+	return SINK_DISCOVERED;
 }
 
 /*
@@ -389,7 +407,10 @@ void *ipspd_netsnmp_open(struct sink *sink)
 		session.version = SNMP_VERSION_2c;
 		session.community = (u_char *)(uintptr_t)conf->community;
 		session.community_len = strlen(conf->community);
-		return snmp_sess_open(&session);
+		opened = snmp_sess_open(&session);
+		if (opened)
+			lock_copies(snmp_sess_session(opened));
+		return opened;
 	}
 	session.version = SNMP_VERSION_3;
 	if (!conf->inform) { /* the sender of a trap is its authoritative engine (RFC 3414, 1.5.1)
@@ -399,6 +420,8 @@ void *ipspd_netsnmp_open(struct sink *sink)
 	}
 	if (set_user(&session, conf))
 		opened = snmp_sess_open(&session);
+	if (opened)
+		lock_copies(snmp_sess_session(opened));
 	sodium_memzero(&session, sizeof(session));
 	return opened;
 }
@@ -434,8 +457,15 @@ bool ipspd_netsnmp_due(void *session, struct timeval *tv)
 	return !block;
 }
 
+/* It wipes the keys of its users, and not those of its sessions. */
 void ipspd_netsnmp_close(void *session)
 {
+	netsnmp_session *inside = snmp_sess_session(session);
+
+	sodium_memzero(inside->securityAuthKey, sizeof(inside->securityAuthKey));
+	sodium_memzero(inside->securityPrivKey, sizeof(inside->securityPrivKey));
+	if (inside->community)
+		sodium_memzero(inside->community, inside->community_len);
 	snmp_sess_close(session);
 }
 

@@ -13,6 +13,7 @@
 #include "daemon/lease.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
+#include "daemon/secret.h"
 #include "daemon/snmp.h"
 #include "daemon/start.h"
 #include "daemon/store.h"
@@ -273,6 +274,7 @@ static void take(struct reload *r)
 	ipspd_config_fini(&old);
 	ipspd_lacks_taken(daemon->lacks);
 	ipspd_log(IPSP_LOG_NOTICE, "%s was read again", daemon->config_path);
+	ipspd_secret_tell();
 }
 
 int ipspd_reload(struct ipspd *daemon, char *why, size_t n_why)

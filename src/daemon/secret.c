@@ -1,5 +1,9 @@
 #include "daemon/secret.h"
+#include "daemon/log.h"
+#include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,6 +20,8 @@
 #ifndef TRACED_BY_ITSELF
 #define TRACED_BY_ITSELF 0
 #endif
+
+static int refused; /* errno of the first lock that was */
 
 void ipspd_secret_process(void)
 {
@@ -37,6 +43,21 @@ void ipspd_secret_memory(const void *p, size_t n)
 
 	if (!p || n == 0)
 		return;
-	mlock((const void *)from, whole);
+	if (mlock((const void *)from, whole) != 0 && !refused)
+		refused = errno;
 	madvise((void *)from, whole, MADV_DONTDUMP);
+}
+
+void ipspd_secret_tell(void)
+{
+	static bool told;
+
+	if (!refused || told)
+		return;
+	told = true;
+	ipspd_log(
+		IPSP_LOG_WARNING,
+		"secrets may be swapped: their memory can't be locked: %s. Allow it: LimitMEMLOCK= "
+		"in the unit, ulimit -l in a shell; 16 KiB a context are enough",
+		strerror(refused));
 }

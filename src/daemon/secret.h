@@ -2,7 +2,7 @@
  * secret - what this process keeps of secrets stays in this process: no dump of its memory, no
  * swap.
  *
- * The system may refuse either (RLIMIT_MEMLOCK); then it goes on without.
+ * The system may refuse to lock memory (RLIMIT_MEMLOCK); then it goes on without, and says so.
  */
 #ifndef IPSPD_SECRET_H
 #define IPSPD_SECRET_H
@@ -20,5 +20,8 @@ void ipspd_secret_process(void);
  * the pages do: pages have several owners, and one of them may still need it.
  */
 void ipspd_secret_memory(const void *p, size_t n);
+
+/* Logs, once, that memory could not be locked. */
+void ipspd_secret_tell(void);
 
 #endif

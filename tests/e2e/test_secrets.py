@@ -14,6 +14,16 @@ from harness.pair import Case, main
 PASSPHRASES = ("the authentication phrase", "the privacy phrase, another")
 
 
+def snmp_key(passphrase):
+    """The key of a user of SNMP version 3 with SHA (RFC 3414, A.2.2)."""
+    times = 1048576 // len(passphrase) + 1
+    return hashlib.sha1((passphrase.encode() * times)[:1048576]).digest()
+
+
+def localized(key, engine):
+    return hashlib.sha1(key + engine + key).digest()
+
+
 def maps(pid):
     """Each readable, writable piece of memory: where, and the kernel's flags of it."""
     pieces, at = [], None
@@ -70,14 +80,33 @@ class Secrets(Case):
         found = {name: copies(pid, what) for name, what in {
             "the text of the secret": secret.encode(), "the hash that is the key": key,
             "passphrase 1": PASSPHRASES[0].encode(), "passphrase 2": PASSPHRASES[1].encode()}.items()}
+        self.tell(found)
+        return found
+
+    def needs_a_look_in(self, host):
+        """Its memory can't be dumped: only who may trace everybody reads it."""
+        try:
+            with open(f"/proc/{host.pid}/mem", "rb"):
+                pass
+        except PermissionError:
+            self.skipTest("needs CAP_SYS_PTRACE, to read the memory of a process that can't be dumped")
+
+    def tell(self, found):
         for name, places in found.items():
             self.say(f"{name}: {len(places)} in memory, {sum('dd' in p and 'lo' in p for p in places)} "
                      "of them locked and in no dump")
-        return found
+
+    def assert_guarded(self, host, found):
+        allowed = "secrets may be swapped" not in host.log()  # the machine's limit forbids to lock
+        for name, places in found.items():
+            for flags in places:
+                self.assertIn("dd", flags, f"{name}: it would be in a dump")
+                self.assertTrue("lo" in flags or not allowed, f"{name}: it may be swapped: {flags}")
 
     def test_copies_in_memory(self):
         pair, secret = self.start_pair()
         pid = pair.hosts[0].pid
+        self.needs_a_look_in(pair.hosts[0])
         for when in ("at the start", "after a reload", "after ten"):
             with self.subTest(when):
                 found = self.count(pid, secret)
@@ -87,14 +116,44 @@ class Secrets(Case):
                 # the configuration, and the sink
                 self.assertLessEqual(len(found["passphrase 1"]), 2)
                 self.assertLessEqual(len(found["passphrase 2"]), 2)
-                for places in found.values():
-                    for flags in places:
-                        self.assertIn("dd", flags, "it would be in a dump")
-                        self.assertIn("lo", flags, "it may be swapped")
+                self.assert_guarded(pair.hosts[0], found)
             for _ in range(1 if when == "at the start" else 9):
                 pair.hosts[0].do("reload")
             time.sleep(0.5)
         self.assertTrue(pair.sharing())
+
+    def test_what_the_snmp_library_keeps(self):
+        """Keys of passphrases, which it makes for itself: as well kept as the passphrases."""
+        pair, _ = self.start_pair()
+        host = pair.hosts[0]
+        self.needs_a_look_in(host)
+        with open(os.path.join(host.config.state, "snmp-engine"), encoding="ascii") as file:
+            engine = bytes.fromhex(file.read().split()[1])
+        keys = {}
+        for number, passphrase in enumerate(PASSPHRASES, 1):
+            keys[f"the key of passphrase {number}"] = snmp_key(passphrase)
+            # (AES takes 16 bytes of it)
+            keys[f"its key for our engine, {number}"] = localized(snmp_key(passphrase), engine)[:16]
+        # "the peer is up" goes to the sink
+        process.until(lambda: copies(host.pid, keys["its key for our engine, 2"]), 30, "a notification")
+        found = {name: copies(host.pid, key) for name, key in keys.items()}
+        self.tell(found)
+        self.assert_guarded(host, found)
+        host.config.extra = ""
+        host.write_config()
+        host.do("reload")
+        for name, key in keys.items():
+            self.assertEqual(copies(host.pid, key), [], f"{name}: it is not needed any more")
+
+    def test_a_limit_that_forbids_locking_is_said(self):
+        """It serves all the same, and an operator can know that secrets may be swapped."""
+        host = self.host()
+        host.build = process.packaged_folder()
+        host.limit("--memlock=0")
+        host.start()
+        self.assertRegex(host.log(), r"warning: secrets may be swapped: .*LimitMEMLOCK")
+        host.do("reload")
+        self.assertEqual(host.log().count("secrets may be swapped"), 1)
 
     def test_no_core(self):
         pair, _ = self.start_pair()

@@ -48,6 +48,10 @@ class Host:
         """From the next start on the daemon is this user's."""
         self._prefix += ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
 
+    def limit(self, option):
+        """From the next start on it has this limit too: one option of prlimit. Not root's way around it."""
+        self._prefix += ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "prlimit", option]
+
     def start(self):
         """Writes the configuration file, starts ipspd and waits until it answers."""
         self.write_config()
