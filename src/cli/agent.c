@@ -27,6 +27,7 @@ struct agent {
 	size_t n_line;
 	bool too_long; /* the rest of this line is passed over */
 	bool ended;    /* no more input */
+	bool no_room;  /* what the daemon said is not all taken: too much is unread */
 };
 
 /* ---------------------------------------------------------------- slots */
@@ -418,6 +419,15 @@ static void read_input(struct agent *agent)
 #define UNREAD_MAX (1u << 20) /* no more is read from the daemon until the script has read some */
 #define UNSENT_MAX (8u << 20) /* nor from the script until the daemon has */
 
+/*
+ * There is room again for what the daemon has said and was not taken for want of it. The socket
+ * doesn't tell: it may have been read already.
+ */
+static bool may_go_on(const struct agent *agent)
+{
+	return agent->no_room && cli_lines_unread() < UNREAD_MAX;
+}
+
 /* What the daemon has said, as far as there is room for it; 0, or the error that ended the
  * connection. */
 static int pump(struct agent *agent)
@@ -431,6 +441,7 @@ static int pump(struct agent *agent)
 		if (msg.type == IPSP_CONN_BYE)
 			return IPSP_ERR_DENIED;
 	}
+	agent->no_room = got >= 0 && cli_lines_unread() >= UNREAD_MAX;
 	return got < 0 ? got : 0;
 }
 
@@ -448,7 +459,8 @@ static int wait_for_any(struct agent *agent)
 		p[0].events = (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
 	else
 		p[0].fd = -1;
-	n = poll(p, 3, agent->ended ? CLI_PATIENCE_MS : -1);
+	/* patience is for the daemon: a script may take its time to read */
+	n = poll(p, 3, agent->ended && unread == 0 ? CLI_PATIENCE_MS : -1);
 	if (n == 0)
 		return CLI_TIMEOUT;
 	if (n > 0 && p[1].revents != 0)
@@ -472,7 +484,8 @@ static int serve(struct agent *agent)
 			return CLI_UNREACHABLE;
 		if (ends)
 			return CLI_DONE;
-		result = wait_for_any(agent);
+		if (!may_go_on(agent))
+			result = wait_for_any(agent);
 	}
 	fprintf(stderr, "ipspctl: timeout: %zu requests were not answered\n", agent->n_open);
 	return result;

@@ -20,8 +20,11 @@ static struct {
 static int append(const char *p, size_t n, void *arg)
 {
 	(void)arg;
-	if (lines.done == lines.n)
-		lines.done = lines.n = 0;
+	if (lines.done > lines.n / 2) { /* so each byte is moved once, on the average */
+		lines.n -= lines.done;
+		memmove(lines.bytes, lines.bytes + lines.done, lines.n);
+		lines.done = 0;
+	}
 	if (n > lines.cap - lines.n) {
 		size_t cap = (lines.n + n) * 2 + 4096;
 		char *more = realloc(lines.bytes, cap);

@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
 """What the JSON lines of an agent promise, sentence by sentence, to a gateway made of a pipe."""
 
+import array
+import fcntl
 import itertools
 import json
+import os
+import select
 import sys
-import threading
+import termios
 import time
 
 from harness import process
 from harness.agent import Agent
 from harness.config import POOL_A
 from harness.pair import Case, main
+
+IDLE_S = 60  # nothing at all for so long is a standstill on the slowest machine
 
 POOLS = [
     dict(POOL_A),
@@ -244,33 +250,97 @@ class Agents(Case):
         address = there.request("u@isp", session="s1")
         here.request("k@isp")
         self.ha2.stop()
-        self.assertLess(self.refused(here, "no-primary", subscriber="u@isp", address=address), 0.5)
+        self.assertLess(self.refused(here, "no-primary", subscriber="u@isp", address=address), 1.4)
         self.two.loop.until(lambda: self.ha1.status()["peer"]["state"] != "up", 20, "the peer to be gone")
-        self.assertLess(self.refused(here, "no-primary", subscriber="u@isp", address=address), 0.5)
+        self.assertLess(self.refused(here, "no-primary", subscriber="u@isp", address=address), 1.4)
         self.assertEqual(self.ha1.ctl("request", "u@isp", "--address", address).returncode, 1)
+
+    def script(self, output=process.subprocess.PIPE, build=None):
+        """An agent as the child of a script, whose pipes are the test's."""
+        script = process.spawn(
+            [process.program("ipspctl", build), "-s", self.ha1.socket, "agent"],
+            stdin=process.subprocess.PIPE, stdout=output, bufsize=0)
+        self.addCleanup(process.stop, script)
+        self.addCleanup(script.stdin.close)
+        if script.stdout:
+            self.addCleanup(script.stdout.close)
+        return script
+
+    def read_to_its_end(self, script, seconds=IDLE_S):
+        """What it says from now on. There is no limit but on how long it says nothing."""
+        said = []
+        while select.select([script.stdout], [], [], seconds)[0]:
+            data = script.stdout.read(1 << 20)
+            if not data:
+                self.assertEqual(script.wait(IDLE_S), 0)
+                lines = [json.loads(line) for line in b"".join(said).split(b"\n") if line]
+                return [line["id"] for line in lines if "id" in line]
+            said.append(data)
+        self.fail(f"the agent and its script wait for each other, after {sum(map(len, said))} bytes")
+
+    def write_all(self, script, data):
+        """Without reading: it takes all, however long, as long as it takes some."""
+        os.set_blocking(script.stdin.fileno(), False)
+        while data:
+            self.assertTrue(select.select([], [script.stdin], [], IDLE_S)[1], f"{len(data)} bytes are not taken")
+            data = data[script.stdin.write(data):]
+        script.stdin.close()
+
+    @staticmethod
+    def releases(number):
+        return b"".join(b'{"id":%d,"op":"release","address":"10.1.9.9","session":"%s"}\n' % (n, b"x" * 100)
+                        for n in range(number))
 
     def test_a_script_that_writes_before_it_reads(self):
         """It waits in its write until all is taken, and reads none of the answers meanwhile."""
-        asked = b"".join(b'{"id":%d,"op":"release","address":"10.1.9.9","session":"%s"}\n' % (n, b"x" * 100)
-                         for n in range(20000))
-        script = process.spawn(
-            [process.program("ipspctl"), "-s", self.ha1.socket, "agent"],
-            stdin=process.subprocess.PIPE, stdout=process.subprocess.PIPE, bufsize=0)
-        self.addCleanup(process.stop, script)
-        answers = []
+        script = self.script()
+        self.write_all(script, self.releases(20000))
+        self.assertEqual(self.read_to_its_end(script), list(range(20000)))
 
-        def write_then_read():
-            script.stdin.write(asked)
-            script.stdin.close()
-            answers.extend(script.stdout.read().splitlines())
+    def test_a_script_that_reads_much_at_once(self):
+        """The agent has come to its bound of what is unread, has the last answers of the daemon in its hands,
+        and all that it had kept goes out at once: it goes on with those."""
+        mib = 1 << 20  # the bound, and what a pipe holds at most
+        first = self.script()
+        self.write_all(first, self.releases(1))
+        line = len(first.stdout.read().splitlines()[-1]) + 4
+        for more, pause in (30, 1), (60, 1), (90, 32):
+            output, end = os.pipe()
+            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, mib)
+            os.write(end, b"\n" * mib)  # so nothing goes out before it is read
+            script = self.script(end)
+            os.close(end)
+            script.stdout = os.fdopen(output, "rb", buffering=0)
+            self.addCleanup(script.stdout.close)
+            number = mib // line + more
+            self.write_all(script, self.releases(number))
+            time.sleep(pause)  # the longest is more than an agent waits for its daemon
+            self.assertEqual(self.read_to_its_end(script, 20), list(range(number)))  # it gives up after 30 s
 
-        thread = threading.Thread(target=write_then_read, daemon=True)
-        thread.start()
-        thread.join(30)
-        self.assertFalse(thread.is_alive(), "the agent and its script wait for each other")
-        self.assertEqual(script.wait(10), 0)
-        lines = [json.loads(answer) for answer in answers]
-        self.assertEqual([line["id"] for line in lines if "id" in line], list(range(20000)))
+    def test_an_agent_keeps_no_more_than_is_unread(self):
+        """Its script reads all the time, and is always behind."""
+        script = self.script(build=process.packaged_folder())
+        unsent, got, memory, end = b"", 0, [], time.monotonic() + 2 * IDLE_S
+        os.set_blocking(script.stdin.fileno(), False)
+        while got < 24 << 20:
+            self.assertLess(time.monotonic(), end, f"it said {got} bytes")
+            if select.select([], [script.stdin], [], 0)[1]:
+                unsent = unsent or self.releases(1000)
+                unsent = unsent[script.stdin.write(unsent):]
+            elif self.in_pipe(script) < 60000:
+                time.sleep(0.001)  # less than a full pipe: there would be no more behind it
+            else:
+                got += len(script.stdout.read(4096))
+                if len(memory) < got >> 20:
+                    memory.append(process.memory(script.pid))
+        self.say(f"memory of the agent, a line for a MiB that it said: {[size >> 20 for size in memory]}")
+        self.assertLess(max(memory[16:]) - max(memory[10:16]), 2 << 20)
+
+    @staticmethod
+    def in_pipe(script):
+        size = array.array("i", [0])
+        fcntl.ioctl(script.stdout, termios.FIONREAD, size)
+        return size[0]
 
 
 if __name__ == "__main__":

@@ -76,8 +76,7 @@ class Greedy(Case):
         return process.run(as_user(uid, process.program("ipspctl"), "-s", self.victim.socket, *words), timeout=30)
 
     def memory(self):
-        with open(f"/proc/{self.victim.pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return process.memory(self.victim.pid)
 
     def greedy(self, script, *words, **options):
         child = process.spawn(as_user(GREEDY, sys.executable, "-c", script, self.victim.socket, *words), **options)
@@ -93,12 +92,12 @@ class Greedy(Case):
             began = time.monotonic()
             done = self.ctl(uid, "request", f"u{uid}@isp")
             self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertLess(time.monotonic() - began, 3)
+            self.assertLess(time.monotonic() - began, 9)  # it had to wait for a place: 10 s
         self.assertIn("overloaded", self.ctl(GREEDY, "request", "u@isp").stderr)
 
     def test_a_storm_of_connections(self):
         log, memory = len(self.victim.log()), self.memory()
-        storm = [self.greedy(STORM, "3") for _ in range(2)]
+        storm = [self.greedy(STORM, "8") for _ in range(2)]
         took = []
         while any(child.poll() is None for child in storm):
             for uid in (OTHER, 0):
@@ -106,7 +105,7 @@ class Greedy(Case):
                 done = self.ctl(uid, "request", f"u{len(took)}@isp")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 took.append(time.monotonic() - began)
-        self.assertLess(max(took), 2, took)
+        self.assertLess(max(took), 6, took)  # not when the storm is over
         self.assertLess(len(self.victim.log()) - log, 20000)
         self.assertLess(self.memory() - memory, 16 << 20)
         process.until(lambda: "without a line of their own" in self.victim.log(), 15, "the log to say how many")
@@ -146,7 +145,7 @@ class Commands(Case):
             loop.join()
         self.assertGreater(pair.hosts[0].counters()["hellos-sent"] - hellos, 30)  # 60 were due
         self.assertLess(len(pair.hosts[0].log()), 100000)
-        self.assertLess(max(took), 2, took)
+        self.assertLess(max(took), 5, took)
         self.assertEqual(pair.hosts[1].counters()["takeovers"], 0)
         pair.hosts[0].ctl("undrain")
         pair.wait_sharing()
