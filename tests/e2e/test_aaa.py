@@ -79,7 +79,7 @@ class Freeradius:
         for _ in range(5):  # it takes no notice of a second one within two seconds, nor of the first two
             self._daemon.send_signal(signal.SIGHUP)
             try:
-                process.until(lambda: self.said().count(reloaded) > before, 3, "the reload")
+                process.until(lambda: self.said().count(reloaded) > before, 3, "the reload", least=0)
                 return
             except process.TooLate:
                 os.utime(os.path.join(self.folder, "home-agent"))

@@ -124,10 +124,8 @@ class Deaf(Case):
         pair.hosts[1].config.ipsp = pair.hosts[0].config.ipsp
         pair.hosts[1].start()
         pair.loop.until(lambda: pair.hosts[0].status()["serving"], 5, pair.story)
-        time.sleep(1)
-        status = pair.hosts[1].status()
-        self.assertFalse(status["serving"], pair.story())
-        self.assertEqual(status["waiting-for"], "link")
+        pair.loop.until(lambda: pair.hosts[1].status()["waiting-for"] == "link", 5, pair.story)
+        self.assertFalse(pair.hosts[1].status()["serving"], pair.story())
         self.assertEqual(pair.hosts[1].ctl("request", "new@isp").returncode, 1)
 
     # ---------------------------------------------------------------- the dead interval
@@ -157,6 +155,7 @@ class Deaf(Case):
             self.until_hook(pair, second, f"serving-change yes - {status['link']['error']}")
         else:
             time.sleep(DEAD_MS / 1000 + 1)
+            pair.loop.until(lambda: second.status()["peer"]["dead-in-ms"] is None, 5, pair.story)
             status = second.status()
             self.assertEqual(status["role"], "secondary")
             self.assertEqual((status["serving"], status["waiting-for"]), (False, "link"))

@@ -80,7 +80,10 @@ class Drain(Case):
             for gateway in pair.gateways:
                 gateway.request("between@isp", f"between-{gateway.name}")
             pair.work(10, "sessions after the drains")
-            time.sleep(0.3)  # three hellos: each knows that the other drains no more
+            heard = [host.counters()["hellos-received"] for host in pair.hosts]
+            pair.loop.until(lambda h=heard: all(host.counters()["hellos-received"] >= n + 2
+                                                for n, host in zip(h, pair.hosts)), 10,
+                            "each side to know that the other drains no more")
         self.say(f"both began {both} times of 8")
         pair.check_ledger()
 
@@ -102,7 +105,7 @@ class Drain(Case):
         for session in range(200):
             second.request(f"more{session}@isp", f"m{session}")
         pair.loop.until(second.idle, 10, "sessions with the peer stopped")
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, 20)  # the dead interval is 25 s
         self.assertEqual(second.refused, [])
         self.assertEqual(len(second.sessions()), 210)
         self.assertEqual(pair.hosts[1].counters()["takeovers"], 0)

@@ -12,7 +12,7 @@ import time
 
 from harness.pair import Case, main
 
-SLOW_MS = 500
+SLOW_MS = 1000
 MANY = 50
 
 

@@ -283,7 +283,7 @@ class Sessions(Case):
         build = process.packaged_folder()  # sanitizers need longer for main() alone
         host = self.many(MANY, build)
         for words in ((), ("--json",)):
-            first = []
+            first, last = [], []
             for _ in range(5):
                 began = time.monotonic()
                 show = process.spawn([process.program("ipspctl", build), "-s", host.socket, "show", "sessions",
@@ -292,10 +292,11 @@ class Sessions(Case):
                 first.append(time.monotonic() - began)
                 text += show.stdout.read()
                 self.assertEqual(show.wait(), 0)
+                last.append(time.monotonic() - began)
                 show.stdout.close()
                 self.assertEqual(text.count(b"@isp"), MANY)
-            self.say(f"{words}: the first byte after {min(first) * 1000:.0f} ms")
-            self.assertLess(min(first), 0.05)
+            self.say(f"{words}: the first byte after {min(first) * 1000:.0f} ms, the last after {min(last) * 1000:.0f}")
+            self.assertLess(min(first), max(0.05, min(last) / 4))
 
 
 class Json(Case):

@@ -37,17 +37,17 @@ class LateSecret(unittest.TestCase):
             try:
                 time.sleep(1)
                 write_key(f"{folder}/2.key", b"\x5a" * 32)
-                time.sleep(4)
-                for peer in peers:  # what was said before the second key was there
-                    self.versions(peer)
-                time.sleep(1)
-                for peer in peers:
-                    self.assertEqual(self.versions(peer), {2})
+                process.until(lambda: self.both_speak_two(peers), 10, "the new handshake of both, and no other",
+                              step=1)
             finally:
                 daemon.terminate()
                 daemon.wait()
                 for peer in peers:
                     peer.close()
+
+    def both_speak_two(self, peers):
+        """In the time since the last look, which began before the second key was there."""
+        return [self.versions(peer) for peer in peers] == [{2}, {2}]
 
     @staticmethod
     def versions(peer):

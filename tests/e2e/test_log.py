@@ -37,7 +37,7 @@ class Unread(Case):
             self.assertLess(time.monotonic(), end, "nothing was lost")
             began = time.monotonic()
             host.do("pool-share-protocol", "mode", "active")
-            self.assertLess(time.monotonic() - began, 5, "ipspctl waits for a reader of the log")
+            self.assertLess(time.monotonic() - began, 25, "ipspctl waits for a reader of the log")
             for _ in range(40):
                 host.signal(signal.SIGHUP)
                 time.sleep(0.02)
@@ -47,7 +47,7 @@ class Unread(Case):
         time.sleep(1)
         status = pair.hosts[0].status()
         self.assertEqual(status["peer"]["state"], "up")
-        self.assertLess(status["peer"]["last-heard-ms"], 1000)
+        self.assertLess(status["peer"]["last-heard-ms"], 5000)
         self.assertEqual(pair.hosts[0].counters()["peer-losses"], 0)
 
 
@@ -68,7 +68,7 @@ class Pipe(Unread):
         lost = host.counters()["log-lines-lost"]
 
         text = ""
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while "lost here" not in text and time.monotonic() < end:
             try:
                 text += os.read(reader, 65536).decode()

@@ -70,7 +70,7 @@ class OkToStop(Case):
         # In time, whatever comes.
         began = time.monotonic()
         self.assertEqual(first.ctl("ok-to-stop", "--wait", "--timeout", "0.5").returncode, 4)
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, 20)
         waits = process.spawn([process.program("ipspctl"), "-s", first.socket, "ok-to-stop", "--wait"],
                               stdout=process.subprocess.PIPE, text=True)
         first.do("drain")
@@ -159,7 +159,7 @@ class OkToStop(Case):
             began = time.monotonic()
             done = host.ctl("ok-to-stop", "--wait", "--timeout", "1")
             self.assertEqual(done.returncode, 4, done.stderr)
-            self.assertLess(time.monotonic() - began, 5)
+            self.assertLess(time.monotonic() - began, 20)
         finally:
             host.signal(process.signal.SIGCONT)
 

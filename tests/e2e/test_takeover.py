@@ -113,7 +113,7 @@ class Takeover(Case):
         self.assertEqual(
             host.do("request", f"{gone.name}-0@isp", "--address", address).split()[0], address)
         host.do("request", "new@isp")
-        self.assertLess(time.monotonic() - began, 1.0)
+        self.assertLess(time.monotonic() - began, 5.0)
         self.assertEqual(host.counters()["takeovers"], 1)
 
 

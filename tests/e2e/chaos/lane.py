@@ -418,7 +418,7 @@ class Lane:
     def _until(self, condition, seconds, what):
         """False, and a violation, where it does not come about."""
         try:
-            self.loop.until(condition, seconds, what)
+            self.loop.until(condition, seconds, what, least=0)  # the bound is what is judged
             return True
         except process.TooLate as late:
             self.fault(f"{late}\n{self.story()}")

@@ -29,9 +29,9 @@ class Loop:
         for key, events in self._selector.select(seconds):
             key.data(events)
 
-    def until(self, condition, seconds, what):
+    def until(self, condition, seconds, what, least=process.LEAST_S):
         """Like process.until; the condition is looked at after every turn."""
-        return process.until(condition, seconds, what, step=0.02, idle=self.turn)
+        return process.until(condition, seconds, what, step=0.02, idle=self.turn, least=least)
 
     def close(self):
         self._selector.close()
