@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define SECRET_FILE_MAX 4096
-#define FRAMES		((size_t)4096) /* of what was called with a secret, which may have left it there */
+#define FRAMES                                                                                     \
+	((size_t)16 << 10) /* of what was called with a secret, which may have left it there */
 
 struct secret_file {
 	uint8_t bytes[SECRET_FILE_MAX];
