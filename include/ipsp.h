@@ -254,8 +254,8 @@ struct ipsp_conn_filter {
 	uint32_t n;		       /* "log": how many at most, 0: all that are kept */
 };
 /*
- * @name: ipsp, pool, sessions, duplicates, counters, log, configuration, ok-to-stop. JSON in
- * slices, then DONE. @filter may be NULL.
+ * @name: ipsp, pool, sessions, duplicates, counters, log, configuration, ok-to-stop, metrics. JSON
+ * in slices, then DONE. @filter may be NULL.
  */
 int ipsp_conn_show(struct ipsp_conn *conn, uint64_t id, const char *context, const char *name,
 		   const struct ipsp_conn_filter *filter);

@@ -113,6 +113,7 @@ int cli_show_sessions(struct cli *cli); /* sessions.c */
 int cli_show_duplicates(struct cli *cli);
 int cli_show_counters(struct cli *cli);
 int cli_show_log(struct cli *cli);
+int cli_metrics(struct cli *cli); /* metrics.c */
 int cli_request(struct cli *cli);
 int cli_release(struct cli *cli);
 int cli_agent(struct cli *cli);

@@ -37,6 +37,7 @@ static const struct cli_command commands[] = {
 	{"ok-to-stop", "[--wait] [--timeout S]",
 	 "may this host be stopped now? each reason against it", 0, 0, OPT_WAIT | OPT_TIMEOUT,
 	 cli_ok_to_stop},
+	{"metrics", "", "what ipsp-monitor serves under /metrics, once", 0, 0, 0, cli_metrics},
 	{"watch", "", "show ip ipsp live, with the drain as a bar; q ends it", 0, 0, 0, cli_watch},
 	{"undrain", "", "takes that back", 0, 0, 0, cli_undrain},
 	{"terminate", "", "graceful termination: the peer takes over", 0, 0, 0, cli_terminate},

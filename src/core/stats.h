@@ -5,6 +5,7 @@
 #ifndef IPSP_CORE_STATS_H
 #define IPSP_CORE_STATS_H
 
+#include "base/histogram.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,6 +68,10 @@ struct ipsp_stats {
 #define IPSP_STATS_FIELD(field, name, text) uint64_t field;
 	IPSP_STATS(IPSP_STATS_FIELD)
 #undef IPSP_STATS_FIELD
+	/* from when the peer was asked until the HA has its address, each that was granted */
+	struct ipsp_histogram grants_asked;
+	/* of hellos in time and late ones, to a peer that is known */
+	struct ipsp_histogram hellos_late;
 };
 
 struct ipsp_stats_name {

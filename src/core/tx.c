@@ -62,6 +62,15 @@ static void pack(struct packer *p, const struct ipsp_msg *msg)
 
 /* Most turns have nothing to say: each of these looks first, and only then sets a message to 0. */
 
+static void count_late(struct ipsp_node *n)
+{
+	const ipsp_ms late = n->now > n->hello_at ? n->now - n->hello_at : 0;
+
+	if (late > n->stats.hello_late_max_ms)
+		n->stats.hello_late_max_ms = late;
+	ipsp_histogram_add(&n->stats.hellos_late, late * 1000, 1);
+}
+
 static void pack_hello(struct packer *p)
 {
 	struct ipsp_node *n = p->n;
@@ -70,8 +79,8 @@ static void pack_hello(struct packer *p)
 		return;
 	struct ipsp_msg msg = {.type = IPSP_MSG_HELLO};
 	/* what a peer that hears this side had to wait: work that holds a turn up shows here */
-	if (n->peer.known && n->now > n->hello_at + n->stats.hello_late_max_ms)
-		n->stats.hello_late_max_ms = n->now - n->hello_at;
+	if (n->peer.known)
+		count_late(n);
 	ipsp_hello_build(n, &msg.u.hello);
 	pack(p, &msg);
 	n->hello_soon = false;

@@ -354,6 +354,8 @@ static void close_one(struct ipsp_node *n, uint32_t slot, int err, struct ipsp_p
 
 	if (x->gateways && !err && fresh)
 		is_gateways(n, at);
+	if (x->counted && !err && fresh)
+		ipsp_histogram_add(&n->stats.grants_asked, (n->now - x->asked_at) * 1000, 1);
 	answer(n, x->token, x->id, err, at, fresh);
 	slot_free(n, slot);
 }

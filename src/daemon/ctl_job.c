@@ -144,13 +144,15 @@ static char *show_text(struct ipspd *daemon, const struct ipspd_job *job)
 		return ipspd_show_pools(daemon, job->ctx, job->sessions.pool);
 	if (strcmp(job->name, "counters") == 0)
 		return ipspd_show_counters(daemon, job->ctx);
+	if (strcmp(job->name, "metrics") == 0)
+		return ipspd_show_metrics(daemon, job->ctx);
 	return ipspd_show_log(daemon, job->ctx, job->n);
 }
 
 static bool is_show(const char *name)
 {
-	static const char *const names[] = {"ipsp", "ok-to-stop", "configuration",
-					    "pool", "counters",	  "log"};
+	static const char *const names[] = {"ipsp",	"ok-to-stop", "configuration", "pool",
+					    "counters", "log",	      "metrics"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)

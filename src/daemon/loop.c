@@ -7,6 +7,7 @@
 #include "daemon/hook.h"
 #include "daemon/ifwatch.h"
 #include "daemon/lease.h"
+#include "daemon/measure.h"
 #include "daemon/notify.h"
 #include "daemon/snmp.h"
 #include "daemon/store.h"
@@ -39,6 +40,7 @@ struct ipspd_loop {
 	bool ended;
 	bool full; /* what the nodes were told about the disk */
 	struct ipspd_disk disk;
+	struct ipspd_measure measure;
 	bool state_changed; /* the line for systemd is out of date */
 	bool reread;	    /* the file is to be read again when this turn is over */
 	struct ipspd_ctx **removed;
@@ -445,6 +447,11 @@ const struct ipspd_disk *ipspd_loop_disk(const struct ipspd *daemon)
 	return &daemon->loop->disk;
 }
 
+const struct ipspd_measure *ipspd_loop_measure(const struct ipspd *daemon)
+{
+	return &daemon->loop->measure;
+}
+
 /* ---------------------------------------------------------------- the turn: 4. when is the next */
 
 /* Those who were stepped have another time now; the others' stands. */
@@ -493,6 +500,8 @@ void ipspd_loop_turn(struct ipspd *daemon)
 	loop->again = false;
 	free_removed(loop);
 	gather(loop, now);
+	if (now >= loop->measure.next)
+		ipspd_measure_begin(&loop->measure, loop->turn);
 	for (struct ipspd_ctx *ctx = loop->turn; ctx; ctx = ctx->turn_next)
 		step_ctx(ctx, now);
 	for (struct ipspd_ctx *ctx = loop->turn; ctx && !daemon->failed; ctx = ctx->turn_next)
@@ -514,6 +523,8 @@ void ipspd_loop_turn(struct ipspd *daemon)
 		tell_systemd(daemon);
 	if (daemon->ctl)
 		ipspd_ctl_flush(daemon->ctl);
+	if (loop->measure.on)
+		ipspd_measure_end(&loop->measure, loop->turn, now);
 	if (loop->reread) { /* as late as what clients ask for: nothing waits for a step now */
 		loop->reread = false;
 		ipspd_reload_hup(daemon);

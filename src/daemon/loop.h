@@ -10,6 +10,7 @@
 
 struct ipspd_loop;
 struct ipspd_disk;
+struct ipspd_measure;
 
 /* Takes SIGHUP, SIGTERM, SIGINT, and the store's news, into the daemon's event base. NULL: no
  * memory. */
@@ -26,7 +27,8 @@ int ipspd_loop_run(struct ipspd *daemon);
 /* A context that a reload removed: out of sight at once, freed before the next turn. */
 void ipspd_loop_remove(struct ipspd *daemon, struct ipspd_ctx *ctx);
 
-const struct ipspd_disk *ipspd_loop_disk(const struct ipspd *daemon); /* disk.h */
+const struct ipspd_disk *ipspd_loop_disk(const struct ipspd *daemon);	    /* disk.h */
+const struct ipspd_measure *ipspd_loop_measure(const struct ipspd *daemon); /* measure.h */
 
 /* For what can't be gone on with; said once. */
 void ipspd_fail(struct ipspd *daemon, const char *format, ...)

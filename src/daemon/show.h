@@ -1,6 +1,7 @@
 /*
  * show - what a node says about itself, as JSON text (RFC 8259, UTF-8, one line): the shapes of
- * `ipspctl show ... --json` and of /status. The only file of the daemon that knows jansson.
+ * `ipspctl show ... --json` and of /status. Only the show files of the daemon know
+ * jansson.
  *
  * All of them look, none changes anything; to be called outside of the turn, or at its end. A
  * returned text is the caller's to free(); NULL: memory ran out.
@@ -17,6 +18,8 @@ char *ipspd_show_ok_to_stop(struct ipspd *daemon, const struct ipspd_ctx *only);
 /* Each pool's definition and counts; @name "": all of them. A name that no context has gives empty
  * lists. */
 char *ipspd_show_pools(struct ipspd *daemon, const struct ipspd_ctx *only, const char *name);
+/* show_metrics.c: what the metrics need beside _ipsp. */
+char *ipspd_show_metrics(const struct ipspd *daemon, const struct ipspd_ctx *only);
 /* show_conf.c: the configuration in force. */
 char *ipspd_show_configuration(struct ipspd *daemon, const struct ipspd_ctx *only);
 char *ipspd_show_counters(struct ipspd *daemon, const struct ipspd_ctx *only);

@@ -18,6 +18,7 @@
 #define IPSPD_STORE_H
 
 #include "base/bytes.h"
+#include "base/histogram.h"
 #include "core/conf.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -101,6 +102,8 @@ bool ipspd_store_full(const struct ipspd_store
  * ended. */
 uint64_t ipspd_store_flush_ms(const struct ipspd_store *store);
 uint64_t ipspd_store_flush_longest(const struct ipspd_store *store);
+/* How long the disk took for each flush, and for each switch to a compacted log. */
+const struct ipsp_histogram *ipspd_store_flushes(const struct ipspd_store *store);
 /* The whole process stood still for so long, so what a flush took meanwhile says nothing of the
  * disk.
  */

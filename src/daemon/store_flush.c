@@ -88,13 +88,24 @@ static int do_switch(struct ipspd_store *s)
 	return 0;
 }
 
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void do_job(struct ipspd_store *s)
 {
 	const enum store_job job = s->job;
 
 	pthread_mutex_unlock(&s->lock);
+	const uint64_t begun = monotonic_us();
 	int error = job == STORE_SWITCH ? do_switch(s) : fdatasync(s->log.fd) != 0 ? errno : 0;
+	const uint64_t took = monotonic_us() - begun;
 	pthread_mutex_lock(&s->lock);
+	s->job_us = took;
 	s->job_errno = error;
 	s->job = STORE_DONE;
 	tell_loop(s);
@@ -206,10 +217,7 @@ void store_thread_stop(struct ipspd_store *s)
 
 static uint64_t monotonic_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return monotonic_us() / 1000;
 }
 
 uint64_t ipspd_store_flush_ms(const struct ipspd_store *s)
@@ -244,6 +252,11 @@ int ipspd_store_there(struct ipspd_store *s)
 		return store_fail(s, IPSP_ERR_IO, "%s/store was replaced under the running daemon",
 				  s->dir);
 	return 0;
+}
+
+const struct ipsp_histogram *ipspd_store_flushes(const struct ipspd_store *s)
+{
+	return &s->flushes;
 }
 
 uint64_t ipspd_store_flush_longest(const struct ipspd_store *s)
@@ -308,6 +321,7 @@ int ipspd_store_collect(struct ipspd_store *s)
 	pthread_mutex_lock(&s->lock);
 	const bool done = s->job == STORE_DONE;
 	const int error = done ? s->job_errno : 0, room_error = s->room_errno;
+	const uint64_t us = s->job_us;
 	if (done)
 		s->job = STORE_IDLE;
 	pthread_mutex_unlock(&s->lock);
@@ -317,6 +331,7 @@ int ipspd_store_collect(struct ipspd_store *s)
 	if (done) {
 		const uint64_t took = ipspd_store_flush_ms(s);
 		s->job_longest = took > s->job_longest ? took : s->job_longest;
+		ipsp_histogram_add(&s->flushes, us, 1);
 		s->job_since = 0;
 		job_done(s, s->stage == STORE_SWITCHING);
 	}

@@ -114,6 +114,8 @@ struct ipspd_store {
 	enum store_job job;
 	uint64_t job_log_end, job_aside_end;
 	int job_errno;
+	uint64_t job_us;		 /* how long the disk took for it */
+	struct ipsp_histogram flushes;	 /* the loop's own */
 	uint64_t job_since, job_longest; /* ms; the loop's own. .job_since 0: none runs */
 	const struct store_file *making; /* whose room is being made, or NULL */
 	bool want_aside, want_aside_room, full, aside_full, nudging, quit;
