@@ -243,11 +243,21 @@ int ipsp_conn_list(struct ipsp_conn *conn, uint64_t id);
 #define IPSP_COMMAND_FORCE 1u
 /*
  * @name: check-config, drain, undrain, terminate, takeover, mode (with @argument active, inactive
- * or check-config), disable, reload, save. JSON (check-config), then DONE: 0 or the error, with
- * words.
+ * or check-config), disable, reload, save, release-ha (@argument: the name of an HA, all of whose
+ * sessions are released). JSON (check-config, release-ha), then DONE: 0 or the error, with words.
  */
 int ipsp_conn_command(struct ipsp_conn *conn, uint64_t id, const char *context, const char *name,
 		      const char *argument, unsigned flags);
+
+/*
+ * An operator ends the session on @address without its HA, which may be gone for good: where the HA
+ * still runs, the address may be used twice. One that is attached gets an IPSP_CONN_RELEASE all the
+ * same. Needs no _attach; the NULLs are as in _release_session. DONE: 0, with words; the errors of
+ * a release; not-permitted. A daemon older than this answers invalid.
+ */
+int ipsp_conn_force_release(struct ipsp_conn *conn, uint64_t id, const char *context,
+			    const struct ipsp_address *address, const char *subscriber,
+			    const char *session);
 
 struct ipsp_conn_filter {
 	const char *pool, *subscriber; /* NULL: all. For "pool" and "sessions" */

@@ -12,7 +12,8 @@
 	FRAME(RELEASE, IPSP_CTL_RELEASE_FIELDS(U64, ADDR, LATER8))                                 \
 	FRAME(RELEASED, ADDR(addr) LATER64(event) LATER8(subscriber) LATER8(session))              \
 	FRAME(LIST, U64(id))                                                                       \
-	FRAME(COMMAND, U64(id) U8(flags) STR8(context) STR8(name) STR8(argument))                  \
+	FRAME(COMMAND, U64(id) U8(flags) STR8(context) STR8(name) STR8(argument)                   \
+			       LATER8(subscriber) LATER8(session))                                 \
 	FRAME(SHOW, U64(id) U32(n) STR8(context) STR8(name) STR8(pool) STR8(subscriber)            \
 			    LATER8(argument) LATER8(state))                                        \
 	FRAME(ANSWER, IPSP_CTL_ANSWER_FIELDS(U64, I32, ADDR, U8, STR8))                            \

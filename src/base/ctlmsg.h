@@ -17,8 +17,8 @@
  *     flags plen reason     u8 each
  *     text     u16 length, bytes
  *     event    u64, the daemon's number of a release event; the first version ends before it: 0
- *     subscriber session    of RELEASE and RELEASED: whose session it was. The first version ends
- *              before them, and so does who doesn't say: then .p is NULL. A session goes behind a
+ *     subscriber session    of RELEASE, RELEASED and COMMAND: whose session it was. The first
+ * version ends before them, and so does who doesn't say: then .p is NULL. A session goes behind a
  *              subscriber, which is "" where only the session is said
  *     the rest u8 length, bytes
  *
@@ -55,7 +55,9 @@ enum ipsp_ctl_type {
 	IPSP_CTL_RELEASED = 5, /* addr event subscriber session; event 0: the oldest that is open
 				  for the address */
 	IPSP_CTL_LIST = 6,     /* id -> SESSION .. SESSION DONE */
-	IPSP_CTL_COMMAND = 7,  /* id flags context name argument -> TEXT .. TEXT DONE */
+	/* id flags context name argument, and for release subscriber session -> TEXT .. TEXT DONE
+	 */
+	IPSP_CTL_COMMAND = 7,
 	/* id n context name pool subscriber, and for sessions argument (an address or a prefix) and
 	   state -> TEXT .. TEXT DONE */
 	IPSP_CTL_SHOW = 8,

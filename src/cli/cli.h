@@ -38,13 +38,14 @@ enum {
 	OPT_COUNT = 1 << 11,
 	OPT_LIMIT = 1 << 12,
 	OPT_FOLLOW = 1 << 13,
+	OPT_HA = 1 << 14,
 };
 
 struct cli {
 	const char *socket, *context; /* context NULL: the only one, or all */
 	bool json, wait, force, count, follow;
-	const char *pool, *group, *session, *subscriber, *address, *name,
-		*state;	    /* NULL: not given */
+	const char *pool, *group, *session, *subscriber, *address, *name, *state,
+		*ha;	    /* NULL: not given */
 	uint32_t limit;	    /* 0: none */
 	uint32_t n;	    /* -n, 0: not given */
 	bool printed;	    /* standard output has the JSON of this command, or a part of it */
@@ -65,6 +66,9 @@ int cli_connect(struct cli *cli);
  * whatever it says.
  */
 int cli_failed(struct cli *cli, int err, const struct ipsp_conn_msg *msg);
+
+/* As what follows is meant: for the context, as an operator or (@name) an HA. */
+int cli_attach(struct cli *cli, const char *name);
 
 /* The words did not make sense: says so, and returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -115,7 +119,7 @@ int cli_show_counters(struct cli *cli);
 int cli_show_log(struct cli *cli);
 int cli_metrics(struct cli *cli); /* metrics.c */
 int cli_request(struct cli *cli);
-int cli_release(struct cli *cli);
+int cli_release(struct cli *cli); /* release.c */
 int cli_agent(struct cli *cli);
 
 /* lines.c: the agent's standard output, which never waits for who reads it */
@@ -143,6 +147,8 @@ int cli_save(struct cli *cli);
 void cli_shown(json_t *root);
 /* "ipspctl: ", @before and @text, which others wrote, on standard error. */
 void cli_say(const char *before, const char *text);
+/* @text, which others wrote, as a line on standard output. */
+void cli_print_shown(const char *text);
 
 /* Reading JSON without surprises: "", 0, false where there is no such member of that type. */
 const char *cli_text(const json_t *object, const char *key);

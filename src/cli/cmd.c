@@ -180,7 +180,7 @@ int cli_show_counters(struct cli *cli)
 
 /* ---------------------------------------------------------------- sessions */
 
-static int attach(struct cli *cli, const char *name)
+int cli_attach(struct cli *cli, const char *name)
 {
 	struct ipsp_conn_msg msg = {0};
 	int result = cli_connect(cli);
@@ -209,7 +209,7 @@ int cli_request(struct cli *cli)
 		return cli_usage("\"%s\" is no address", cli->address);
 	if (cli->address)
 		request.address = &address;
-	result = attach(cli, NULL);
+	result = cli_attach(cli, NULL);
 	if (result != CLI_DONE)
 		return result;
 	err = ipsp_call_request(cli->call, &request, &msg, cli->patience_ms);
@@ -219,26 +219,6 @@ int cli_request(struct cli *cli)
 		cli_json_print(cli_json_answer(&msg));
 	else
 		puts(ipsp_address_text(&msg.address, text, sizeof(text)));
-	return CLI_DONE;
-}
-
-int cli_release(struct cli *cli)
-{
-	struct ipsp_address address;
-	struct ipsp_conn_msg msg = {0};
-	int err, result;
-
-	if (ipsp_address_parse(cli->words[0], &address) != 0)
-		return cli_usage("\"%s\" is no address", cli->words[0]);
-	result = attach(cli, NULL);
-	if (result != CLI_DONE)
-		return result;
-	err = ipsp_call_release_session(cli->call, &address, cli->subscriber, cli->session, &msg,
-					cli->patience_ms);
-	if (err)
-		return cli_failed(cli, err, &msg);
-	if (cli->json)
-		cli_json_print(json_pack("{s:b}", "ok", 1));
 	return CLI_DONE;
 }
 

@@ -36,7 +36,8 @@ enum {
 	LONG_FORCE,
 	LONG_STATE,
 	LONG_COUNT,
-	LONG_LIMIT
+	LONG_LIMIT,
+	LONG_HA
 };
 
 static const struct option long_options[] = {
@@ -51,6 +52,7 @@ static const struct option long_options[] = {
 	{"subscriber", required_argument, NULL, LONG_SUBSCRIBER},
 	{"address", required_argument, NULL, LONG_ADDRESS},
 	{"name", required_argument, NULL, LONG_NAME},
+	{"ha", required_argument, NULL, LONG_HA},
 	{"wait", no_argument, NULL, LONG_WAIT},
 	{"timeout", required_argument, NULL, LONG_TIMEOUT},
 	{"force", no_argument, NULL, LONG_FORCE},
@@ -127,6 +129,10 @@ static int take_option(struct cli *cli, int option, unsigned *given)
 	case LONG_NAME:
 		*given |= OPT_NAME;
 		cli->name = optarg;
+		return 0;
+	case LONG_HA:
+		*given |= OPT_HA;
+		cli->ha = optarg;
 		return 0;
 	case LONG_WAIT:
 		*given |= OPT_WAIT;

@@ -63,3 +63,11 @@ void cli_say(const char *before, const char *text)
 		text += n + (text[n] == '\n');
 	} while (*text);
 }
+
+void cli_print_shown(const char *text)
+{
+	char whole[CLI_SAY_MAX];
+
+	ipsp_shown(text, whole, sizeof(whole));
+	puts(whole);
+}

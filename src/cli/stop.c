@@ -212,6 +212,33 @@ int cli_ok_to_stop(struct cli *cli)
 
 /* ---------------------------------------------------------------- drain */
 
+/* HAs that are not there, whenever they are others: without a word of them the wait has no end. */
+static void drain_absent(struct wait *wait, const json_t *context)
+{
+	const json_t *one;
+	json_t *names = json_array();
+	char *now;
+	size_t i;
+
+	json_array_foreach(json_object_get(context, "not-attached"), i, one)
+		json_array_append_new(names, json_string(cli_text(one, "name")));
+	now = json_dumps(names, JSON_COMPACT);
+	json_decref(names);
+	if (!now || (wait->last && strcmp(now, wait->last) == 0)) {
+		free(now);
+		return;
+	}
+	free(wait->last);
+	wait->last = now;
+	json_array_foreach(json_object_get(context, "reasons"), i, one)
+	{
+		if (!strstr(cli_text(one, "remedy"), "release --ha="))
+			continue;
+		printf("%s%s: %s: %s\n", wait->to_tty ? "\r\033[K" : "", cli_text(context, "name"),
+		       cli_text(one, "reason"), cli_text(one, "remedy"));
+	}
+}
+
 static void drain_say(struct wait *wait, const json_t *context)
 {
 	json_int_t sessions = cli_number(context, "sessions"),
@@ -283,8 +310,10 @@ static int drain_step(struct cli *cli, struct wait *wait, bool *go_on)
 			cli_text_ok_to_stop(root);
 		result = CLI_TIMEOUT;
 	} else {
-		if (!cli->json)
+		if (!cli->json) {
+			drain_absent(wait, context);
 			drain_say(wait, context);
+		}
 		*go_on = true;
 	}
 	json_decref(root);
@@ -313,5 +342,6 @@ int cli_drain(struct cli *cli)
 			break;
 		pause_ms(cli, &wait);
 	}
+	free(wait.last);
 	return result;
 }

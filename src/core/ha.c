@@ -395,6 +395,48 @@ static bool may_release(const struct ipsp_node *n, const struct ipsp_event *ev, 
 	return owner == 0 || owner == ev->owner;
 }
 
+/*
+ * An operator does not wait for the HA. One that is attached is told all the same: whatever it
+ * answers changes nothing, as its session has ended. To the books and the peer this is the end of a
+ * session like any other.
+ */
+static const char *end_by_force(struct ipsp_node *n, struct ipsp_place at,
+				const struct ipsp_bind *b)
+{
+	const bool attached = n->has.has[b->ha].token != 0;
+
+	if (attached)
+		ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
+	end_for(n, at, b, waiting_peer(n, at));
+	return attached ? "ended without waiting for its HA, which is told: until it has ended the "
+			  "session, the address may be used twice"
+			: "ended without its HA, which is not attached: where that still runs, the "
+			  "address may be used twice";
+}
+
+static void ask_to_end(struct ipsp_node *n, const struct ipsp_event *ev, struct ipsp_place at,
+		       const struct ipsp_bind *b)
+{
+	int err = ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
+
+	if (err < 0) {
+		ipsp_out_done(n, ev->token, ev->id, err, NULL);
+		return;
+	}
+	ipsp_rec_terminate(n, at);
+	ipsp_out_done(n, ev->token, ev->id, 0,
+		      n->has.has[b->ha].token
+			      ? "the HA is asked to end the session"
+			      : "the HA is not attached: it is asked when it comes; where it is "
+				"gone for good, say --force");
+}
+
+/* The name that an operator has given, if any, is who has the session. */
+static bool is_of(const struct ipsp_node *n, const struct ipsp_event *ev, const struct ipsp_bind *b)
+{
+	return !ev->of_ha || strcmp(ev->of_ha, ipsp_name_of_ha(n, b->ha)) == 0;
+}
+
 void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	uint16_t ha = ipsp_ha_who_asks(n, ev->token);
@@ -405,7 +447,7 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NO_SUCH_SESSION, NULL);
 		return;
 	}
-	if (!is_meant(ev, &b)) {
+	if (!is_meant(ev, &b) || (ha == 0 && !is_of(n, ev, &b))) {
 		n->stats.releases_late++;
 		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NO_SUCH_SESSION,
 			      "the address has another session by now");
@@ -415,18 +457,12 @@ void ipsp_ha_release(struct ipsp_node *n, const struct ipsp_event *ev)
 		ipsp_out_done(n, ev->token, ev->id, IPSP_ERR_NOT_PERMITTED, NULL);
 		return;
 	}
-	bool ask = ha == 0 && b.ha != 0 && !(b.flags & IPSP_BIND_DUPLICATE);
-	if (ask) {
-		int err = ipsp_ha_ask(n, at, IPSP_REASON_TERMINATE, 0, IPSP_NEVER);
-		if (err < 0) {
-			ipsp_out_done(n, ev->token, ev->id, err, NULL);
-			return;
-		}
-		ipsp_rec_terminate(n, at);
-		ipsp_out_done(n, ev->token, ev->id, 0,
-			      n->has.has[b.ha].token
-				      ? "the HA is asked to end the session"
-				      : "the HA is not attached: it is asked when it comes");
+	if (ha == 0 && b.ha != 0 && ev->force) {
+		ipsp_out_done(n, ev->token, ev->id, 0, end_by_force(n, at, &b));
+		return;
+	}
+	if (ha == 0 && b.ha != 0 && !(b.flags & IPSP_BIND_DUPLICATE)) {
+		ask_to_end(n, ev, at, &b);
 		return;
 	}
 	end_for(n, at, &b, waiting_peer(n, at));

@@ -100,6 +100,20 @@ uint32_t ipsp_node_session_owner(const struct ipsp_node *n, const struct ipsp_id
 	return n->has.has[b.ha].owner;
 }
 
+bool ipsp_node_ha(const struct ipsp_node *n, uint32_t *cursor, struct ipsp_ha_view *view)
+{
+	for (uint32_t i = *cursor > 0 ? *cursor : 1; i < n->has.n; i++) {
+		const struct ipsp_ha *a = &n->has.has[i];
+
+		if (a->name[0] == 0)
+			continue;
+		*view = (struct ipsp_ha_view){a->name, a->token != 0, a->sessions};
+		*cursor = i + 1;
+		return true;
+	}
+	return false;
+}
+
 bool ipsp_name_foreign(const struct ipsp_node *n, uint16_t ha, uint16_t other)
 {
 	const struct ipsp_ha *mine = &n->has.has[ha], *theirs = &n->has.has[other];

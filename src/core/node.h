@@ -78,8 +78,8 @@ enum ipsp_command {
  */
 struct ipsp_event {
 	enum ipsp_event_type type;
-	bool force, yes, full, bound; /* COMMAND and ATTACH (who may do everything), HOOK, DISK,
-					 LINK */
+	bool force, yes, full, bound; /* COMMAND, ATTACH (who may do everything) and RELEASE (of an
+					 operator: its HA is not waited for), HOOK, DISK, LINK */
 	uint32_t owner; /* ATTACH: who attaches; REQUEST and RELEASE of an operator: who asks, and 0
 			   for one who may do everything. A number of the shell's (a user's, and 1);
 			   0: nobody */
@@ -89,7 +89,12 @@ struct ipsp_event {
 		struct {       /* REQUEST; RELEASE and RELEASED, of which a text that is NULL is
 				  not named, and so not compared */
 			struct ipsp_ident ident;
-			const char *pool, *group; /* NULL when not given; of a REQUEST only */
+			const char *pool; /* NULL when not given; of a REQUEST only */
+			union {
+				const char *group; /* the same */
+				const char *of_ha; /* RELEASE of an operator: only if the session
+						      is this name's; NULL: whoever has it */
+			};
 		};
 		struct { /* DATAGRAM */
 			const uint8_t *bytes;
@@ -438,6 +443,15 @@ struct ipsp_session_view {
 /* Sessions one by one: start with *cursor = 0; false at the end. Texts live until the next step. */
 bool ipsp_node_session(const struct ipsp_node *node, uint32_t *cursor,
 		       struct ipsp_session_view *view);
+
+struct ipsp_ha_view {
+	const char *name; /* lives until the next step */
+	bool attached;
+	uint32_t sessions; /* of all pools, static ones too */
+};
+/* Names that are attached or have sessions, one by one: start with *cursor = 0; false at the end.
+ */
+bool ipsp_node_ha(const struct ipsp_node *node, uint32_t *cursor, struct ipsp_ha_view *view);
 
 /*
  * The addresses that were found used on both sides since the last healing, one by one, in the order

@@ -17,6 +17,54 @@ static bool no_common_version(const struct ipsp_status *s)
 	       (s->peer_protocol_min > IPSP_VERSION || s->peer_protocol_max < IPSP_VERSION_MIN);
 }
 
+/* ---------------------------------------------------------------- HAs that are not there */
+
+static void keep_most(struct ipspd_absent *absent, const struct ipsp_ha_view *view)
+{
+	size_t at = absent->n < IPSPD_ABSENT_NAMES ? absent->n : IPSPD_ABSENT_NAMES;
+
+	for (; at > 0 && absent->most[at - 1].sessions < view->sessions; at--)
+		if (at < IPSPD_ABSENT_NAMES)
+			absent->most[at] = absent->most[at - 1];
+	if (at == IPSPD_ABSENT_NAMES)
+		return;
+	absent->most[at].name = view->name;
+	absent->most[at].sessions = view->sessions;
+}
+
+struct ipspd_absent ipspd_absent_of(const struct ipsp_node *node)
+{
+	struct ipspd_absent absent = {.n = 0};
+	struct ipsp_ha_view view;
+	uint32_t cursor = 0;
+
+	while (ipsp_node_ha(node, &cursor, &view)) {
+		if (view.attached || view.sessions == 0)
+			continue;
+		keep_most(&absent, &view);
+		absent.n++;
+		absent.sessions += view.sessions;
+	}
+	return absent;
+}
+
+const char *ipspd_shell_word(const char *name, char *text, size_t size)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_.:/@%+,-";
+	size_t n = 0;
+
+	if (*name && name[0] != '-' && !name[strspn(name, plain)]) {
+		snprintf(text, size, "%s", name);
+		return text;
+	}
+	n = (size_t)snprintf(text, size, "'");
+	for (; *name && n + 6 < size; name++)
+		n += (size_t)snprintf(text + n, size - n, *name == '\'' ? "'\\''" : "%c", *name);
+	snprintf(text + n, size - n, "'");
+	return text;
+}
+
 /* ---------------------------------------------------------------- ok to stop */
 
 struct reasons {
@@ -226,8 +274,33 @@ static void session_reason(struct reasons *r, const struct ipsp_status *s, bool 
 	       s->used == 1 ? " is" : "s are");
 }
 
-size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *s, ipspd_reason_fn *fn,
-			  void *arg)
+/* Whose sessions nobody ends: each HA with the way out. */
+static void absent_reasons(struct reasons *r, const struct ipsp_status *s,
+			   const struct ipspd_absent *absent)
+{
+	char word[4 * IPSP_NAME_MAX + 8], remedy[SENTENCE_MAX];
+
+	if (s->used == 0 || !absent)
+		return;
+	for (size_t i = 0; i < absent->n && i < IPSPD_ABSENT_NAMES; i++) {
+		const uint32_t n = absent->most[i].sessions;
+		/* (a name that begins like an option is one only behind a "=") */
+		snprintf(remedy, sizeof(remedy),
+			 "start it; where it is gone for good: ipspctl -c %s release --ha=%s "
+			 "--force",
+			 r->name, ipspd_shell_word(absent->most[i].name, word, sizeof(word)));
+		reason(r, remedy, NULL,
+		       "the HA \"%s\" is not attached, and %u session%s here %s its",
+		       absent->most[i].name, n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+	}
+	if (absent->n > IPSPD_ABSENT_NAMES)
+		reason(r, "\"show sessions\" has the name of each", NULL,
+		       "%u more HAs that are not attached have sessions here",
+		       absent->n - IPSPD_ABSENT_NAMES);
+}
+
+size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *s,
+			  const struct ipspd_absent *absent, ipspd_reason_fn *fn, void *arg)
 {
 	struct reasons r = {fn, arg, name, "", 0};
 	const bool shares = s->conf->psp.enabled && s->role != IPSP_ROLE_NONE;
@@ -238,6 +311,7 @@ size_t ipspd_stop_reasons(const char *name, const struct ipsp_status *s, ipspd_r
 		first_reason(&r, s);
 	}
 	session_reason(&r, s, shares);
+	absent_reasons(&r, s, absent);
 	if (active) {
 		book_reasons(&r, s);
 		peer_reasons(&r, s);
@@ -467,12 +541,13 @@ static void note_books(const struct notes *n, const struct ipsp_status *s)
 }
 
 /* Said once, and only while it is true. */
-static void note_drain(const struct notes *n, const char *name, const struct ipsp_status *s)
+static void note_drain(const struct notes *n, const char *name, const struct ipsp_status *s,
+		       const struct ipspd_absent *absent)
 {
 	const bool moves_away = s->draining || s->all_free || s->state == IPSP_ST_TERMINATED;
 	char left[SENTENCE_MAX];
 
-	if (moves_away && ipspd_stop_reasons(name, s, NULL, NULL) == 0)
+	if (moves_away && ipspd_stop_reasons(name, s, absent, NULL, NULL) == 0)
 		note(n,
 		     "it is safe to stop: no session %sis left here, and the peer has taken over "
 		     "every address%s",
@@ -486,6 +561,15 @@ static void note_drain(const struct notes *n, const char *name, const struct ips
 	else if (s->draining)
 		note(n, "draining: no new addresses to local sessions; \"ok-to-stop\" says what is "
 			"missing");
+	if (s->draining && s->used > 0 && absent && absent->n > 0)
+		note(n,
+		     "%llu session%s here belong%s to %u HA%s not attached, and end%s only when "
+		     "%s; \"ok-to-stop\" says which, and what to type where %s gone for good",
+		     (unsigned long long)absent->sessions, absent->sessions == 1 ? "" : "s",
+		     absent->sessions == 1 ? "s" : "", absent->n,
+		     absent->n == 1 ? " that is" : "s that are", absent->sessions == 1 ? "s" : "",
+		     absent->n == 1 ? "it comes" : "they come",
+		     absent->n == 1 ? "it is" : "they are");
 	if (moves_away && ipspd_static_left(s, left, sizeof(left)))
 		note(n, "%s", left);
 }
@@ -502,7 +586,8 @@ static void note_roles(const struct notes *n, const struct ipsp_status *s)
 		     ipsp_role_word(s->configured_role), ipsp_role_word(s->role));
 }
 
-void ipspd_notes(const char *name, const struct ipsp_status *s, ipspd_note_fn *fn, void *arg)
+void ipspd_notes(const char *name, const struct ipsp_status *s, const struct ipspd_absent *absent,
+		 ipspd_note_fn *fn, void *arg)
 {
 	const struct notes n = {fn, arg};
 
@@ -514,6 +599,6 @@ void ipspd_notes(const char *name, const struct ipsp_status *s, ipspd_note_fn *f
 	note_service(&n, s);
 	note_stopped(&n, s);
 	note_books(&n, s);
-	note_drain(&n, name, s);
+	note_drain(&n, name, s, absent);
 	note_roles(&n, s);
 }

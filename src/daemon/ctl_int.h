@@ -1,7 +1,8 @@
 /*
  * ctl_int - between the files of the control socket: ctl.c has the socket, the clients and their
  * bytes, ctl_user.c what those of one user have together, ctl_serve.c knows what frames mean,
- * ctl_job.c does what takes longer, ctl_out.c says what nodes have for clients.
+ * ctl_job.c does what takes longer, ctl_release.c ends sessions by force, ctl_out.c says what nodes
+ * have for clients.
  */
 #ifndef IPSPD_CTL_INT_H
 #define IPSPD_CTL_INT_H
@@ -15,7 +16,13 @@
 
 struct evconnlistener;
 
-enum ipspd_job_kind { IPSPD_JOB_LIST, IPSPD_JOB_SHOW, IPSPD_JOB_RELOAD, IPSPD_JOB_SAVE };
+enum ipspd_job_kind {
+	IPSPD_JOB_LIST,
+	IPSPD_JOB_SHOW,
+	IPSPD_JOB_RELOAD,
+	IPSPD_JOB_SAVE,
+	IPSPD_JOB_RELEASE
+};
 
 struct ipspd_job { /* done at the end of a turn, by the client's own speed */
 	struct ipspd_job *next;
@@ -30,6 +37,9 @@ struct ipspd_job { /* done at the end of a turn, by the client's own speed */
 	struct ipspd_show_duplicates duplicates;
 	char *text; /* of any other show, once it is made; owned */
 	size_t n_text, told;
+	char ha[IPSP_NAME_MAX]; /* of a release: all sessions of this name */
+	bool force, attached, ended;
+	uint32_t found;
 };
 
 struct ipspd_client {
@@ -90,8 +100,8 @@ struct ipspd_op {	/* what was asked of a node for an operator: to whom the answe
 	uint64_t id;	/* the client's own */
 	struct ipspd_user *user;
 	struct ipspd_ctx *ctx;
-	bool is_request, is_check;
-	const char *command; /* its name, static; NULL: it is none */
+	bool is_request, is_check, is_release; /* the last: one by force */
+	const char *command;		       /* its name, static; NULL: it is none */
 	enum ipsp_command what;
 	enum ipsp_mode mode;
 	bool force, begun;
@@ -170,7 +180,19 @@ struct ipspd_op *ipspd_op_find(struct ipspd_ctl *ctl, uint64_t key); /* NULL: an
 void ipspd_op_answer(struct ipspd_ctl *ctl, struct ipspd_op *op, const struct ipsp_ctl_msg *msg);
 void ipspd_op_free(struct ipspd_ctl *ctl, struct ipspd_op *op); /* to nobody */
 
+/* ctl_release.c: an operator's release by force, of one session or all of a name's */
+void ipspd_release_one(struct ipspd_client *client, const struct ipsp_ctl_msg *msg);
+void ipspd_release_ha(struct ipspd_client *client, const struct ipsp_ctl_msg *msg);
+/* The next slice; true when that was the last of it. */
+bool ipspd_release_work(struct ipspd_client *client, struct ipspd_job *job);
+
+/* ctl_serve.c, for it: the context that is meant, NULL: none, and the client was told so; and one
+ * of the client's commands, which is told how it ended; NULL in the same manner. */
+struct ipspd_ctx *ipspd_client_context(struct ipspd_client *client, const struct ipsp_ctl_msg *msg);
+struct ipspd_op *ipspd_client_op(struct ipspd_client *client, uint64_t id, struct ipspd_ctx *ctx);
+
 /* ctl_job.c */
+#define IPSPD_VISITS 8192 /* sessions that one slice looks at: some milliseconds */
 /* A job without name, number and filters; NULL: too many are open, and the client was told so. */
 struct ipspd_job *ipspd_job_queue(struct ipspd_client *client, uint64_t id,
 				  enum ipspd_job_kind kind, const struct ipspd_ctx *ctx);

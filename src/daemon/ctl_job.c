@@ -31,8 +31,6 @@ struct ipspd_job *ipspd_job_queue(struct ipspd_client *client, uint64_t id,
 	return job;
 }
 
-#define VISITS 8192 /* sessions that one slice looks at: some milliseconds */
-
 /* True when that was the last of it. */
 static bool work_list(struct ipspd_client *client, struct ipspd_job *job, size_t max)
 {
@@ -40,7 +38,8 @@ static bool work_list(struct ipspd_client *client, struct ipspd_job *job, size_t
 	struct ipsp_status status;
 
 	ipsp_node_status(job->ctx->node, ipspd_now(), &status);
-	for (int visits = VISITS; visits > 0 && ipspd_client_pending(client) < max; visits--) {
+	for (int visits = IPSPD_VISITS; visits > 0 && ipspd_client_pending(client) < max;
+	     visits--) {
 		const struct ipsp_bind *bind = &view.bind;
 		const struct ipsp_pool_conf *pool;
 
@@ -104,7 +103,7 @@ static bool work_sessions(struct ipspd_client *client, struct ipspd_job *job, si
 		unknown_pool(client, job);
 		return true;
 	}
-	if (!ipspd_show_sessions(&job->sessions, job->ctx, max, VISITS, &text)) {
+	if (!ipspd_show_sessions(&job->sessions, job->ctx, max, IPSPD_VISITS, &text)) {
 		ipsp_buf_fini(&text);
 		ipspd_client_done(client, job->id, IPSP_ERR_OVERLOADED, "memory ran out");
 		return true;
@@ -256,6 +255,8 @@ static bool work_on(struct ipspd_client *client, struct ipspd_job *job, size_t m
 	case IPSPD_JOB_RELOAD:
 	case IPSPD_JOB_SAVE:
 		return work_file(client, job);
+	case IPSPD_JOB_RELEASE:
+		return ipspd_release_work(client, job);
 	}
 	return true;
 }

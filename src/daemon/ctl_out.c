@@ -228,8 +228,8 @@ IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *c
 	op = ipspd_op_find(ctl, out->id);
 	if (!op)
 		return;
-	if (op->command)
-		log_end(ctl, ctx, op->command, out);
+	if (op->command || op->is_release)
+		log_end(ctl, ctx, op->is_release ? "release" : op->command, out);
 	client = ipspd_client_find(ctl, op->token);
 	if (client && op->is_check) {
 		text = ipspd_show_differences(ctx);

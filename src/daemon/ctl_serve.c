@@ -441,22 +441,33 @@ void ipspd_client_drop_commands(struct ipspd_client *client)
 	client->commands = NULL;
 }
 
+struct ipspd_ctx *ipspd_client_context(struct ipspd_client *client, const struct ipsp_ctl_msg *msg)
+{
+	struct ipspd_ctx *ctx = context_of(client, &msg->context);
+
+	if (!ctx)
+		unknown_context(client, msg->id, &msg->context);
+	return ctx;
+}
+
+struct ipspd_op *ipspd_client_op(struct ipspd_client *client, uint64_t id, struct ipspd_ctx *ctx)
+{
+	struct ipspd_op *op = op_new(client, id, ctx, true);
+
+	if (!op)
+		ipspd_client_done(client, id, IPSP_ERR_OVERLOADED, "");
+	return op;
+}
+
 /* In order, one after the other: the next one begins when the one before is answered. */
 static void post_command(struct ipspd_client *client, const struct ipsp_ctl_msg *msg,
 			 const struct ipsp_event *ev)
 {
-	struct ipspd_ctx *ctx = context_of(client, &msg->context);
-	struct ipspd_op *op;
+	struct ipspd_ctx *ctx = ipspd_client_context(client, msg);
+	struct ipspd_op *op = ctx ? ipspd_client_op(client, msg->id, ctx) : NULL;
 
-	if (!ctx) {
-		unknown_context(client, msg->id, &msg->context);
+	if (!op)
 		return;
-	}
-	op = op_new(client, msg->id, ctx, true);
-	if (!op) {
-		ipspd_client_done(client, msg->id, IPSP_ERR_OVERLOADED, "");
-		return;
-	}
 	op->is_check = ev->command == IPSP_CMD_CHECK;
 	op->command = command_name(ev->command);
 	op->what = ev->command;
@@ -479,6 +490,10 @@ IPSP_APART static void serve_command(struct ipspd_client *client, const struct i
 		ipspd_job_queue(client, msg->id, IPSPD_JOB_RELOAD, NULL);
 	else if (is(&msg->name, "save"))
 		ipspd_job_queue(client, msg->id, IPSPD_JOB_SAVE, NULL);
+	else if (is(&msg->name, "release"))
+		ipspd_release_one(client, msg);
+	else if (is(&msg->name, "release-ha"))
+		ipspd_release_ha(client, msg);
 	else if (!find_command(&msg->name, &ev.command))
 		ipspd_client_done(client, msg->id, IPSP_ERR_INVALID, "there is no such command");
 	else if (ev.command == IPSP_CMD_MODE && !find_mode(&msg->argument, &ev.mode))

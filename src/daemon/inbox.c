@@ -122,6 +122,8 @@ static bool keep_all(struct ipspd_inbox *inbox, struct ipsp_event *ev)
 {
 	switch (ev->type) {
 	case IPSP_EV_RELEASE:
+		return keep_named(inbox, &ev->ident) &&
+		       (!ev->of_ha || keep_text(inbox, &ev->of_ha));
 	case IPSP_EV_RELEASED:
 		return keep_named(inbox, &ev->ident);
 	case IPSP_EV_REQUEST:
@@ -253,6 +255,7 @@ static inline size_t get_release(struct ipsp_event *ev, uint8_t *text, size_t *u
 	ev->token = token;
 	ev->id = r.id;
 	ev->addr = r.addr;
+	ev->of_ha = NULL;
 	ev->ident =
 		(struct ipsp_ident){NULL, NULL, (uint8_t)r.subscriber.n, (uint8_t)r.session.n, 0};
 	if (r.subscriber.n > 0) {

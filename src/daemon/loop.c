@@ -395,7 +395,7 @@ IPSP_APART static void look_at_drain(struct ipspd_ctx *ctx)
 	ipsp_node_status(ctx->node, now, &status);
 	if (!status.draining) {
 		ctx->drains = false;
-	} else if (ipspd_stop_reasons(ctx->name, &status, NULL, NULL) == 0) {
+	} else if (ipspd_stop_reasons(ctx->name, &status, NULL, NULL, NULL) == 0) {
 		ctx->drains = false;
 		ipspd_log(IPSP_LOG_NOTICE, "%s: drain: complete, it is safe to stop", ctx->name);
 	}

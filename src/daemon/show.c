@@ -354,13 +354,14 @@ static void put_notes(struct maker *m, json_t *object, const struct ipspd_ctx *c
 		      const struct ipsp_status *s)
 {
 	const char *fault = ipspd_keywatch_fault(ctx->daemon->keywatch, ctx->name);
+	const struct ipspd_absent absent = ipspd_absent_of(ctx->node);
 	struct array notes = {m, json_array()};
 
 	if (fault)
 		append_note(&notes, fault);
 	ipspd_lacks_say(ctx->daemon, ctx, append_note, &notes);
 	note_flush(ctx->daemon, &notes);
-	ipspd_notes(ctx->name, s, append_note, &notes);
+	ipspd_notes(ctx->name, s, &absent, append_note, &notes);
 	ipspd_lacks_say(ctx->daemon, NULL, append_note, &notes);
 	put(m, object, "notes", notes.json);
 }
@@ -428,10 +429,23 @@ static void append_reason(void *arg, const char *reason, const char *remedy)
 	append(array->m, array->json, object);
 }
 
+static void put_absent(struct maker *m, json_t *object, const struct ipspd_absent *absent)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < absent->n && i < IPSPD_ABSENT_NAMES; i++)
+		append(m, names,
+		       json_pack("{s:s, s:I}", "name", absent->most[i].name, "sessions",
+				 (json_int_t)absent->most[i].sessions));
+	put(m, object, "not-attached", names);
+	put(m, object, "not-attached-sessions", json_integer((json_int_t)absent->sessions));
+}
+
 static void put_ok(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, const void *arg)
 {
 	struct array reasons = {m, json_array()};
 	struct array notes = {m, json_array()};
+	const struct ipspd_absent absent = ipspd_absent_of(ctx->node);
 	struct ipsp_status status;
 	char left[160];
 
@@ -440,12 +454,14 @@ static void put_ok(struct maker *m, json_t *object, const struct ipspd_ctx *ctx,
 	if (ipspd_static_left(&status, left, sizeof(left)))
 		append(m, notes.json, sentence(left));
 	put(m, object, "ok",
-	    json_boolean(ipspd_stop_reasons(ctx->name, &status, append_reason, &reasons) == 0));
+	    json_boolean(ipspd_stop_reasons(ctx->name, &status, &absent, append_reason, &reasons) ==
+			 0));
 	put(m, object, "draining", json_boolean(status.draining));
 	put(m, object, "sessions", json_integer(status.used));
 	put(m, object, "unused", json_integer(status.unused));
 	put(m, object, "in-transit", json_integer(status.in_transit));
 	put(m, object, "static-sessions", json_integer(status.static_used));
+	put_absent(m, object, &absent);
 	put(m, object, "reasons", reasons.json);
 	put(m, object, "notes", notes.json);
 }

@@ -365,6 +365,22 @@ int ipsp_conn_command(struct ipsp_conn *conn, uint64_t id, const char *context, 
 				       .argument = ipsp_ctl_str(argument)});
 }
 
+int ipsp_conn_force_release(struct ipsp_conn *conn, uint64_t id, const char *context,
+			    const struct ipsp_address *address, const char *subscriber,
+			    const char *session)
+{
+	char text[IPSP_ADDRESS_TEXT];
+	struct ipsp_ctl_msg msg = {
+		.type = IPSP_CTL_COMMAND,
+		.id = id,
+		.flags = IPSP_CTL_FORCE,
+		.context = ipsp_ctl_str(context),
+		.name = ipsp_ctl_str("release"),
+		.argument = ipsp_ctl_str(ipsp_address_text(address, text, sizeof(text)))};
+
+	return put_named(conn, &msg, subscriber, session);
+}
+
 int ipsp_conn_show(struct ipsp_conn *conn, uint64_t id, const char *context, const char *name,
 		   const struct ipsp_conn_filter *filter)
 {

@@ -61,12 +61,14 @@ class Levels(Case):
         self.allowed(host, [status], "show", "sessions")
         self.assertNotIn("not-permitted", self.ctl(host, [status], "ok-to-stop").stderr)
         for words in (("request", "u@isp"), ("drain",), ("reload",), ("save", "configuration"),
-                      ("takeover", "--force"), ("release", "10.1.0.1")):
+                      ("takeover", "--force"), ("release", "10.1.0.1"), ("release", "10.1.0.1", "--force"),
+                      ("release", "--ha", "x", "--force")):
             self.forbidden(host, [status], *words)
 
         address = self.allowed(host, [gateway], "request", "u1@isp").split()[0]
         self.allowed(host, [NOBODY, gateway], "release", address)
-        for words in (("show", "ip", "ipsp"), ("drain",), ("reload",), ("check-config",)):
+        for words in (("show", "ip", "ipsp"), ("drain",), ("reload",), ("check-config",),
+                      ("release", "10.1.0.1", "--force"), ("release", "--ha", "x"), ("release", "--ha", "x", "--force")):
             self.forbidden(host, [gateway], *words)
 
         both = [status, gateway]

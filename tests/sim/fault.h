@@ -66,6 +66,7 @@
 	X(MN_EXHAUSTED, "load: exhausted")                                                         \
 	X(VETO, "hook: a takeover vetoed")                                                         \
 	X(CMD_RELEASE, "command: release of a session")                                            \
+	X(CMD_RELEASE_FORCE, "command: release --force, of an HA that has gone")                   \
 	X(CMD_DRAIN, "command: drain")                                                             \
 	X(CMD_DRAINS, "command: drain and undrain, many at once")                                  \
 	X(CMD_TAKEOVER, "command: takeover")                                                       \

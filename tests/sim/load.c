@@ -114,6 +114,24 @@ static void operator_release(struct plan *plan)
 					  .addr = world_addr(plan->w, s->gaddr)});
 }
 
+/* The HA is gone, as far as the operator knows, with its sessions: nobody is asked any more. That
+ * may be at any time, and it comes back later. */
+static void operator_forces(struct plan *plan)
+{
+	struct ha *ha = &plan->w->has[rand_below(&plan->load_rand, plan->w->n_has)];
+	struct host *h = &plan->w->hosts[ha->side];
+
+	if (ha->n_sessions == 0 || !h->node)
+		return;
+	const struct ha_session s = ha->sessions[rand_below(&plan->load_rand, ha->n_sessions)];
+	world_hit(plan->w, FAULT_CMD_RELEASE_FORCE);
+	ha_crash(ha);
+	host_event(h, (struct ipsp_event){.type = IPSP_EV_RELEASE,
+					  .token = HOST_OPERATOR,
+					  .force = true,
+					  .addr = world_addr(plan->w, s.gaddr)});
+}
+
 void plan_load(struct plan *plan)
 {
 	struct world *w = plan->w;
@@ -128,8 +146,10 @@ void plan_load(struct plan *plan)
 	else if (what < 20)
 		ha_bogus_release(&w->has[rand_below(r, w->n_has)],
 				 (uint32_t)rand_below(r, w->n_addrs));
-	else if (what < 25)
+	else if (what < 24)
 		operator_release(plan);
+	else if (what < 25)
+		operator_forces(plan);
 	else if (what < 60)
 		end_any(plan);
 	else if (mn->open > 0)

@@ -244,6 +244,32 @@ static void test_asked_right_after_an_undrain(void **state)
 	story_end(w);
 }
 
+/* Its HA never comes back: the drain ends when an operator ends the session without it, and the
+ * peer gets the address like any other. */
+static void test_an_ha_that_is_gone_for_good(void **state)
+{
+	struct world *w = story_begin();
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_take(w, HA2, "mn-2", NULL);
+	ha_crash(&w->has[HA1]);
+	ha_hang(&w->has[HA1], UINT64_MAX);
+	story_command(w, P, IPSP_CMD_DRAIN, false, 0);
+	story_release(w, P, "10.1.0.1");
+	story_run(w, 3 * DEAD_S * 1000);
+	assert_int_equal(story_status(w, P).used, 1);
+	assert_false(story_status(w, P).drained);
+	story_force_release(w, P, "10.1.0.1");
+	assert_int_equal(w->hosts[P].command_err, 0);
+	story_run(w, 5000);
+	assert_true(story_status(w, P).drained);
+	story_expect_side(w, S, "primary", "active", true);
+	story_take(w, HA2, "mn-3", "10.1.0.1");
+	assert_non_null(ha_find(&w->has[HA2], 3, 1));
+	story_end(w);
+}
+
 int stories_drains(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +284,7 @@ int stories_drains(void)
 		cmocka_unit_test(test_takeover_of_a_drained_primary),
 		cmocka_unit_test(test_takeover_of_a_drained_primary_alone),
 		cmocka_unit_test(test_asked_right_after_an_undrain),
+		cmocka_unit_test(test_an_ha_that_is_gone_for_good),
 	};
 
 	return cmocka_run_group_tests_name("drains", tests, NULL, NULL);

@@ -149,14 +149,26 @@ void story_leave(struct world *w, unsigned ha, const char *mn)
 	story_run(w, 100);
 }
 
-void story_release(struct world *w, unsigned side, const char *addr)
+static void release(struct world *w, unsigned side, const char *addr, bool force)
 {
 	struct ipsp_addr a;
 
 	assert_int_equal(ipsp_addr_parse(addr, &a), 0);
-	host_event(&w->hosts[side],
-		   (struct ipsp_event){.type = IPSP_EV_RELEASE, .token = HOST_OPERATOR, .addr = a});
+	host_event(&w->hosts[side], (struct ipsp_event){.type = IPSP_EV_RELEASE,
+							.token = HOST_OPERATOR,
+							.force = force,
+							.addr = a});
 	story_run(w, 100);
+}
+
+void story_release(struct world *w, unsigned side, const char *addr)
+{
+	release(w, side, addr, false);
+}
+
+void story_force_release(struct world *w, unsigned side, const char *addr)
+{
+	release(w, side, addr, true);
 }
 
 void story_command(struct world *w, unsigned side, enum ipsp_command command, bool force,

@@ -31,7 +31,8 @@ void story_take(struct world *w, unsigned ha, const char *mn, const char *addr);
 void story_again(struct world *w, unsigned ha,
 		 const char *mn); /* asks for what it has, as after a re-registration */
 void story_leave(struct world *w, unsigned ha, const char *mn);
-void story_release(struct world *w, unsigned side, const char *addr); /* an operator does */
+void story_release(struct world *w, unsigned side, const char *addr);	    /* an operator does */
+void story_force_release(struct world *w, unsigned side, const char *addr); /* without its HA */
 void story_command(struct world *w, unsigned side, enum ipsp_command command, bool force,
 		   int expected_err);
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 static struct ipsp_context_conf conf;
+static const struct ipspd_absent *who_is_absent; /* while a test says so */
 
 /* A pair in order: this side is the primary and has sessions and free addresses. */
 static struct ipsp_status shared(void)
@@ -69,19 +70,19 @@ static struct text notes_on(const struct ipsp_status *s)
 {
 	struct text text = {.n = 0};
 
-	ipspd_notes("isp1", s, take_note, &text);
+	ipspd_notes("isp1", s, who_is_absent, take_note, &text);
 	return text;
 }
 
 static struct text reasons_of(const struct ipsp_status *s)
 {
 	struct text text = {.n = 0};
-	size_t lines = 0, n = ipspd_stop_reasons("isp1", s, take_reason, &text);
+	size_t lines = 0, n = ipspd_stop_reasons("isp1", s, who_is_absent, take_reason, &text);
 
 	for (const char *c = text.all; *c; c++)
 		lines += *c == '\n';
 	assert_int_equal(n, lines);
-	assert_int_equal(n, ipspd_stop_reasons("isp1", s, NULL, NULL));
+	assert_int_equal(n, ipspd_stop_reasons("isp1", s, who_is_absent, NULL, NULL));
 	return text;
 }
 
@@ -689,6 +690,45 @@ static void a_side_that_was_given_anew_says_what_it_refuses(void **state)
 	assert_null(strstr(text.all, "had lost its state"));
 }
 
+/* ---------------------------------------------------------------- HAs that are not there */
+
+/* A drain that waits for one has no end by itself: who it is, and what to type. */
+static void who_keeps_a_drain_back_is_named(void **state)
+{
+	static const struct ipspd_absent
+		one = {1, 12, {{"ha3", 12}}},
+		many = {6, 40, {{"ha 3", 12}, {"-x'y", 9}, {"ha5", 8}, {"ha6", 7}}};
+	struct ipsp_status s = shared();
+	struct text text;
+
+	(void)state;
+	s.draining = true;
+	text = reasons_of(&s);
+	assert_lacks(&text, "not attached");
+	who_is_absent = &one;
+	text = reasons_of(&s);
+	assert_has(&text, "the HA \"ha3\" is not attached, and 12 sessions here are its: start it; "
+			  "where it is gone for good: ipspctl -c isp1 release --ha=ha3 --force\n");
+	text = notes_on(&s);
+	assert_has(&text, "12 sessions here belong to 1 HA that is not attached, and end only when "
+			  "it comes");
+	who_is_absent = &many;
+	text = reasons_of(&s);
+	assert_has(&text, " --ha='ha 3' --force\n");
+	assert_has(&text, " --ha='-x'\\''y' --force\n");
+	assert_has(&text, "2 more HAs that are not attached have sessions here");
+	text = notes_on(&s);
+	assert_has(&text, "40 sessions here belong to 6 HAs that are not attached, and end only "
+			  "when they come");
+	s = drained(); /* sessions on static pools stand against nothing */
+	s.static_used = 12;
+	text = reasons_of(&s);
+	assert_int_equal(text.n, 0);
+	text = notes_on(&s);
+	assert_lacks(&text, "not attached");
+	who_is_absent = NULL;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -718,6 +758,7 @@ int main(void)
 		cmocka_unit_test(a_side_that_was_given_anew_says_what_it_refuses),
 		cmocka_unit_test(s6_is_said_while_the_peer_is_gone),
 		cmocka_unit_test(every_state_has_notes_without_a_hole),
+		cmocka_unit_test(who_keeps_a_drain_back_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

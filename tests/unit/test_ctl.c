@@ -137,6 +137,100 @@ static void an_operators_release_asks_the_ha(void **state)
 	assert_int_equal(rig_count_list(w, ha), 0);
 }
 
+/* The JSON and the words that a command is answered with. */
+static struct ipsp_conn_msg ask_for(struct rig *w, struct rig_client *c, const char *name,
+				    const char *argument, unsigned flags, char json[256])
+{
+	struct ipsp_conn_msg msg = {0};
+
+	json[0] = '\0';
+	assert_int_equal(ipsp_conn_command(c->conn, 6, NULL, name, argument, flags), 0);
+	for (int i = 0; i < 2000; i++) {
+		rig_push(c);
+		while (ipsp_conn_next(c->conn, &msg) == 1) {
+			if (msg.type == IPSP_CONN_JSON)
+				snprintf(json, 256, "%s", msg.text);
+			if (msg.type == IPSP_CONN_DONE)
+				return msg;
+		}
+		rig_turn(w);
+		assert_true(rig_pull(c, SIZE_MAX) >= 0);
+	}
+	fail_msg("no answer to %s", name);
+	return msg;
+}
+
+/* An HA that is gone for good. */
+static void all_sessions_of_a_name_end_by_force(void **state)
+{
+	struct rig *w = *state;
+	struct rig_client *gone = rig_attach_as(w, 0, "gone"), *ha = rig_attach_as(w, 1, "ha"),
+			  *boss = rig_connect(w, 2);
+	struct ipsp_address stays;
+	struct ipsp_conn_msg msg;
+	char subscriber[16], json[256];
+
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(subscriber, sizeof(subscriber), "u%u", i);
+		rig_request(w, gone, subscriber);
+	}
+	stays = rig_request(w, ha, "stays");
+	rig_wait_for(w, boss, IPSP_CONN_READY);
+	rig_close(gone);
+	rig_turn(w);
+
+	msg = ask_for(w, boss, "release-ha", "nobody", IPSP_COMMAND_FORCE, json);
+	assert_int_equal(msg.err, IPSP_ERR_NO_SUCH_SESSION);
+	assert_string_equal(msg.text, "no session belongs to the HA \"nobody\"; these names have "
+				      "some: gone, ha");
+	msg = ask_for(w, boss, "release-ha", "gone", 0, json);
+	assert_int_equal(msg.err, 0);
+	assert_non_null(strstr(msg.text, "is not attached: it is asked to end 3000 sessions"));
+	assert_non_null(strstr(msg.text, "--force"));
+	msg = ask_for(w, boss, "release-ha", "gone", IPSP_COMMAND_FORCE, json);
+	assert_int_equal(msg.err, 0);
+	assert_string_equal(msg.text, "3000 sessions of the HA gone ended without it: where that "
+				      "still runs, the addresses may be used twice");
+	assert_string_equal(json, "{\"ok\":true,\"sessions\":3000,\"attached\":false,"
+				  "\"ended\":true}");
+	assert_int_equal(rig_count_list(w, ha), 1);
+	gone = rig_attach_as(w, 0, "gone");
+	assert_int_equal(rig_count_list(w, gone), 0);
+
+	/* one that is there is told */
+	msg = ask_for(w, boss, "release-ha", "ha", IPSP_COMMAND_FORCE, json);
+	assert_int_equal(msg.err, 0);
+	msg = rig_wait_for(w, ha, IPSP_CONN_RELEASE);
+	assert_memory_equal(&msg.address, &stays, sizeof(stays));
+	assert_int_equal(msg.reason, IPSP_RELEASE_TERMINATE);
+	assert_int_equal(rig_count_list(w, ha), 0);
+}
+
+static void one_session_ends_by_force(void **state)
+{
+	struct rig *w = *state;
+	struct rig_client *ha = rig_attach_as(w, 0, "ha"), *boss = rig_connect(w, 1);
+	struct ipsp_address address = rig_request(w, ha, "u1");
+	struct ipsp_conn_msg msg;
+	char json[256];
+
+	rig_wait_for(w, boss, IPSP_CONN_READY);
+	rig_close(ha);
+	rig_turn(w);
+	assert_int_equal(ask_for(w, boss, "release", "nonsense", IPSP_COMMAND_FORCE, json).err,
+			 IPSP_ERR_INVALID);
+	ipsp_conn_force_release(boss->conn, 5, NULL, &address, "u2", NULL);
+	assert_int_equal(rig_wait_for(w, boss, IPSP_CONN_DONE).err, IPSP_ERR_NO_SUCH_SESSION);
+	ipsp_conn_force_release(boss->conn, 5, "elsewhere", &address, "u1", "");
+	assert_int_equal(rig_wait_for(w, boss, IPSP_CONN_DONE).err, IPSP_ERR_UNKNOWN_CONTEXT);
+	ipsp_conn_force_release(boss->conn, 5, "isp1", &address, "u1", "");
+	msg = rig_wait_for(w, boss, IPSP_CONN_DONE);
+	assert_int_equal(msg.err, 0);
+	assert_non_null(strstr(msg.text, "may be used twice"));
+	ha = rig_attach_as(w, 0, "ha");
+	assert_int_equal(rig_count_list(w, ha), 0);
+}
+
 static json_t *show(struct rig *w, struct rig_client *c, const char *name,
 		    const struct ipsp_conn_filter *filter)
 {
@@ -385,6 +479,8 @@ int main(void)
 		WITH_A_DAEMON(another_version_is_refused_with_words),
 		WITH_A_DAEMON(sessions_belong_to_the_name),
 		WITH_A_DAEMON(an_operators_release_asks_the_ha),
+		WITH_A_DAEMON(all_sessions_of_a_name_end_by_force),
+		WITH_A_DAEMON(one_session_ends_by_force),
 		WITH_A_DAEMON(shows_are_json_of_the_contracts_shape),
 		WITH_A_DAEMON(what_makes_no_sense_is_answered),
 		WITH_A_DAEMON(what_levels_may),

@@ -382,9 +382,119 @@ static void what_is_left_of_a_handoff(void **state)
 	liar_free(l);
 }
 
+/* ---------------------------------------------------------------- by force */
+
+static void force(struct liar *l, const char *subscriber, const char *session, const char *of_ha)
+{
+	struct ipsp_event ev = {.type = IPSP_EV_RELEASE,
+				.id = 8,
+				.force = true,
+				.addr = ipsp_addr_v4(0x0a010001 + AT),
+				.ident = named(subscriber, session)};
+
+	ev.of_ha = of_ha;
+	l->done = 1;
+	liar_turn(l, &ev);
+}
+
+/* The gateway is gone for good. Nothing is left of the wish when it comes after all. */
+static void by_force_without_its_ha(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	assert_int_equal(request(l, HA, "u", "s", AT), 0);
+	detach(l, HA);
+	assert_int_equal(release(l, 0, NULL, NULL), 0);
+	assert_non_null(strstr(l->done_text, "--force"));
+	assert_int_equal(used(l), 1);
+	force(l, NULL, NULL, NULL);
+	assert_int_equal(l->done, 0);
+	assert_non_null(strstr(l->done_text, "may be used twice"));
+	assert_int_equal(used(l), 0);
+	attach(l, HA, "ha");
+	assert_int_equal(l->n_events, 0);
+	force(l, NULL, NULL, NULL);
+	assert_int_equal(l->done, IPSP_ERR_NO_SUCH_SESSION);
+	liar_reboot(l);
+	assert_int_equal(used(l), 0);
+	liar_free(l);
+}
+
+/* One that is there is told, once; its answer ends no later session. */
+static void by_force_the_ha_is_told(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	assert_int_equal(request(l, HA, "u", "old", AT), 0);
+	force(l, NULL, NULL, NULL);
+	assert_int_equal(l->done, 0);
+	assert_non_null(strstr(l->done_text, "is told"));
+	assert_int_equal(l->n_events, 1);
+	assert_int_equal(l->reason, IPSP_REASON_TERMINATE);
+	assert_int_equal(used(l), 0);
+	assert_int_equal(request(l, HA, "u", "new", AT), 0);
+	says(l, IPSP_EV_RELEASED, HA, 0, NULL, NULL);
+	assert_int_equal(used(l), 1);
+
+	/* it had been asked already: it is not asked again */
+	assert_int_equal(release(l, 0, NULL, NULL), 0);
+	assert_int_equal(l->n_events, 2);
+	force(l, NULL, NULL, NULL);
+	assert_int_equal(l->n_events, 2);
+	assert_int_equal(used(l), 0);
+	liar_free(l);
+}
+
+/* Only the session that is named, and only while it is that HA's. */
+static void by_force_only_what_is_named(void **state)
+{
+	struct liar *l = attached();
+
+	(void)state;
+	attach(l, OTHER_HA, "other");
+	assert_int_equal(request(l, HA, "u", "s", AT), 0);
+	force(l, "u", "t", NULL);
+	assert_int_equal(l->done, IPSP_ERR_NO_SUCH_SESSION);
+	force(l, "u", "s", "other");
+	assert_int_equal(l->done, IPSP_ERR_NO_SUCH_SESSION);
+	assert_int_equal(request(l, OTHER_HA, "u", "s", IPSP_NO_INDEX), 0); /* it has moved there */
+	force(l, "u", "s", "ha");
+	assert_int_equal(l->done, IPSP_ERR_NO_SUCH_SESSION);
+	assert_int_equal(used(l), 1);
+	force(l, "u", "s", "other");
+	assert_int_equal(l->done, 0);
+	assert_int_equal(used(l), 0);
+	liar_free(l);
+}
+
+/* The peer's request waits for the session's end: it gets the address then. */
+static void by_force_the_peers_request_goes_on(void **state)
+{
+	struct liar *l = attached();
+	struct ipsp_address_view view;
+
+	(void)state;
+	assert_int_equal(request(l, HA, "u7", "s", AT), 0);
+	liar_say_request(l, 1 << 16, l->heard.epoch, 0, AT);
+	assert_int_equal(l->reason, IPSP_REASON_HANDOFF);
+	const int before = l->refused;
+	force(l, NULL, NULL, NULL);
+	assert_int_equal(l->refused, before);
+	ipsp_node_address(l->node, 0, AT, &view);
+	assert_int_not_equal(view.own, IPSP_OWN_OURS);
+	assert_int_equal(used(l), 0);
+	liar_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(by_force_without_its_ha),
+		cmocka_unit_test(by_force_the_ha_is_told),
+		cmocka_unit_test(by_force_only_what_is_named),
+		cmocka_unit_test(by_force_the_peers_request_goes_on),
 		cmocka_unit_test(a_late_release_ends_nothing),
 		cmocka_unit_test(what_is_not_named_is_not_compared),
 		cmocka_unit_test(a_session_may_be_named_by_nothing),
