@@ -49,8 +49,10 @@ static const struct ipsp_ctl_msg *samples(size_t *n)
 				       .id = 6,
 				       .flags = IPSP_CTL_FORCE,
 				       .context = str("c"),
-				       .name = str("mode"),
-				       .argument = str("active")};
+				       .name = str("release"),
+				       .argument = str("10.1.0.1"),
+				       .subscriber = str("u1@isp"),
+				       .session = str("s1")};
 	m[i++] = (struct ipsp_ctl_msg){.type = IPSP_CTL_SHOW,
 				       .id = 7,
 				       .n = 5,
@@ -216,7 +218,8 @@ static bool may_end_there(const struct ipsp_ctl_msg *m, size_t n)
 
 	if (m->type == IPSP_CTL_SHOW)
 		return n == 1 + m->state.n || n == 2 + m->state.n + m->argument.n;
-	if (m->type == IPSP_CTL_RELEASE || m->type == IPSP_CTL_RELEASED) {
+	if (m->type == IPSP_CTL_RELEASE || m->type == IPSP_CTL_RELEASED ||
+	    m->type == IPSP_CTL_COMMAND) {
 		later += 1 + m->session.n;
 		if (n == later || n == later + 1 + m->subscriber.n)
 			return true;
