@@ -17,8 +17,8 @@
  *
  * When a write or a flush fails the shell stops (a full disk excepted: IPSP_EV_DISK_FULL).
  *
- * Start: ipsp_node_new, ipsp_node_replay for every record of the log in order, ipsp_node_start.
- * Then steps.
+ * Start: ipsp_node_new, ipsp_node_replay for every record of the log in order, ipsp_node_replayed,
+ * ipsp_node_start. Then steps.
  */
 #ifndef IPSP_CORE_NODE_H
 #define IPSP_CORE_NODE_H
@@ -247,6 +247,9 @@ const void *ipsp_node_secrets(const struct ipsp_node *node, size_t *size);
 int ipsp_node_replay(struct ipsp_node *node, const uint8_t *rec, size_t n);
 /* All of act->recs, or of a slice of a snapshot, as they are: faster, for it looks ahead. */
 int ipsp_node_replay_all(struct ipsp_node *node, const uint8_t *recs, size_t n);
+/* After the last one, and before the start. IPSP_ERR_FORMAT: each was good, and some are missing.
+ */
+int ipsp_node_replayed(const struct ipsp_node *node);
 
 struct ipsp_start {
 	ipsp_ms now;

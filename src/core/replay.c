@@ -305,7 +305,7 @@ static const uint8_t *foresee(const struct ipsp_node *n, const uint8_t *p, const
 int ipsp_node_replay_all(struct ipsp_node *n, const uint8_t *recs, size_t len)
 {
 	struct ipsp_rd rd = ipsp_rd_of(recs, len);
-	const uint8_t *ahead = recs;
+	const uint8_t *ahead = rd.p; /* not @recs, which may be NULL where @len is 0 */
 	int err = 0;
 
 	n->replaying = true;
@@ -335,4 +335,9 @@ int ipsp_node_replay(struct ipsp_node *n, const uint8_t *rec, size_t len)
 	int err = replay_one(n, rec, len);
 	n->replaying = false;
 	return err;
+}
+
+int ipsp_node_replayed(const struct ipsp_node *n)
+{
+	return n->side.sent - n->side.acked == n->stream.n ? 0 : IPSP_ERR_FORMAT;
 }

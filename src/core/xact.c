@@ -98,10 +98,9 @@ static uint32_t slot_new(struct ipsp_xacts *x)
 /* An owner doesn't change while requests are open: who attaches anew has none. */
 static void count(struct ipsp_node *n, uint16_t ha, int by)
 {
-	struct ipsp_ha *a = &n->has.has[ha];
-
-	if (ha == 0)
+	if (ha == 0) /* where there has been no HA, there is no list */
 		return;
+	struct ipsp_ha *a = &n->has.has[ha];
 	a->open += (uint32_t)by;
 	if (a->owner != 0)
 		n->xacts.of_owner[a->owner % IPSP_OWNERS] += (uint32_t)by;

@@ -104,7 +104,7 @@ static int open_store(struct ipspd *daemon, char *why, size_t n_why)
 int ipspd_start_ctx(struct ipspd_ctx *ctx)
 {
 	ctx->store_number = ipspd_store_context(ctx->daemon->store, ctx->name, ctx);
-	return ctx->store_number ? 0 : IPSP_ERR_NOMEM;
+	return ctx->store_number ? ipsp_node_replayed(ctx->node) : IPSP_ERR_NOMEM;
 }
 
 /* ---------------------------------------------------------------- putting together */
@@ -122,6 +122,25 @@ static int make_contexts(struct ipspd *daemon)
 		if (!ctx || !ipspd_ctx_add(daemon, ctx)) {
 			ipspd_ctx_free(ctx);
 			return IPSP_ERR_NOMEM;
+		}
+	}
+	return 0;
+}
+
+static int start_contexts(struct ipspd *daemon, char *why, size_t n_why)
+{
+	for (size_t i = 0; i < daemon->n_ctxs; i++) {
+		const int err = ipspd_start_ctx(daemon->ctxs[i]);
+
+		if (err == IPSP_ERR_NOMEM)
+			return no_memory(why, n_why);
+		if (err) {
+			snprintf(why, n_why,
+				 "%s/store: records of the context \"%s\" are missing: move the "
+				 "file "
+				 "away and start again, and the peer gives back what it knows",
+				 daemon->config->state_directory, daemon->ctxs[i]->name);
+			return err;
 		}
 	}
 	return 0;
@@ -181,9 +200,9 @@ int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 	daemon->loop = ipspd_loop_new(daemon);
 	if (!daemon->loop)
 		return no_memory(why, n_why);
-	for (size_t i = 0; i < daemon->n_ctxs; i++)
-		if (ipspd_start_ctx(daemon->ctxs[i]) != 0)
-			return no_memory(why, n_why);
+	err = start_contexts(daemon, why, n_why);
+	if (err)
+		return err;
 	err = open_doors(daemon, why, n_why);
 	if (err)
 		return err;

@@ -118,6 +118,36 @@ static void our_stream_has_no_gap(void **state)
 	ipsp_node_free(node);
 }
 
+/* A log of which the middle is gone can't be told by any one record. */
+static void what_was_sent_is_there(void **state)
+{
+	struct ipsp_node *node = begun();
+
+	(void)state;
+	assert_int_equal(ipsp_node_replayed(node), 0);
+	assert_int_equal(side(node, 12, 10, 0), 0);
+	assert_int_equal(ipsp_node_replayed(node), IPSP_ERR_FORMAT);
+	assert_int_equal(item(node, IPSP_REC_SNAP_OUT, 11), 0);
+	assert_int_equal(ipsp_node_replayed(node), IPSP_ERR_FORMAT);
+	assert_int_equal(item(node, IPSP_REC_SNAP_OUT, 12), 0);
+	assert_int_equal(ipsp_node_replayed(node), 0);
+	assert_int_equal(number(node, IPSP_REC_ACKED, 11), 0);
+	assert_int_equal(ipsp_node_replayed(node), 0);
+	ipsp_node_check(node);
+	ipsp_node_free(node);
+}
+
+static void no_records_are_nothing(void **state)
+{
+	struct ipsp_node *node = begun();
+	const uint64_t digest = ipsp_node_digest(node);
+
+	(void)state;
+	assert_int_equal(ipsp_node_replay_all(node, NULL, 0), 0);
+	assert_int_equal(ipsp_node_digest(node), digest);
+	ipsp_node_free(node);
+}
+
 static void words_are_those_that_there_are(void **state)
 {
 	struct ipsp_node *node = begun();
@@ -154,6 +184,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(acknowledged_is_what_was_sent),
 		cmocka_unit_test(our_stream_has_no_gap),
+		cmocka_unit_test(what_was_sent_is_there),
+		cmocka_unit_test(no_records_are_nothing),
 		cmocka_unit_test(words_are_those_that_there_are),
 	};
 
