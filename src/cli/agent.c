@@ -112,8 +112,10 @@ static void add_session(struct agent *agent, const struct ipsp_conn_msg *msg)
 		return;
 	ipsp_address_text(&msg->address, text, sizeof(text));
 	json_array_append_new(agent->slots[msg->id].sessions,
-			      json_pack("{s:s, s:s, s:s, s:s}", "address", text, "pool", msg->pool,
-					"subscriber", msg->subscriber, "session", msg->session));
+			      json_pack("{s:s, s:o, s:o, s:o}", "address", text, "pool",
+					cli_json_text(msg->pool), "subscriber",
+					cli_json_text(msg->subscriber), "session",
+					cli_json_text(msg->session)));
 }
 
 /* With the number of the event, which a daemon of the first version doesn't say. */
@@ -139,18 +141,20 @@ static void say_message(void *arg, const struct ipsp_conn_msg *msg)
 		add_session(agent, msg);
 		break;
 	case IPSP_CONN_RELEASE:
-		say_event(msg,
-			  json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "release", "address",
-				    text, "subscriber", msg->subscriber, "session", msg->session,
-				    "reason", ipsp_release_word((int)msg->reason)));
+		say_event(msg, json_pack("{s:s, s:s, s:o, s:o, s:s}", "event", "release", "address",
+					 text, "subscriber", cli_json_text(msg->subscriber),
+					 "session", cli_json_text(msg->session), "reason",
+					 ipsp_release_word((int)msg->reason)));
 		break;
 	case IPSP_CONN_CANCELLED:
 		say_event(msg,
 			  json_pack("{s:s, s:s}", "event", "release-cancelled", "address", text));
 		break;
 	case IPSP_CONN_STATE:
-		cli_lines_print(json_pack("{s:s, s:s, s:s, s:s}", "event", "state", "context",
-					  msg->context, "role", msg->role, "state", msg->state));
+		cli_lines_print(json_pack("{s:s, s:o, s:o, s:o}", "event", "state", "context",
+					  cli_json_text(msg->context), "role",
+					  cli_json_text(msg->role), "state",
+					  cli_json_text(msg->state)));
 		break;
 	case IPSP_CONN_BYE:
 		cli_say("", msg->text);

@@ -186,6 +186,9 @@ int cli_output_error(void);	 /* the errno of the first failure that _flush has s
 json_t *cli_json_brief(const json_t *root);
 /* One line on standard output; takes over the reference. */
 void cli_json_print(json_t *value);
+/* JSON has UTF-8 only. What the daemon says may quote what is none: then with '?' for what is not
+ * ASCII. */
+json_t *cli_json_text(const char *text);
 /* {"ok":false,"error":"locked","message":"..."}; @text NULL or "": the sentence of the list */
 json_t *cli_json_failed(int err, const char *text);
 /* {"ok":true,"address":"10.1.0.5","pool":"pool-a"}, or as above */

@@ -51,9 +51,7 @@ void cli_json_print(json_t *value)
 	json_decref(value);
 }
 
-/* JSON has UTF-8 only. Words of a fault may quote what is none: then with '?' for what is not
- * ASCII. */
-static json_t *any_text(const char *text)
+json_t *cli_json_text(const char *text)
 {
 	json_t *value = json_string(text);
 	char *plain = value ? NULL : strdup(text);
@@ -71,7 +69,7 @@ static json_t *any_text(const char *text)
 json_t *cli_json_failed(int err, const char *text)
 {
 	return json_pack("{s:b, s:s, s:o}", "ok", 0, "error", ipsp_err_word(err), "message",
-			 any_text(text && *text ? text : ipsp_err_text(err)));
+			 cli_json_text(text && *text ? text : ipsp_err_text(err)));
 }
 
 /* A prefix says its length beside it: the address alone is what every other command takes. */
@@ -91,7 +89,8 @@ json_t *cli_json_answer(const struct ipsp_conn_msg *answer)
 	if (answer->err)
 		return cli_json_failed(answer->err, answer->text);
 	ipsp_address_text(&answer->address, text, sizeof(text));
-	object = json_pack("{s:b, s:s, s:s}", "ok", 1, "address", text, "pool", answer->pool);
+	object = json_pack("{s:b, s:s, s:o}", "ok", 1, "address", text, "pool",
+			   cli_json_text(answer->pool));
 	if (is_prefix(answer))
 		json_object_set_new(object, "prefix-length", json_integer(answer->plen));
 	return object;
