@@ -4,7 +4,7 @@
 #   sh tests/run.sh                      everything, as CI does
 #   sh tests/run.sh lint e2e             these parts only: build unit sim fuzz lint bench e2e
 #   sh tests/run.sh --seeds 200000 sim   a larger swarm
-#   sh tests/run.sh --fuzz 600 fuzz      each fuzz target for ten minutes
+#   sh tests/run.sh --fuzz 600 fuzz      each fuzz target for ten minutes; default: one; 0: none
 #   sh tests/run.sh --tests 'upgrade kill' e2e    these system tests only
 #   sh tests/run.sh --only NAME          one unit test (test_pool), story (part of its name), seed (4711),
 #                                        or system test (drain, kill.Killed), with all that it prints
@@ -23,7 +23,7 @@ usage() {
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 build=$top/build
 seeds=20000
-fuzz=10
+fuzz=60
 tests=
 only=
 parts=
@@ -174,26 +174,28 @@ sim() {
 		tail -n 5 "$log" | sed 's/^/        /' && has_run simulator "$log" "^$seeds runs, 0 failed"
 }
 
+# Each target for its seconds, as many at a time as there are processors; then what came of each.
 fuzzing() {
-	say "Fuzz targets: what was found before, then $fuzz s of each"
-	budget=-max_total_time=$fuzz
-	[ "$fuzz" -gt 0 ] || budget=-runs=0
-	targets=0
+	say "Fuzz targets: how far their corpora reach, then $fuzz s of each"
+	step 'the corpora reach as far as they did' 600 sh "$top/tests/fuzz/coverage.sh" "$clang" &&
+		sed 's/^/        /' "$log" && has_run coverage "$log" '^fuzz_.* edges'
+	targets=
 	for target in "$clang"/tests/fuzz/fuzz_*; do
-		if [ ! -f "$target" ] || [ ! -x "$target" ]; then
-			continue
+		if [ -f "$target" ] && [ -x "$target" ]; then
+			targets="$targets $(basename "$target")"
 		fi
-		targets=$((targets + 1))
-		name=$(basename "$target")
-		new=$build/corpus/$name
-		mkdir -p "$new"
-		known=$top/tests/fuzz/corpus/${name#fuzz_}
-		[ -d "$known" ] || known=
-		step "$name" $((fuzz + 120)) "$target" "$budget" -timeout=10 \
-			-rss_limit_mb=2048 -artifact_prefix="$build/log/$name-" "$new" ${known:+"$known"} &&
+	done
+	[ -n "$targets" ] || wrong 'there is no fuzz target: the build with clang did not make them'
+	# shellcheck disable=SC2086 # a list of names
+	[ "$fuzz" -eq 0 ] || printf '%s\n' $targets |
+		xargs -P "$jobs" -n 1 sh "$top/tests/fuzz/one.sh" "$clang" "$build" "$fuzz"
+	for name in $targets; do
+		[ "$fuzz" -gt 0 ] || break
+		raw=$build/log/$name.fuzz
+		# shellcheck disable=SC2016 # for the shell inside
+		step "$name, $fuzz s" 30 sh -c 'cat "$1"; exit "$(cat "$1.status")"' - "$raw" &&
 			has_run "$name" "$log" '^Done [1-9][0-9]* runs'
 	done
-	[ "$targets" -gt 0 ] || wrong 'there is no fuzz target: the build with clang did not make them'
 }
 
 lint() {
