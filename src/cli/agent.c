@@ -501,6 +501,7 @@ static int run(struct agent *agent)
 	struct ipsp_conn_msg msg = {0};
 	int result, err;
 
+	cli->look_ms = CLI_PATIENCE_MS;
 	result = cli_connect(cli);
 	if (result != CLI_DONE)
 		return result;

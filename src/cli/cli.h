@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define CLI_PATIENCE_MS 30000 /* for one answer, where a command says nothing else */
+#define CLI_LOOK_MS	10000 /* for the daemon's first word, and for each piece of what is shown */
 
 enum cli_exit { /* a contract, see the manual page */
 		CLI_DONE = 0,
@@ -51,6 +52,8 @@ struct cli {
 	bool printed;	    /* standard output has the JSON of this command, or a part of it */
 	int64_t timeout_ms; /* --timeout, -1: not given */
 	int patience_ms;    /* the longest wait for any one answer of the daemon */
+	int look_ms;	    /* ... for its first word, and the next piece of what is shown */
+	int waited_ms;	    /* one of the two: what is said when it has run out */
 	char **words;	    /* what follows the words of the command */
 	int n_words;
 	struct ipsp_call *call; /* NULL until cli_connect */
@@ -94,6 +97,12 @@ int cli_wrong_option(const struct cli_command *command, unsigned wrong);
 
 /* connect.c: why @errno_ came of connecting to the socket, and what to do; prints it. */
 void cli_say_unreachable(const char *socket, int errno_);
+
+/*
+ * The text of what was asked under @id, in pieces: each is waited for, so that a long one may take
+ * its time. 0 and *text (free it), or the error, as of an ipsp_call_, with *msg.
+ */
+int cli_receive(struct cli *cli, uint64_t id, char **text, struct ipsp_conn_msg *msg);
 
 /* The JSON text of a show: CLI_DONE and *text (free it), or what to exit with. */
 int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filter *filter,

@@ -10,7 +10,7 @@ int cli_failed(struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 {
 	bool answered = msg && (msg->type == IPSP_CONN_ANSWER || msg->type == IPSP_CONN_DONE);
 	const char *text = answered && *msg->text ? msg->text : ipsp_err_text(err);
-	char before[64];
+	char before[64], silence[256];
 
 	if (msg && msg->type == IPSP_CONN_BYE) {
 		cli_say("the daemon closed the connection: ", msg->text);
@@ -21,16 +21,19 @@ int cli_failed(struct cli *cli, int err, const struct ipsp_conn_msg *msg)
 		return CLI_UNREACHABLE;
 	}
 	if (!answered && err == IPSP_ERR_TIMEOUT) {
-		fprintf(stderr, "ipspctl: timeout: no answer of the daemon in %d s\n",
-			(cli->patience_ms + 999) / 1000);
-		return CLI_TIMEOUT;
+		snprintf(
+			silence, sizeof(silence),
+			"the daemon is there, but has not answered for %d s: is it stopped, or the "
+			"host too busy? See \"systemctl status ipspd\" and \"journalctl -u ipspd\"",
+			(cli->waited_ms + 999) / 1000);
+		text = silence;
 	}
 	if (cli->json && !cli->printed)
 		cli_json_print(cli_json_failed(err, text));
 	snprintf(before, sizeof(before), "%s: ", ipsp_err_word(err));
 	cli_say(before, text);
 	if (err == IPSP_ERR_TIMEOUT)
-		return CLI_TIMEOUT; /* the daemon has waited, and says so */
+		return CLI_TIMEOUT; /* or the daemon has waited, and says so */
 	return err == IPSP_ERR_FORMAT || err == IPSP_ERR_VERSION ? CLI_UNREACHABLE : CLI_REFUSED;
 }
 
@@ -40,7 +43,10 @@ int cli_connect(struct cli *cli)
 
 	if (cli->call)
 		return CLI_DONE;
-	err = ipsp_call_open(&cli->call, cli->socket, "ipspctl " IPSPD_VERSION, cli->patience_ms);
+	cli->waited_ms = cli->look_ms;
+	err = ipsp_call_open(&cli->call, cli->socket, "ipspctl " IPSPD_VERSION, cli->look_ms);
+	if (!err)
+		cli->waited_ms = cli->patience_ms;
 	return err ? cli_failed(cli, err, NULL) : CLI_DONE;
 }
 
@@ -78,6 +84,32 @@ static int simple(struct cli *cli, const char *name, const char *argument)
 
 /* ---------------------------------------------------------------- shows */
 
+#define SHOW_ID 1 /* (those of the library's own calls count down from the top) */
+
+int cli_receive(struct cli *cli, uint64_t id, char **text, struct ipsp_conn_msg *msg)
+{
+	size_t size;
+	FILE *whole = open_memstream(text, &size);
+	int got;
+
+	*text = NULL;
+	if (!whole)
+		return IPSP_ERR_NOMEM;
+	cli->waited_ms = cli->look_ms;
+	do {
+		got = ipsp_call_next(cli->call, msg, cli->look_ms);
+		if (got > 0 && msg->type == IPSP_CONN_JSON && msg->id == id)
+			fwrite(msg->text, 1, msg->n_text, whole);
+	} while (got > 0 && msg->type != IPSP_CONN_BYE &&
+		 !(msg->type == IPSP_CONN_DONE && msg->id == id));
+	const bool failed = ferror(whole) != 0;
+	if (fclose(whole) != 0 || failed)
+		return IPSP_ERR_NOMEM;
+	if (got <= 0)
+		return got == 0 ? IPSP_ERR_TIMEOUT : got;
+	return msg->err == 0 && msg->type == IPSP_CONN_BYE ? IPSP_ERR_DENIED : msg->err;
+}
+
 int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filter *filter,
 		 char **text)
 {
@@ -88,7 +120,9 @@ int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filte
 	*text = NULL;
 	if (result != CLI_DONE)
 		return result;
-	err = ipsp_call_show(cli->call, cli->context, what, filter, text, &msg, cli->patience_ms);
+	err = ipsp_conn_show(ipsp_call_conn(cli->call), SHOW_ID, cli->context, what, filter);
+	if (!err)
+		err = cli_receive(cli, SHOW_ID, text, &msg);
 	if (!err)
 		return CLI_DONE;
 	free(*text);

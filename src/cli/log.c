@@ -113,6 +113,7 @@ int cli_show_log(struct cli *cli)
 		return result;
 	}
 	result = look(cli, &row, cli->n);
+	cli->look_ms = CLI_PATIENCE_MS; /* who follows has time */
 	while (cli->follow && result == CLI_DONE && !ferror(stdout)) {
 		nanosleep(&pause, NULL);
 		result = look(cli, &row, 0);

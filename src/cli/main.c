@@ -262,7 +262,10 @@ static bool take_help(struct cli *cli, bool help, int *result)
 
 int main(int argc, char **argv)
 {
-	struct cli cli = {.socket = IPSP_SOCKET, .timeout_ms = -1, .patience_ms = CLI_PATIENCE_MS};
+	struct cli cli = {.socket = IPSP_SOCKET,
+			  .timeout_ms = -1,
+			  .patience_ms = CLI_PATIENCE_MS,
+			  .look_ms = CLI_LOOK_MS};
 	unsigned given = 0;
 	bool help = false;
 	int option, result;

@@ -100,7 +100,7 @@ static int receive(struct cli *cli, struct stream *stream)
 	struct ipsp_conn_msg msg;
 
 	for (;;) {
-		int got = ipsp_call_next(cli->call, &msg, cli->patience_ms);
+		int got = ipsp_call_next(cli->call, &msg, cli->look_ms);
 
 		if (got <= 0)
 			return cli_failed(cli, got == 0 ? IPSP_ERR_TIMEOUT : got, NULL);
@@ -137,7 +137,7 @@ static int count_sessions(struct cli *cli)
 	json_t *root = NULL;
 	int got;
 
-	while ((got = ipsp_call_next(cli->call, &msg, cli->patience_ms)) > 0) {
+	while ((got = ipsp_call_next(cli->call, &msg, cli->look_ms)) > 0) {
 		if (msg.type == IPSP_CONN_JSON && !root)
 			root = json_loadb(msg.text, msg.n_text, 0, NULL);
 		if (msg.type == IPSP_CONN_DONE || msg.type == IPSP_CONN_BYE)
@@ -216,6 +216,7 @@ int cli_show_sessions(struct cli *cli)
 		result = cli_connect(cli);
 	if (result != CLI_DONE)
 		return result;
+	cli->waited_ms = cli->look_ms;
 	err = ipsp_conn_show_sessions(ipsp_call_conn(cli->call), 1, cli->context, &which);
 	if (err)
 		return cli_failed(cli, err, NULL);

@@ -9,7 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_MS	    250	  /* between two looks */
+#define LOOK_MS	    250 /* between two looks */
+#define ASK_ID	    1
 #define PATIENCE_MS 10000 /* a script asks this before it stops the host: it must not hang */
 
 struct wait {
@@ -53,7 +54,7 @@ static void be_patient(struct cli *cli, const struct wait *wait)
 
 	if (left > PATIENCE_MS)
 		left = PATIENCE_MS;
-	cli->patience_ms = left > 100 ? (int)left : 100;
+	cli->patience_ms = cli->look_ms = cli->waited_ms = left > 100 ? (int)left : 100;
 }
 
 /* A daemon from before ok-to-stop knows less: whether it is drained. */
@@ -99,8 +100,9 @@ static int ask(struct cli *cli, json_t **root)
 	*root = NULL;
 	if (result != CLI_DONE)
 		return result;
-	err = ipsp_call_show(cli->call, cli->context, "ok-to-stop", NULL, &text, &msg,
-			     cli->patience_ms);
+	err = ipsp_conn_show(ipsp_call_conn(cli->call), ASK_ID, cli->context, "ok-to-stop", NULL);
+	if (!err)
+		err = cli_receive(cli, ASK_ID, &text, &msg);
 	*root = err ? NULL : json_loads(text, 0, NULL);
 	free(text);
 	if (!cli->json)

@@ -212,6 +212,7 @@ int cli_watch(struct cli *cli)
 			      .last = json_object()};
 	int result = cli_connect(cli);
 
+	cli->look_ms = CLI_PATIENCE_MS; /* who watches has time: a daemon that hangs may go on */
 	if (result == CLI_DONE) {
 		begin(&watch);
 		result = watch_on(cli, &watch);
