@@ -485,13 +485,39 @@ void cli_text_counters(const json_t *root)
 	each_context(root, print_counters);
 }
 
-void cli_text_differences(const json_t *root)
+static void print_differences(const json_t *object)
 {
 	const json_t *line;
 	size_t i;
 
-	json_array_foreach(json_object_get(root, "differences"), i, line)
+	json_array_foreach(json_object_get(object, "differences"), i, line)
 		puts(json_string_value(line));
+}
+
+/* The peer can't be asked now. */
+static void print_last_compared(const char *context, const json_t *last)
+{
+	char ago[40];
+
+	if (!json_is_object(last))
+		return;
+	cli_duration(cli_number(last, "ago-ms"), ago, sizeof(ago));
+	if (cli_true(last, "identical"))
+		printf("context %s: not compared now; when the peer was last heard, %s ago, "
+		       "nothing "
+		       "differed\n",
+		       context, ago);
+	else
+		printf("context %s: not compared now; when the peer was last heard, %s ago, this "
+		       "differed:\n",
+		       context, ago);
+	print_differences(last);
+}
+
+void cli_text_differences(const json_t *root)
+{
+	print_differences(root);
+	print_last_compared(cli_text(root, "context"), json_object_get(root, "last-compared"));
 	if (cli_true(root, "identical"))
 		printf("context %s: the pools of both sides are identical\n",
 		       cli_text(root, "context"));

@@ -539,21 +539,47 @@ char *ipspd_show_log(struct ipspd *daemon, const struct ipspd_ctx *only, uint32_
 	return finish(&m, root);
 }
 
-char *ipspd_show_differences(const struct ipspd_ctx *ctx)
+static void put_differences(struct maker *m, json_t *object, const struct ipspd_ctx *ctx, size_t n)
 {
-	struct maker m = {false};
-	json_t *root = json_object(), *differences = json_array();
+	json_t *differences = json_array();
 	const char *line;
-	bool known = false;
-	size_t n = ipsp_node_differences(ctx->node, &known);
 
-	for (size_t i = 0; (line = ipsp_node_difference(ctx->node, i)); i++)
-		append(&m, differences, sentence(line));
+	for (size_t i = 0; n > 0 && (line = ipsp_node_difference(ctx->node, i)); i++)
+		append(m, differences, sentence(line));
+	put(m, object, "identical", json_boolean(n == 0));
+	put(m, object, "count", json_integer((json_int_t)n));
+	put(m, object, "differences", differences);
+}
+
+/* What the last comparison found, which nobody has confirmed since the peer was last heard. */
+static json_t *last_compared(struct maker *m, const struct ipspd_ctx *ctx)
+{
+	struct ipsp_status status;
+	bool known = false;
+	const size_t n = ipsp_node_differences(ctx->node, &known);
+	json_t *object;
+
+	ipsp_node_status(ctx->node, ipspd_now(), &status);
+	if (!known || status.last_heard_ms == IPSP_NEVER)
+		return json_null();
+	object = json_object();
+	put(m, object, "ago-ms", ms_or_null(status.last_heard_ms));
+	put_differences(m, object, ctx, n);
+	return object;
+}
+
+char *ipspd_show_differences(const struct ipspd_ctx *ctx, int err)
+{
+	const bool compared = err == 0 || err == IPSP_ERR_CONFIG_MISMATCH;
+	struct maker m = {false};
+	json_t *root = json_object();
+	bool known;
+
 	put(&m, root, "context", json_string(ctx->name));
-	put(&m, root, "compared", json_boolean(known));
-	put(&m, root, "identical", json_boolean(known && n == 0));
-	put(&m, root, "count", json_integer((json_int_t)n));
-	put(&m, root, "differences", differences);
+	put(&m, root, "compared", json_boolean(compared));
+	put_differences(&m, root, ctx, compared ? ipsp_node_differences(ctx->node, &known) : 0);
+	put(&m, root, "identical", json_boolean(err == 0));
+	put(&m, root, "last-compared", compared ? json_null() : last_compared(&m, ctx));
 	return finish(&m, root);
 }
 

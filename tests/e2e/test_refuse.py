@@ -5,9 +5,11 @@ In each case nothing is shared, a primary goes on serving alone, and both sides 
 name the remedy.
 """
 
+import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import process
 from harness.config import POOL_A
@@ -116,6 +118,52 @@ class Refused(Case):
                     for word in words:
                         self.assertIn(word, compared.stdout + compared.stderr)
                 self.assert_unshared()
+
+    def check(self, host):
+        """The exit code, what is printed, and JSON say one thing."""
+        with ThreadPoolExecutor() as both:  # a peer that is away is waited for
+            done, plain = both.map(lambda words: host.ctl(*words, "check-config"), (("--json",), ()))
+        answer = json.loads(done.stdout)
+        self.assertEqual((done.returncode, plain.returncode), (answer["identical"] is False,) * 2)
+        self.assertEqual("are identical" in plain.stdout, answer["identical"])
+        self.assertEqual(len(answer["differences"]), answer["count"])
+        return answer, plain
+
+    def test_check_without_the_peer(self):
+        """What was known when it went is said to be that, and not to be so."""
+        def prepare(hosts):
+            hosts[1].config.pools = [dict(POOL_A, priority=3)]
+
+        first, second = self.unequal_pair(prepare=prepare)
+        process.until(lambda: first.status()["state"] == "config-mismatch", 20, first.tail)
+        answer, _ = self.check(first)
+        self.assertEqual((answer["compared"], answer["count"], answer["last-compared"]), (True, 1, None))
+        second.kill9()
+        process.until(lambda: first.status()["peer"]["state"] != "up", 30, first.tail)
+        answer, plain = self.check(first)
+        self.assertEqual((answer["compared"], answer["count"]), (False, 0))
+        last = answer["last-compared"]
+        self.assertEqual((last["identical"], last["count"]), (False, 1))
+        self.assertGreater(last["ago-ms"], 0)
+        self.assertIn("no-peer", plain.stderr)
+        self.assertRegex(plain.stdout, r"not compared now; when the peer was last heard, \S+ s ago, this differed:\n"
+                                       r".*priority.*\n")
+        # The same file on both sides, and gone again.
+        second.config.pools = [dict(POOL_A)]
+        second.start()
+        self.two.wait_sharing()
+        answer, plain = self.check(first)
+        self.assertEqual((answer["compared"], answer["identical"], answer["last-compared"]), (True, True, None))
+        second.kill9()
+        process.until(lambda: first.status()["peer"]["state"] != "up", 30, first.tail)
+        answer, plain = self.check(first)
+        self.assertEqual((answer["compared"], answer["last-compared"]["identical"]), (False, True))
+        self.assertIn("nothing differed", plain.stdout)
+        # After a restart nothing is known.
+        first.stop()
+        first.start()
+        answer, plain = self.check(first)
+        self.assertEqual((answer["compared"], answer["last-compared"], plain.stdout), (False, None, ""))
 
     def test_two_primaries(self):
         for host in self.unequal_pair(roles=("primary", "primary")):
