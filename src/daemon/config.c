@@ -417,21 +417,31 @@ static void read_socket(struct ipspd_confread *rd, const struct ipspd_setting *s
 	ipspd_confread_path(rd, setting, config->control_socket, sizeof(config->control_socket));
 }
 
+static struct {
+	char name[sizeof(((struct ipspd_config *)0)->control_group)];
+	bool known;
+} groups[3]; /* that were asked for */
+
 /* Is the group of that name known on this host? Asked once: it may ask a server of names, and a
  * reload must not make the sessions wait for one. */
 static bool group_exists(const char *name)
 {
-	static char asked[3][sizeof(((struct ipspd_config *)0)->control_group)];
-	static bool known[3];
 	static unsigned turn;
 
 	for (unsigned i = 0; i < 3; i++)
-		if (strcmp(asked[i], name) == 0)
-			return known[i];
+		if (strcmp(groups[i].name, name) == 0)
+			return groups[i].known;
 	const unsigned i = turn++ % 3;
-	snprintf(asked[i], sizeof(asked[i]), "%s", name);
-	known[i] = getgrnam(name) != NULL;
-	return known[i];
+	snprintf(groups[i].name, sizeof(groups[i].name), "%s", name);
+	groups[i].known = getgrnam(name) != NULL;
+	return groups[i].known;
+}
+
+void ipspd_config_group_came(const char *name)
+{
+	for (unsigned i = 0; i < 3; i++)
+		if (strcmp(groups[i].name, name) == 0)
+			groups[i].known = true;
 }
 
 static void read_control_group(struct ipspd_confread *rd, const struct ipspd_setting *setting,

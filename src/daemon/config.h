@@ -90,6 +90,9 @@ struct ipspd_config {
 /* Puts those that lack nothing (any more) before the others, and counts both. */
 void ipspd_config_sort_sinks(struct ipspd_config *config);
 
+/* A group that the file names, and that was not there when it was read, is there now. */
+void ipspd_config_group_came(const char *name);
+
 /* Why @path can't be run as the hook now, in @why; 0: it can. IPSP_ERR_IO: it is not there, or not
  * executable; IPSP_ERR_INVALID: others could change it. */
 int ipspd_config_hook_ok(const char *path, char why[IPSPD_WHY_MAX]);

@@ -205,6 +205,7 @@ static void on_group(void *arg, gid_t gid)
 	lacks->asked = NULL;
 	if (gid != (gid_t)-1 && ipspd_ctl_let_in(lacks->daemon->ctl, level, gid)) {
 		lacks->group[level] = false;
+		ipspd_config_group_came(ipspd_config_group(lacks->daemon->config, level));
 		ipspd_log(IPSP_LOG_NOTICE,
 			  "the group \"%s\" is there: its members may use the control socket",
 			  ipspd_config_group(lacks->daemon->config, level));

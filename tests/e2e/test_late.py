@@ -168,6 +168,10 @@ class Late(Case):
                                 process.program("ipspctl"), "-s", host.socket, *words])
             self.assertEqual(done.returncode, status, f"{gid} {words}: {done.stderr}")
         self.assertEqual(host.starts, 1)
+        # What was said of them is true no more: a reload does not say it again.
+        before = len(host.log())
+        host.do("reload")
+        self.assertNotIn("no group", host.log()[before:])
 
     def test_the_file_itself(self):
         """A supervisor tries again after 1, and not after 2, which means: the file is wrong."""

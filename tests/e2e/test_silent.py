@@ -17,7 +17,7 @@ LOOK_S = 10  # what is waited for a first word, and for each piece of what is sh
 COMMANDS = (
     ("show", "ip", "ipsp"), ("show", "ip", "ipsp", "brief"), ("show", "ip", "pool"), ("show", "sessions"),
     ("show", "sessions", "--count"), ("show", "configuration"), ("show", "duplicates"), ("show", "counters"),
-    ("show", "log"), ("show", "log", "-f"), ("ok-to-stop",), ("check-config",), ("watch",),
+    ("show", "log"), ("show", "log", "-f"), ("metrics",), ("ok-to-stop",), ("check-config",), ("watch",),
     ("request", "u@isp"), ("release", "10.1.0.1"), ("release", "10.1.0.1", "--force"), ("release", "--ha", "x"),
     ("drain",), ("drain", "--wait"), ("undrain",), ("terminate",), ("takeover",),
     ("pool-share-protocol", "mode", "active"), ("no", "pool-share-protocol"), ("reload",), ("save", "configuration"),
