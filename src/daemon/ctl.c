@@ -17,8 +17,7 @@
 #include <unistd.h>
 
 #define BACKLOG	  1024	       /* a host full of gateways that come back at once */
-#define SLICE	  (64u << 10)  /* of lists and shows that may wait for a client to read */
-#define IN_COUNTS 4096	       /* bytes of a frame whose end has not come */
+#define SLICE	  (16u << 10)  /* of lists and shows that may wait for a client to read */
 #define KEEP_ROOM (128u << 10) /* a buffer that has grown beyond is given back once it is empty */
 
 /* ---------------------------------------------------------------- clients */
@@ -45,27 +44,25 @@ const char *ipspd_client_words(struct ipspd_client *client)
 	return words;
 }
 
+/* At the end of @list. */
+static void put_due(struct ipspd_client *client, struct ipspd_clients *list)
+{
+	if (client->due)
+		return;
+	TAILQ_INSERT_TAIL(list, client, due_link);
+	client->due = list;
+}
+
 void ipspd_client_due(struct ipspd_client *client)
 {
-	struct ipspd_ctl *ctl = client->ctl;
-
-	if (client->due_at)
-		return;
-	client->due_next = ctl->due;
-	if (ctl->due)
-		ctl->due->due_at = &client->due_next;
-	client->due_at = &ctl->due;
-	ctl->due = client;
+	put_due(client, &client->ctl->due);
 }
 
 static void not_due(struct ipspd_client *client)
 {
-	if (!client->due_at)
-		return;
-	*client->due_at = client->due_next;
-	if (client->due_next)
-		client->due_next->due_at = client->due_at;
-	client->due_at = NULL;
+	if (client->due)
+		TAILQ_REMOVE(client->due, client, due_link);
+	client->due = NULL;
 }
 
 /* Connections are accepted while there are places, and only so many in a turn: whoever connects
@@ -89,11 +86,12 @@ static void client_free(struct ipspd_client *client)
 	free(client);
 }
 
-static void client_close(struct ipspd_client *client)
+void ipspd_client_close(struct ipspd_client *client)
 {
 	struct ipspd_ctl *ctl = client->ctl;
 
 	not_due(client);
+	ipspd_client_unread(client);
 	ipspd_client_detach(client);
 	ctl->clients[client->token % IPSPD_CTL_CLIENTS] = NULL;
 	ipspd_user_greeted(client);
@@ -189,18 +187,20 @@ static void close_deaf(struct ipspd_client *client)
 {
 	ipspd_often_say(client->ctl, IPSPD_OFTEN_CLOSED, IPSP_LOG_WARNING,
 			"control: closing %s: it does not read", ipspd_client_words(client));
-	client_close(client);
+	ipspd_client_close(client);
 }
 
-static void client_flush(struct ipspd_client *client)
+/* @works: it has its turn to go on with its jobs. One that has not comes first in the next turn. */
+static void client_flush(struct ipspd_client *client, bool works)
 {
+	struct ipspd_ctl *ctl = client->ctl;
 	struct ipspd_client *deaf;
 
-	if (!client->closing && client->jobs && ipspd_now() < client->ctl->jobs_until)
+	if (works && client->jobs && !client->closing)
 		ipspd_jobs_work(client, SLICE);
 	not_due(client);
 	if (!client_write(client) || client->closing) {
-		client_close(client);
+		ipspd_client_close(client);
 		return;
 	}
 	deaf = ipspd_user_must_go(client);
@@ -211,85 +211,13 @@ static void client_flush(struct ipspd_client *client)
 	if (ipspd_client_pending(client) > 0)
 		event_add(client->writable, NULL);
 	else if (client->jobs)
-		ipspd_client_due(client); /* the next slice has a turn of its own */
+		put_due(client, works ? &ctl->due : &ctl->waiting);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	ipspd_client_due(arg); /* a turn follows */
-}
-
-/* Most of what an HA sends are requests and releases: the length of those at the beginning. */
-static size_t serve_row(struct ipspd_client *client, const uint8_t *bytes, size_t n)
-{
-	const uint8_t type = n > IPSP_CTL_HEAD ? bytes[IPSP_CTL_HEAD] : 0;
-	size_t used;
-
-	if ((type != IPSP_CTL_REQUEST && type != IPSP_CTL_RELEASE) || !client->ctx ||
-	    !client->ha[0])
-		return 0;
-	used = ipspd_inbox_read(&client->ctx->inbox, client->token, bytes, n);
-	if (used > 0)
-		ipspd_queue(client->ctx);
-	return used;
-}
-
-/* Serves every whole frame and keeps the beginning of the next. */
-static int serve_all(struct ipspd_client *client, const uint8_t *bytes, size_t n, const char **why)
-{
-	struct ipsp_ctl_msg msg;
-	size_t used;
-	int got;
-
-	for (;;) {
-		used = serve_row(client, bytes, n);
-		bytes += used;
-		n -= used;
-		got = ipsp_ctl_next(bytes, n, &used, &msg);
-		bytes += used;
-		n -= used;
-		if (got <= 0)
-			break;
-		got = ipspd_client_serve(client, &msg, why);
-		if (got < 0)
-			return got;
-	}
-	if (got < 0) {
-		*why = "what it sent is no frame";
-		return got;
-	}
-	ipsp_buf_clear(&client->in);
-	ipsp_buf_put(&client->in, bytes, n);
-	*why = "no memory for its bytes";
-	return client->in.failed ? IPSP_ERR_NOMEM : 0;
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct ipspd_client *client = arg;
-	uint8_t *bytes = client->ctl->bytes;
-	size_t before = client->in.len;
-	const char *why = "";
-	ssize_t got;
-	int err;
-
-	(void)what;
-	if (before > 0)
-		memcpy(bytes, client->in.data, before);
-	got = recv(fd, bytes + before, IPSPD_CTL_READ, 0);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (got <= 0) {
-		client_close(client);
-		return;
-	}
-	err = serve_all(client, bytes, before + (size_t)got, &why);
-	if (client->in.len > IN_COUNTS)
-		ipspd_client_due(client); /* what it sent, and did not end, is counted */
-	if (err)
-		ipspd_client_dismiss(client, err, why);
-	ipspd_wake(client->ctl->daemon);
 }
 
 /* ---------------------------------------------------------------- accepting */
@@ -332,8 +260,8 @@ static struct ipspd_client *client_new(struct ipspd_ctl *ctl, int fd, struct ips
 	client->user = user;
 	client->may = ipspd_access_may(fd, &ctl->access);
 	client->jobs_end = &client->jobs;
-	client->readable =
-		event_new(ctl->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, client);
+	client->readable = event_new(ctl->daemon->base, fd, EV_READ | EV_PERSIST,
+				     ipspd_client_readable, client);
 	client->writable = event_new(ctl->daemon->base, fd, EV_WRITE, on_writable, client);
 	client->greeting = evtimer_new(ctl->daemon->base, on_no_greeting, client);
 	if (!client->readable || !client->writable || !client->greeting ||
@@ -533,6 +461,8 @@ struct ipspd_ctl *ipspd_ctl_new(struct ipspd *daemon, const char *path, const ch
 	if (!ctl)
 		goto no_memory;
 	ctl->daemon = daemon;
+	TAILQ_INIT(&ctl->due);
+	TAILQ_INIT(&ctl->waiting);
 	ctl->path = strdup(path);
 	ctl->retry = evtimer_new(daemon->base, on_retry, ctl);
 	ctl->listener =
@@ -571,7 +501,7 @@ void ipspd_ctl_free(struct ipspd_ctl *ctl)
 		client_write(ctl->clients[i]); /* last words, if there are any */
 		ctl->clients[i]->ctx =
 			NULL; /* the contexts end with the daemon: nobody to be told */
-		client_close(ctl->clients[i]);
+		ipspd_client_close(ctl->clients[i]);
 	}
 	ipspd_users_free(ctl);
 	if (ctl->path && lstat(ctl->path, &st) == 0 && st.st_dev == ctl->dev &&
@@ -585,20 +515,58 @@ void ipspd_ctl_free(struct ipspd_ctl *ctl)
 	free(ctl);
 }
 
+/* One client with jobs of each user has its turn, whatever the others' cost: the rest only while
+ * there is time. */
+static bool has_turn(struct ipspd_client *client)
+{
+	if (!client->jobs || client->user->flush == client->ctl->n_flushes)
+		return false;
+	client->user->flush = client->ctl->n_flushes;
+	return true;
+}
+
+/* Several, or one with jobs. */
+static void flush_all(struct ipspd_ctl *ctl)
+{
+	struct ipspd_clients now = TAILQ_HEAD_INITIALIZER(now); /* later ones have the next turn */
+	struct ipspd_clients later = TAILQ_HEAD_INITIALIZER(later);
+	struct ipspd_client *client;
+
+	ctl->n_flushes++;
+	ctl->jobs_until = ipspd_now() + IPSPD_CTL_JOBS_MS;
+	while ((client = TAILQ_FIRST(&ctl->due))) {
+		not_due(client);
+		put_due(client, &now);
+	}
+	while ((client = TAILQ_FIRST(&now))) {
+		if (!client->jobs || has_turn(client)) {
+			client_flush(client, true); /* takes it off */
+		} else {
+			not_due(client);
+			put_due(client, &later);
+		}
+	}
+	while ((client = TAILQ_FIRST(&later)))
+		client_flush(client, ipspd_now() < ctl->jobs_until);
+	while ((client = TAILQ_LAST(&ctl->waiting, ipspd_clients))) {
+		not_due(client);
+		TAILQ_INSERT_HEAD(&ctl->due, client, due_link);
+		client->due = &ctl->due;
+	}
+}
+
 void ipspd_ctl_flush(struct ipspd_ctl *ctl)
 {
-	struct ipspd_client *now = ctl->due; /* those who become due meanwhile have the next turn */
+	struct ipspd_client *client = TAILQ_FIRST(&ctl->due);
 
 	if (ctl->n_accepted > 0) {
 		ctl->n_accepted = 0;
 		listen_again(ctl);
 	}
-	ctl->jobs_until = ipspd_now() + IPSPD_CTL_JOBS_MS;
-	ctl->due = NULL;
-	if (now)
-		now->due_at = &now;
-	while (now)
-		client_flush(now); /* takes it off */
-	if (ctl->due)
+	if (client && !client->jobs && !TAILQ_NEXT(client, due_link))
+		client_flush(client, false);
+	else if (client)
+		flush_all(ctl);
+	if (!TAILQ_EMPTY(&ctl->due))
 		ipspd_wake(ctl->daemon);
 }

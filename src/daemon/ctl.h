@@ -8,10 +8,11 @@
  * of the turn, so that they know what was asked before them, in slices, as fast as the client takes
  * them.
  *
- * One client never costs the others more than its share: at most IPSPD_CTL_READ bytes are read from
- * it in a turn; it is cut off when more than IPSPD_CTL_UNREAD bytes wait for it to read them, when
- * it sends what is no frame, when its HELLO does not come, and when another connection attaches
- * under its name. Neither do all clients of one user: see ctl_user.c.
+ * One client never costs the others more than its share: at most IPSPD_CTL_READ_ALL bytes are read
+ * in a turn where there are several, an equal part of each user's clients; it is cut off when more
+ * than IPSPD_CTL_UNREAD bytes wait for it to read them, when it sends what is no frame, when its
+ * HELLO does not come, and when another connection attaches under its name. Neither do all clients
+ * of one user: see ctl_user.c.
  */
 #ifndef IPSPD_CTL_H
 #define IPSPD_CTL_H
@@ -24,9 +25,10 @@
 #define IPSPD_CTL_KEPT	   16		/* of these, for root and the daemon's own user */
 #define IPSPD_CTL_HELLO_S  10		/* for a client's first word */
 #define IPSPD_CTL_ACCEPTS  64		/* in one turn */
-#define IPSPD_CTL_READ	   (256u << 10) /* bytes */
+#define IPSPD_CTL_READ	   (256u << 10) /* bytes of a client in a turn, where it is alone */
+#define IPSPD_CTL_READ_ALL (16u << 10)	/* ... of all, where there are several */
 #define IPSPD_CTL_UNREAD   (4u << 20)	/* bytes */
-#define IPSPD_CTL_JOBS_MS  20	/* of one turn, for the jobs of all clients: then the next turn */
+#define IPSPD_CTL_JOBS_MS  1	/* of one turn, for the jobs of all clients: then the next turn */
 #define IPSPD_CTL_JOBS	   64	/* lists, shows, reloads open for one client; more: overloaded */
 #define IPSPD_CTL_OPS	   4096 /* commands and one-shot requests open for all operators */
 #define IPSPD_CTL_OPS_ONE  1024 /* ... for one of them */
@@ -65,6 +67,9 @@ size_t ipspd_ctl_answers(struct ipspd_ctl *ctl, const struct ipspd_ctx *ctx,
 			 const struct ipsp_out *outs, size_t n);
 void ipspd_ctl_out(struct ipspd_ctl *ctl, struct ipspd_ctx *ctx, const struct ipsp_actions *act,
 		   const struct ipsp_out *out);
+
+/* At the beginning of every turn: reads from those clients that have sent something. */
+void ipspd_ctl_read(struct ipspd_ctl *ctl);
 
 /*
  * At the end of every turn: makes what lists and shows ask for, and one write for each client that

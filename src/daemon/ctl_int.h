@@ -1,8 +1,8 @@
 /*
  * ctl_int - between the files of the control socket: ctl.c has the socket, the clients and their
- * bytes, ctl_user.c what those of one user have together, ctl_serve.c knows what frames mean,
- * ctl_job.c does what takes longer, ctl_release.c ends sessions by force, ctl_out.c says what nodes
- * have for clients.
+ * bytes, ctl_read.c who is read when, ctl_user.c what those of one user have together, ctl_serve.c
+ * knows what frames mean, ctl_job.c does what takes longer, ctl_release.c ends sessions by force,
+ * ctl_out.c says what nodes have for clients.
  */
 #ifndef IPSPD_CTL_INT_H
 #define IPSPD_CTL_INT_H
@@ -11,7 +11,9 @@
 #include "daemon/access.h"
 #include "daemon/ctl.h"
 #include "daemon/show.h"
+#include <event2/util.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 struct evconnlistener;
@@ -42,6 +44,8 @@ struct ipspd_job { /* done at the end of a turn, by the client's own speed */
 	uint32_t found;
 };
 
+TAILQ_HEAD(ipspd_clients, ipspd_client);
+
 struct ipspd_client {
 	struct ipspd_ctl *ctl;
 	uint64_t token; /* at the node; token % IPSPD_CTL_CLIENTS is its slot */
@@ -61,7 +65,10 @@ struct ipspd_client {
 	struct ipsp_buf in;	/* the beginning of a frame whose rest has not come */
 	struct ipsp_buf out;	/* to be written, from .written on */
 	size_t written;
-	struct ipspd_client *due_next, **due_at; /* ctl's list; due_at NULL: not on it */
+	struct ipspd_clients *due; /* which list of the flush it is on; NULL: none */
+	TAILQ_ENTRY(ipspd_client) due_link;
+	bool ready; /* it has something to be read, and is in its user's list */
+	TAILQ_ENTRY(ipspd_client) ready_link;
 	struct ipspd_job *jobs, **jobs_end;
 	unsigned n_jobs;
 	unsigned n_ops;				  /* open */
@@ -72,7 +79,9 @@ struct ipspd_user { /* a uid that has clients, or open requests */
 	struct ipspd_user *next;
 	uid_t uid;
 	bool trusted; /* root, or the daemon's own */
-	unsigned n_clients, n_silent, n_ops;
+	unsigned n_clients, n_silent, n_ops, n_ready;
+	struct ipspd_clients ready; /* to be read, the next one first */
+	uint64_t flush;		    /* the last one in which a client of it had its turn */
 	size_t held;
 };
 
@@ -119,12 +128,17 @@ struct ipspd_ctl {
 	struct ipspd_client *clients[IPSPD_CTL_CLIENTS];
 	size_t n_clients, n_silent; /* who has not greeted; of these, who is not trusted */
 	size_t n_accepted;	    /* in this turn */
+	size_t n_ready;		    /* to be read */
+	uint64_t last_read;	    /* a token */
+	ipsp_ms shared_until;	    /* more than one client is read in these days */
 	ipsp_ms jobs_until;	    /* in this turn */
 	bool resting;		    /* there was no descriptor for another client */
 	struct ipspd_user *users;
 	size_t held;
 	struct ipspd_often often[IPSPD_OFTEN_KINDS];
-	struct ipspd_client *due;  /* those for whom the end of the turn has something to do */
+	struct ipspd_clients due;     /* those for whom the end of the turn has something to do */
+	struct ipspd_clients waiting; /* ... which are the first of the next turn */
+	uint64_t n_flushes;
 	uint64_t n_tokens, n_keys; /* made so far */
 	struct ipspd_op ops[IPSPD_CTL_OPS];
 	size_t next_op, n_ops;	   /* open */
@@ -143,11 +157,17 @@ void ipspd_client_done(struct ipspd_client *client, uint64_t id, int err, const 
 void ipspd_client_text(struct ipspd_client *client, uint64_t id, const char *text, size_t n);
 /* It has something to be written, or a job: the end of the turn looks at it. */
 void ipspd_client_due(struct ipspd_client *client);
+void ipspd_client_close(struct ipspd_client *client);
 /* Says why, and stops reading; the end of the turn closes it. */
 void ipspd_client_dismiss(struct ipspd_client *client, int err, const char *text);
 /* Who it is, for the log; good until the next call. */
 const char *ipspd_client_words(struct ipspd_client *client);
 size_t ipspd_client_pending(const struct ipspd_client *client); /* bytes to be written */
+
+/* ctl_read.c */
+/* Its event: it is read in the turn that follows, or in a later one. */
+void ipspd_client_readable(evutil_socket_t fd, short what, void *client);
+void ipspd_client_unread(struct ipspd_client *client); /* it has nothing to be read any more */
 
 /* ctl_user.c */
 struct ipspd_user *ipspd_user_of(struct ipspd_ctl *ctl, uid_t uid); /* NULL: no memory */

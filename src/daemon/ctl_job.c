@@ -289,8 +289,7 @@ void ipspd_jobs_forget(struct ipspd_client *client, const struct ipspd_ctx *ctx)
 
 void ipspd_jobs_work(struct ipspd_client *client, size_t max)
 {
-	while (client->jobs && ipspd_client_pending(client) < max &&
-	       ipspd_now() < client->ctl->jobs_until) {
+	while (client->jobs && ipspd_client_pending(client) < max) {
 		struct ipspd_job *job = client->jobs;
 
 		if (!work_on(client, job, max))
@@ -300,5 +299,7 @@ void ipspd_jobs_work(struct ipspd_client *client, size_t max)
 			client->jobs_end = &client->jobs;
 		client->n_jobs--;
 		free_job(job);
+		if (ipspd_now() >= client->ctl->jobs_until)
+			return;
 	}
 }

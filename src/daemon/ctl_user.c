@@ -23,6 +23,7 @@ struct ipspd_user *ipspd_user_of(struct ipspd_ctl *ctl, uid_t uid)
 		return NULL;
 	user->uid = uid;
 	user->trusted = uid == 0 || uid == geteuid();
+	TAILQ_INIT(&user->ready);
 	user->next = ctl->users;
 	ctl->users = user;
 	return user;

@@ -494,10 +494,12 @@ static void free_removed(struct ipspd_loop *loop)
 
 void ipspd_loop_turn(struct ipspd *daemon)
 {
-	const ipsp_ms now = ipspd_now();
 	struct ipspd_loop *loop = daemon->loop;
 
 	loop->again = false;
+	if (daemon->ctl)
+		ipspd_ctl_read(daemon->ctl);
+	const ipsp_ms now = ipspd_now();
 	free_removed(loop);
 	gather(loop, now);
 	if (now >= loop->measure.next)

@@ -5,13 +5,12 @@ many there were, and memory stays flat."""
 import os
 import select
 import socket
-import struct
 import sys
 import threading
 import time
 import unittest
 
-from harness import process
+from harness import control, process
 from harness.pair import Case, main
 
 GREEDY, OTHER = 64001, 64002
@@ -37,22 +36,6 @@ while time.monotonic() < end:
     if len(held) == 400:
         held.clear()
 """
-
-
-def frame(kind, body):
-    """One frame of the control socket, see src/base/ctlmsg.h."""
-    return struct.pack("!IB", len(body) + 1, kind) + body
-
-
-def text(word):
-    return bytes([len(word)]) + word.encode()
-
-
-def command(number, name):
-    return frame(7, struct.pack("!QB", number, 0) + text("") + text(name) + text(""))
-
-
-HELLO = frame(1, struct.pack("!IHH", 0x49505350, 1, 1) + text("test"))
 
 
 def as_user(uid, *words):
@@ -114,7 +97,7 @@ class Greedy(Case):
 class Commands(Case):
     def pipeline(self, host, seconds):
         """Sends drain and undrain as fast as they are taken."""
-        end, number, unsent = time.monotonic() + seconds, 0, HELLO
+        end, number, unsent = time.monotonic() + seconds, 0, control.HELLO
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(host.socket)
             sock.setblocking(False)
@@ -124,7 +107,7 @@ class Commands(Case):
                     sock.recv(1 << 20)
                 if writable:
                     if not unsent:
-                        unsent = b"".join(command(number + i, ("drain", "undrain")[i % 2]) for i in range(20))
+                        unsent = b"".join(control.command(number + i, ("drain", "undrain")[i % 2]) for i in range(20))
                         number += 20
                     unsent = unsent[sock.send(unsent):]
 

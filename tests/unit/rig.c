@@ -1,4 +1,5 @@
 #include "rig.h"
+#include "daemon/ctl.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -50,6 +51,14 @@ void rig_turn(struct rig *w)
 		if (ctx->started)
 			assert_int_equal(ctx->due, ipsp_node_due(ctx->node));
 		assert_true(ctx->queued || (ctx->started && ctx->inbox.n_events == 0));
+	}
+}
+
+void rig_read(struct rig *w)
+{
+	for (int i = 0; i < 100; i++) {
+		event_base_loop(w->daemon.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		ipspd_ctl_read(w->daemon.ctl);
 	}
 }
 

@@ -31,6 +31,7 @@ struct rig {
 int rig_set_up(void **state); /* for cmocka: *state is a rig whose daemon serves */
 int rig_tear_down(void **state);
 void rig_write_config(const struct rig *w, const char *network);
+void rig_read(struct rig *w); /* what has come is read, all of it, and no turn taken */
 void rig_turn(struct rig *w); /* what has come is read, and one turn taken */
 
 struct rig_client *rig_connect(struct rig *w, size_t i);

@@ -99,6 +99,7 @@ static void open_requests_of_operators_have_a_limit(void **state)
 	for (int i = 0; i < IPSPD_CTL_OPS_ONE + 10; i++)
 		ipsp_conn_request(one->conn, 1, &(struct ipsp_conn_request){.subscriber = "u1"});
 	assert_true(rig_push(one));
+	rig_read(w); /* all of it before the first is answered */
 	ipsp_conn_command(other->conn, 2, NULL, "undrain", NULL, 0);
 	assert_int_equal(rig_wait_for(w, other, IPSP_CONN_DONE).err,
 			 IPSP_ERR_DISABLED); /* the node's */
@@ -175,6 +176,57 @@ static void jobs_share_a_turn(void **state)
 	rig_request(w, good, "u1");
 }
 
+static size_t answers(struct rig_client *c)
+{
+	struct ipsp_conn_msg msg;
+	size_t n = 0;
+
+	assert_true(rig_pull(c, SIZE_MAX) >= 0);
+	while (ipsp_conn_next(c->conn, &msg) == 1)
+		n += msg.type == IPSP_CONN_ANSWER;
+	return n;
+}
+
+/* Others have thousands of requests on their way: each turn is short, and they all go on. */
+static void who_says_little_waits_for_little(void **state)
+{
+	struct rig *w = *state;
+	struct rig_client *many[3], *good = rig_attach_as(w, 3, "good");
+	const char *const names[3] = {"one", "two", "three"};
+	size_t got[3] = {0}, turns = 0;
+	char subscriber[32];
+
+	for (size_t i = 0; i < 3; i++) {
+		many[i] = rig_attach_as(w, i, names[i]);
+		for (int k = 0; k < 2000; k++) {
+			snprintf(subscriber, sizeof(subscriber), "%s-%d", names[i], k);
+			ipsp_conn_request(many[i]->conn, 1,
+					  &(struct ipsp_conn_request){.subscriber = subscriber});
+		}
+	}
+	for (size_t i = 0; i < 3; i++)
+		assert_true(rig_push(many[i]));
+	ipsp_conn_request(good->conn, 1, &(struct ipsp_conn_request){.subscriber = "good"});
+	assert_true(rig_push(good));
+	rig_turn(w);
+	assert_int_equal(answers(good), 1);
+	for (size_t i = 0; i < 3; i++) {
+		got[i] = answers(many[i]);
+		assert_in_range(got[i], 10, IPSPD_CTL_READ_ALL / 30 / 3);
+	}
+	for (; turns < 200 && got[0] + got[1] + got[2] < 6000; turns++) {
+		rig_turn(w);
+		for (size_t i = 0; i < 3; i++) {
+			const size_t more = answers(many[i]);
+
+			assert_true(more > 0 || got[i] == 2000);
+			got[i] += more;
+		}
+	}
+	print_message("%zu turns\n", turns);
+	assert_true(turns < 200);
+}
+
 int main(void)
 {
 #define WITH_A_DAEMON(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
@@ -185,6 +237,7 @@ int main(void)
 		WITH_A_DAEMON(open_requests_of_operators_have_a_limit),
 		WITH_A_DAEMON(commands_wait_for_each_other),
 		WITH_A_DAEMON(jobs_share_a_turn),
+		WITH_A_DAEMON(who_says_little_waits_for_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,7 +243,7 @@ static void open_requests_are_bounded(void **state)
 		ipsp_buf_fini(&buf);
 	}
 	for (int i = 0; i < 10; i++) {
-		event_base_loop(w->daemon.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		rig_read(w);
 		most = ctl->n_ops > most ? ctl->n_ops : most;
 		ipspd_loop_turn(&w->daemon);
 	}

@@ -48,6 +48,10 @@ class Host:
         """From the next start on the daemon is this user's."""
         self._prefix += ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
 
+    def run_under(self, *words):
+        """From the next start on these words stand before the daemon's."""
+        self._prefix += words
+
     def limit(self, option):
         """From the next start on it has this limit too: one option of prlimit. Not root's way around it."""
         self._prefix += ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "prlimit", option]
