@@ -7,6 +7,8 @@
 /* ---------------------------------------------------------------- tables */
 
 #define COLUMNS_MAX CLI_COLUMNS_MAX
+#define WIDTH_MAX   48 /* a longer cell moves the rest of its row, and no other row */
+#define WIDTH_IPV4  15 /* rows that come later may have longer addresses than the first */
 
 struct column {
 	const char *title, *key; /* of a member: text, number, or nothing, shown as "-" */
@@ -41,7 +43,7 @@ static const char *cell(const json_t *row, const struct column *column, char *te
  * up. */
 static void print_cell(const char *text, int width, bool right, bool last)
 {
-	int fill = width - width_of(text);
+	const int wide = width_of(text), fill = width > wide ? width - wide : 0;
 
 	if (right)
 		printf("%*s%s", fill, "", text);
@@ -65,7 +67,7 @@ static void measure(struct cli_widths *widths, const struct column *columns, siz
 		for (size_t c = 0; c < n; c++) {
 			int width = width_of(cell(row, &columns[c], text, sizeof(text)));
 
-			if (width > widths->width[c])
+			if (width > widths->width[c] && width <= WIDTH_MAX)
 				widths->width[c] = width;
 			widths->right[c] |= json_is_integer(json_object_get(row, columns[c].key));
 		}
@@ -232,6 +234,29 @@ static void print_pools_and_total(const struct column *columns, size_t n, const 
 	json_decref(rows);
 }
 
+/* Where IPSP is disabled nothing is said or heard: what the file has of a peer is of no interest.
+ */
+static bool is_enabled(const json_t *context)
+{
+	return json_is_integer(json_object_get(context, "port"));
+}
+
+static void print_interface(const json_t *context)
+{
+	const char *key = cli_text(context, "key-fingerprint");
+
+	if (!*cli_text(context, "interface"))
+		return;
+	printf("  interface    %s, %s", cli_text(context, "interface"),
+	       cli_text(context, "address"));
+	if (is_enabled(context))
+		printf(" port %" JSON_INTEGER_FORMAT ", mode %s, configured as %s%s%s\n",
+		       cli_number(context, "port"), cli_text(context, "mode"),
+		       cli_text(context, "configured-role"), *key ? ", key " : "", key);
+	else
+		puts(", IPSP is disabled");
+}
+
 static void print_dead_interval(const json_t *context)
 {
 	json_int_t ms = cli_number(context, "dead-interval-ms");
@@ -259,19 +284,13 @@ static void print_context(const json_t *context)
 		{"in-transit", "in-transit", false},
 		{"reclaimed", "reclaimed", false},
 	};
-	const char *key = cli_text(context, "key-fingerprint");
-
 	printf("context %s: %s, %s, epoch %" JSON_INTEGER_FORMAT "\n", cli_text(context, "name"),
 	       cli_text(context, "role"), cli_text(context, "state"), cli_number(context, "epoch"));
-	if (*cli_text(context, "interface"))
-		printf("  interface    %s, %s port %" JSON_INTEGER_FORMAT
-		       ", mode %s, configured as %s%s%s\n",
-		       cli_text(context, "interface"), cli_text(context, "address"),
-		       cli_number(context, "port"), cli_text(context, "mode"),
-		       cli_text(context, "configured-role"), *key ? ", key " : "", key);
+	print_interface(context);
 	print_dead_interval(context);
 	print_link(json_object_get(context, "link"));
-	print_peer(json_object_get(context, "peer"));
+	if (is_enabled(context))
+		print_peer(json_object_get(context, "peer"));
 	print_serving(context);
 	print_takeover(context);
 	print_notes(context);
@@ -444,6 +463,8 @@ void cli_text_sessions_begin(struct cli_widths *widths, const json_t *rows)
 {
 	measure(widths, session_columns, sizeof(session_columns) / sizeof(session_columns[0]),
 		rows);
+	if (widths->width[0] < WIDTH_IPV4)
+		widths->width[0] = WIDTH_IPV4;
 	print_head("", session_columns, widths);
 }
 

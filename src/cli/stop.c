@@ -276,6 +276,8 @@ static int drain_end(const struct cli *cli, const struct wait *wait, const json_
 			cli_text(context, "name"), "draining", cli_true(context, "draining"),
 			"drained", cli_true(context, "ok"), "used", cli_number(context, "sessions"),
 			"reasons", json_object_get(context, "reasons")));
+	else if (cli_true(context, "ok") && !cli_true(context, "draining"))
+		printf("%s: it is safe to stop\n", cli_text(context, "name")); /* disabled since */
 	else if (cli_true(context, "ok"))
 		printf("%s: drained: it is safe to stop; where it stays up, \"undrain\" makes it a "
 		       "standby that serves\n",

@@ -486,6 +486,11 @@ static void note_service(const struct notes *n, const struct ipsp_status *s)
 		     "new sessions are refused (no-primary): this side has no free address of "
 		     "its own, and no peer to ask; start ipspd there, or, where the peer is gone "
 		     "for good, say \"takeover --force\"");
+	if (!s->conf->psp.enabled && !s->serving && !s->disk_full)
+		note(n,
+		     "IPSP is disabled here, and the peer had all addresses: new sessions are "
+		     "refused (disabled). The way back is the file and \"reload\"; where the peer "
+		     "gives no addresses any more: \"no pool-share-protocol --force\"");
 	if (s->state == IPSP_ST_TERMINATED)
 		note_terminated(n, s);
 	note_given_anew(n, s);

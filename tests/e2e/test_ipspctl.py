@@ -366,6 +366,62 @@ class Shown(Case):
         self.assertNotIn("\u202e", done.stderr)
 
 
+class Tables(Case):
+    def test_wide_cells(self):
+        """One long name moves its own row, and no other; what comes later does not know the widths of before."""
+        host = self.host()
+        host.config.pools = [{"name": "p" * 31, "network": "10.1.0.0/16", "group": "g" * 31},
+                             {"name": "v6", "prefix": "2001:db8:1234:5600::/56", "length": 64}]
+        host.start()
+        lines = "".join(json.dumps({"id": i, "op": "request", "subscriber": f"u{i}", "address": f"10.1.{i // 250}.{i % 250 + 1}"})
+                        + "\n" for i in range(250))
+        lines += json.dumps({"id": 251, "op": "request", "subscriber": "w" * 253, "session": "s" * 253}) + "\n"
+        lines += json.dumps({"id": 252, "op": "request", "subscriber": "six", "pool": "v6"}) + "\n"
+        done = process.run([process.program("ipspctl"), "-s", host.socket, "agent"], input=lines)
+        self.assertEqual(done.stdout.count('"ok":true'), 252, done.stdout[-300:])
+        head, *rows = host.do("show", "sessions").splitlines()
+        self.assertEqual(len(rows), 252)
+        for name in ("pool", "subscriber", "HA", "state"):
+            self.assertGreater(head.index(name), 0)
+        places = {len(row) for row in rows if "w" * 253 not in row and "2001:" not in row}
+        self.assertEqual(len(places), 1, places)
+        self.assertLess(len(head), 120)
+        [wide] = [row for row in rows if "w" * 253 in row]
+        self.assertEqual(wide.split()[2:4], ["w" * 253, "s" * 253])
+        self.assertIn("w  s", wide)  # (nothing is filled up behind a cell that is too wide)
+        for text in (host.do("show", "sessions", "--subscriber", "w" * 253), host.do("show", "ip", "pool"),
+                     host.do("show", "ip", "ipsp"), host.do("show", "configuration")):
+            for line in text.splitlines():
+                self.assertEqual(line, line.rstrip())
+                self.assertLess(len(line), 650)
+
+
+class Disabled(Case):
+    def test_texts(self):
+        """A context that is disabled says so, and nothing of a port or a peer that it does not talk to."""
+        pair = self.pair(trapd=False)
+        pair.start(hello_interval_ms=100)
+        first, second = pair.hosts
+        first.do("drain", "--wait", "--timeout", "30")
+        for host in pair.hosts:
+            process.until(lambda h=host: h.ctl("no", "pool-share-protocol").returncode == 0, 30, pair.story)
+        for host in pair.hosts:
+            text = host.do("show", "ip", "ipsp")
+            self.assertIn(", IPSP is disabled\n", text)
+            self.assertNotIn("-1", text)
+            self.assertNotIn("  peer ", text)
+            self.assertNotIn("undrain", text)
+            self.assertNotIn("undrain", host.do("ok-to-stop"))
+            self.assertNotIn("-1", host.do("show", "configuration"))
+            self.assertNotIn("-1", host.do("show", "ip", "ipsp", "brief"))
+        # The one that owned nothing refuses, and says why and what to do.
+        self.assertFalse(first.status()["serving"])
+        self.assertIn("no pool-share-protocol --force", " ".join(first.status()["notes"]))
+        self.assertEqual((second.status()["serving"], second.status()["notes"]), (True, []))
+        first.do("no", "pool-share-protocol", "--force")
+        self.assertEqual((first.status()["serving"], first.status()["notes"]), (True, []))
+
+
 class Watch(Case):
     def test_lines(self):
         """No terminal: a line when something has changed; SIGTERM is a good end."""
