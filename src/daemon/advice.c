@@ -386,6 +386,13 @@ static void note_one_role(const struct notes *n, const struct ipsp_status *s)
 	     ipsp_role_word(s->configured_role),
 	     primary ? who_gives(s) : "neither side gives addresses",
 	     primary ? "primary" : "secondary");
+	if (primary && s->used > 0 && s->peer_used > 0)
+		note(n,
+		     "both sides have sessions, %u here and %u at the peer: one address may be "
+		     "used on both, or be given to a second session, and neither side can tell "
+		     "which; compare \"show sessions\" of both, and end one session of each "
+		     "such address, or all of the side that refuses",
+		     s->used, s->peer_used);
 }
 
 /* Nothing is shared. */

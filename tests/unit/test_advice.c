@@ -322,6 +322,13 @@ static void two_primaries(void **state)
 	s.role_conflict = true;
 	text = notes_on(&s);
 	assert_has(&text, "this side gives new addresses, the peer refuses them");
+	assert_lacks(&text, "both sides have sessions");
+	s.peer_used = 30;
+	text = notes_on(&s);
+	assert_has(&text,
+		   "both sides have sessions, 412 here and 30 at the peer: one address may be used "
+		   "on both, or be given to a second session, and neither side can tell which; "
+		   "compare \"show sessions\" of both");
 	s.serving = false;
 	s.draining = true;
 	text = notes_on(&s);
