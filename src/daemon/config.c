@@ -587,12 +587,43 @@ static void read_listen(struct ipspd_confread *rd, const struct ipspd_setting *s
 				     config->http_listen);
 }
 
+#define HTTP_NAMES 16
+
+static bool host_ok(const char *name)
+{
+	const size_t n = name ? strlen(name) : 0;
+
+	return n >= 1 && n <= 253 &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+		       n;
+}
+
+static void read_names(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
+{
+	const size_t n = ipspd_setting_count(setting);
+
+	(void)object;
+	if (n > HTTP_NAMES)
+		ipspd_confread_fault(rd, setting, "has %zu names; allowed are up to %d", n,
+				     HTTP_NAMES);
+	for (size_t i = 0; i < n; i++) {
+		const char *name = ipspd_setting_text(ipspd_setting_element(setting, i));
+
+		if (!host_ok(name))
+			ipspd_confread_fault(rd, setting,
+					     "\"%s\" is no host's name; allowed are letters, "
+					     "digits, '-', '_' and '.', without a port",
+					     name ? name : "");
+	}
+}
+
 /* For ipsp-monitor, which reads the same file: checked here, so that one -t is enough. */
 static void read_http(struct ipspd_confread *rd, const struct ipspd_setting *setting, void *object)
 {
 	static const struct ipspd_key keys[] = {
 		{"listen", IPSPD_KEY_TEXT, false, 1, 127,
 		 IPSPD_KEY_FIELD(struct ipspd_config, http_listen), read_listen},
+		IPSPD_READ("names", IPSPD_KEY_LIST, false, read_names),
 		IPSPD_KEYS_END,
 	};
 	struct ipspd_config *config = object;

@@ -262,8 +262,10 @@ static bool counter_name(const char *word, char name[NAME_MAX_BYTES])
 		return false;
 	memcpy(name, "ipspd_", 6);
 	for (size_t i = 0; i <= n; i++) {
-		const char c = word[i] == '-' ? '_' : word[i];
+		char c = word[i];
 
+		if (c == '-')
+			c = '_';
 		if (c != '\0' && c != '_' && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9'))
 			return false;
 		name[6 + i] = c;

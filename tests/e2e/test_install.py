@@ -36,8 +36,8 @@ class Installed(Case):
         return found[0]
 
     def test_all_is_there(self):
-        for end in ("bin/ipspctl", "sbin/ipspd", "include/ipsp.h", "ipsp.pc", "libipsp.so",
-                    "ipspd.service", "ipspd.conf"):
+        for end in ("bin/ipspctl", "sbin/ipspd", "sbin/ipsp-monitor", "include/ipsp.h", "ipsp.pc", "libipsp.so",
+                    "ipspd.service", "ipspd.conf", "ipsp-monitor.service", "ipsp-monitor.8"):
             self.find(end)
         self.assertTrue([path for path in self.files if "/mibs/" in path], "the MIBs are missing")
 
@@ -50,7 +50,7 @@ class Installed(Case):
         for line in done.stdout.splitlines():
             if line.startswith("-- Installing: "):
                 self.assertTrue(line.split(": ", 1)[1].startswith(stage), line)
-        for end in ("ipspd.service", "ipsp.pc", "ipspd.conf"):
+        for end in ("ipspd.service", "ipsp-monitor.service", "ipsp.pc", "ipspd.conf"):
             with open(self.find(end), encoding="utf-8") as file:
                 self.assertNotIn(process.packaged_folder(), file.read(), end)
 
@@ -65,6 +65,19 @@ class Installed(Case):
             text = file.read()
         self.assertIn("Type=notify", text)
         self.assertIn(os.path.join(self.root, "sbin/ipspd"), text)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
+    def test_the_unit_of_the_monitor(self):
+        unit = self.find("ipsp-monitor.service")
+        done = process.run(["systemd-analyze", "verify", "--man=no", unit],
+                           env=dict(os.environ, SYSTEMD_LOG_LEVEL="warning"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("ipsp-monitor.service", done.stderr, "accepted, but not without words")
+        with open(unit, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(f"ExecStart={self.root}/sbin/ipsp-monitor\n", text)
+        for key in ("Requires", "BindsTo", "PartOf", "Wants"):
+            self.assertNotIn(f"\n{key}=", text, "neither is anything to the other's start or stop")
 
     def test_a_program_builds_against_the_library(self):
         source = os.path.join(self.folder, "user.c")

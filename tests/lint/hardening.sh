@@ -29,7 +29,7 @@ lacks() {
 	esac
 }
 
-for one in "program src/ipspd" "program src/ipspctl" "library src/libipsp.so"; do
+for one in "program src/ipspd" "program src/ipspctl" "program src/ipsp-monitor" "library src/libipsp.so"; do
 	kind=${one%% *} file=$build/${one#* }
 	[ -e "$file" ] || { echo "hardening: $file is not built"; exit 1; }
 	missing=$(lacks "$file" "$kind")

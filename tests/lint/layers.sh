@@ -65,6 +65,7 @@ grep -nE '^[[:space:]]*#[[:space:]]*include' src/base/addr.[ch] |
 check_includes core "<($plain)\.h>|<sodium\.h>|\"(base|core)/|<ipsp\.h>|\"ipsp\.h\""
 check_includes lib '<[^>]*>|"(base|lib)/|"ipsp\.h"'
 check_includes cli '<[^>]*>|"(cli/|base/shown\.h|metrics/metrics\.h)|"ipsp\.h"' # base: that one alone
+check_includes monitor '<[^>]*>|"(monitor/|metrics/metrics\.h)'
 check_includes metrics "<($plain)\.h>|<jansson\.h>|\"metrics/"
 check_includes daemon '<[^>]*>|"(base|core|daemon)/|"ipsp\.h"'
 

@@ -479,6 +479,14 @@ static void keys_of_the_monitor_are_taken_and_checked(void **state)
 		assert_true(config.agentx);
 		ipspd_config_fini(&config);
 	}
+	put_conf("http = { names = ( \"ha1.example.net\", \"ha1\" ); };\ncontexts = ( { name = "
+		 "\"c\"; "
+		 "pools = (); } );");
+	assert_int_equal(read_conf(&config), 0);
+	ipspd_config_fini(&config);
+	expect("http = {\nnames = ( \"ha1:80\", 7 ); };\n",
+	       "0: contexts: missing\n2: names: without a port\n2: names: without a port\n");
+	expect("http = {\nnames = \"ha1\"; };\n", "0: contexts: missing\n2: names: list\n");
 	expect("http = {\nlisten = \"127.0.0.1\"; };\n",
 	       "0: contexts: missing\n2: listen: ADDRESS:PORT\n");
 	expect("http = {\nlisten = \"::1:80\"; };\nsnmp = {\nagentx = \"true\"; };\n",
