@@ -16,5 +16,6 @@ int main(void)
 	failed += stories_drains();
 	failed += stories_link();
 	failed += stories_keys();
+	failed += stories_recorded();
 	return failed;
 }

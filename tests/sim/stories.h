@@ -17,5 +17,6 @@ int stories_roles(void);
 int stories_drains(void);
 int stories_link(void);
 int stories_keys(void);
+int stories_recorded(void);
 
 #endif
