@@ -5,6 +5,7 @@
 #   sh tests/run.sh lint e2e             these parts only: build unit sim fuzz lint bench e2e
 #   sh tests/run.sh --seeds 200000 sim   a larger swarm
 #   sh tests/run.sh --fuzz 600 fuzz      each fuzz target for ten minutes; default: one; 0: none
+#   sh tests/run.sh --afl 600 fuzz       and AFL++ on `ipspd -t` for ten minutes; needs the package afl++
 #   sh tests/run.sh --tests 'upgrade kill' e2e    these system tests only
 #   sh tests/run.sh --build FOLDER       builds there; default: build/ in the tree
 #
@@ -14,7 +15,7 @@
 set -u
 
 usage() {
-	sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
@@ -22,15 +23,17 @@ top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 build=$top/build
 seeds=20000
 fuzz=60
+afl=0
 tests=
 parts=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--seeds | --fuzz | --tests | --build)
+	--seeds | --fuzz | --afl | --tests | --build)
 		[ $# -ge 2 ] || usage
 		case $1 in
 		--seeds) seeds=$2 ;;
 		--fuzz) fuzz=$2 ;;
+		--afl) afl=$2 ;;
 		--tests) tests=$2 ;;
 		--build) build=$2 ;;
 		esac
@@ -41,7 +44,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-case $seeds$fuzz in *[!0-9]*) usage ;; esac
+case $seeds$fuzz$afl in *[!0-9]*) usage ;; esac
 [ "$seeds" -gt 0 ] || usage
 parts=${parts:- build unit sim fuzz lint bench e2e}
 if [ -n "$tests" ]; then
@@ -184,6 +187,7 @@ fuzzing() {
 		step "$name, $fuzz s" 30 sh -c 'cat "$1"; exit "$(cat "$1.status")"' - "$raw" &&
 			has_run "$name" "$log" '^Done [1-9][0-9]* runs'
 	done
+	[ "$afl" -eq 0 ] || step 'AFL++ on ipspd -t' $((afl + 900)) sh "$top/tests/fuzz/afl.sh" "$build/afl" "$afl"
 }
 
 lint() {
