@@ -108,7 +108,7 @@ void ipsp_effect_lost(struct ipsp_node *n, uint64_t books)
 	n->side.peer_books = 0;
 	n->side.sent = n->side.acked = n->side.applied = n->side.report = 0;
 	n->side.lost = n->side.anew = true;
-	n->side.shared = n->side.licence = n->side.loan = false;
+	n->side.shared = n->side.licence = n->side.loan = n->side.held = false;
 }
 
 void ipsp_rec_lost(struct ipsp_node *n)
@@ -159,7 +159,7 @@ void ipsp_effect_alone(struct ipsp_node *n, uint64_t books, enum ipsp_alone how)
 	s->books = books;
 	s->peer_books = s->sent = s->acked = s->applied = s->report = 0;
 	s->licence = s->lost = s->shared = s->loan = s->draining = s->terminated = s->s6 = false;
-	s->yielded = s->yielded_loan = false;
+	s->yielded = s->yielded_loan = s->held = false;
 	s->conf_mine = s->conf_peer = IPSP_ROLE_NONE;
 	s->p6 = IPSP_P6_IDLE;
 	s->grounded = how == IPSP_ALONE_WITHOUT;

@@ -339,13 +339,13 @@ static void listen_no_more(struct ipsp_node *n, const struct ipsp_event *ev)
 		done(n, ev, IPSP_ERR_DENIED, why);
 		return;
 	}
-	const bool held = n->peer.holds_us;
+	const bool held = n->side.held;
 	ipsp_link_listen_no_more(n);
-	n->peer.holds_us = false;
+	ipsp_held_end(n);
 	n->xacts.retry = true;
 	end_drain(n);
 	ipsp_say(n, IPSP_LOG_WARNING, "forced takeover: this side serves %s",
-		 held ? "beside a peer that has shared other pools"
+		 held ? "whatever sessions its peer has"
 		      : "without having heard what its peer knows");
 	done(n, ev, 0, forced_listen);
 }
@@ -385,13 +385,13 @@ static void takeover(struct ipsp_node *n, const struct ipsp_event *ev)
 		ipsp_conflict_end(n);
 		end_drain(n);
 		done(n, ev, 0, forced_takeover);
-	} else if (n->side.primary && n->peer.holds_us && !ev->force) {
+	} else if (n->side.primary && ipsp_held_by_files(n) && !ev->force) {
 		done(n, ev, IPSP_ERR_CONFIG_MISMATCH,
 		     "the peer has shared addresses, and its pools differ from those here: "
 		     "\"check-config\" shows how; mend the file that is wrong, and restart ipspd "
 		     "there");
 	} else if (n->side.primary && ev->force &&
-		   (n->peer.holds_us ||
+		   ((n->side.held && !n->side.shared) ||
 		    (ipsp_link_listens(n, n->now) && (n->side.licence || !n->side.shared)))) {
 		listen_no_more(n, ev);
 	} else if (n->side.primary && !(ev->force && (!n->side.licence || n->licence_resting) &&

@@ -361,7 +361,7 @@ void ipsp_effect_in(struct ipsp_node *n, const struct ipsp_item *item, bool take
 		if (!n->side.shared && !n->side.lost)
 			busy_out_all(n);
 		n->side.shared = true;
-		n->side.lost = n->side.grounded = n->side.owner = false;
+		n->side.lost = n->side.grounded = n->side.owner = n->side.held = false;
 	}
 	if (item->pool >= n->conf.n_pools || ipsp_is_static(n, item->pool)) {
 		if (item->n_set > 0)

@@ -105,13 +105,16 @@ static void first_assignment(struct ipsp_node *n)
 	 * whatever its role */
 	if (!n->side.primary && !(h->flags & IPSP_HF_GROUNDED && ipsp_flow_owns_all(n)))
 		return;
-	if (n->mode != IPSP_MODE_ACTIVE || !ipsp_flow_peer_takes(n) || h->flags & IPSP_HF_LOST ||
+	/* where the peer's sessions are to be known first, it has to get this item to report them
+	 */
+	bool takes = ipsp_flow_peer_takes(n) || (n->side.held && !(h->flags & IPSP_HF_CHECK));
+	if (n->mode != IPSP_MODE_ACTIVE || !takes || h->flags & IPSP_HF_LOST ||
 	    ipsp_link_listens(n, n->now))
 		return;
 	/* the books must be whose the peer says, and the lease must run before it is needed */
 	if (h->peer_books != n->side.books || h->books != n->side.peer_books ||
 	    h->epoch != n->side.epoch || !!(h->flags & IPSP_HF_PRIMARY) == n->side.primary ||
-	    n->lease.lease_end <= n->now)
+	    (n->lease.lease_end <= n->now && !n->side.held))
 		return;
 	ipsp_item_begin(&w, n->side.sent + 1, IPSP_ITEM_GIVE, IPSP_GIVE_FIRST, 0, IPSP_NO_POOL,
 			IPSP_SET_RUNS);

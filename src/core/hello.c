@@ -503,17 +503,6 @@ static void judge_books(struct ipsp_node *n, const struct ipsp_hello *h, bool fi
 	shared_by_force(n, h);
 }
 
-/* A primary that may have lost its state, and whose peer has shared with somebody: see lease.c. */
-static void hold_back(struct ipsp_node *n, bool on)
-{
-	if (on && !n->peer.holds_us && n->side.primary)
-		ipsp_say(n, IPSP_LOG_WARNING,
-			 "the peer has shared addresses, and its pools differ from those here: "
-			 "this side gives none. \"check-config\" shows how they differ; mend the "
-			 "file that is wrong, and restart ipspd there");
-	n->peer.holds_us = on;
-}
-
 void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 {
 	const bool fresh = !n->peer.known, judge = may_judge(n, h);
@@ -557,7 +546,7 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	if (judge)
 		judge_books(n, h, first);
 	n->peer.judged |= judge;
-	hold_back(n, !judge && !n->side.shared && h->flags & IPSP_HF_SHARED);
+	ipsp_held_on_hello(n, h, judge);
 	ipsp_conflict_on_hello(n, h);
 	agree(n, h);
 	ipsp_compare_on_hello(n);

@@ -106,7 +106,7 @@ static void settle_interval(struct ipsp_node *n)
 	if (want == have)
 		return;
 	bool known = ipsp_contact(n) && n->peer.hello.peer_dead_ms == want;
-	if (want < have && !known && (n->side.shared || n->peer.holds_us))
+	if (want < have && !known && (n->side.shared || n->side.held))
 		return;
 	n->lease.dead_ms = want;
 	ipsp_lease_touch(n);
@@ -130,7 +130,7 @@ bool ipsp_may_assign_at(const struct ipsp_node *n, ipsp_ms now)
 	if (n->side.licence)
 		return !n->licence_pending && !n->licence_resting && !ipsp_link_listens(n, now);
 	if (!n->side.shared)
-		return n->side.primary && !n->peer.holds_us && !ipsp_link_listens(n, now) &&
+		return n->side.primary && !n->side.held && !ipsp_link_listens(n, now) &&
 		       !ipsp_conflict_yields(n);
 	return n->lease.lease_end != 0 && now < n->lease.lease_end;
 }
@@ -173,7 +173,7 @@ void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
 			n->lease.quiet_since = n->now;
 			ipsp_lease_touch(n);
 		}
-	} else if (sent_at(n, h->promised, &at)) {
+	} else if (!n->side.held && sent_at(n, h->promised, &at)) {
 		n->lease.lease_end = at + h->dead_ms - h->dead_ms / 1000 - 1;
 		n->lease.peer_dead_ms = h->dead_ms;
 		ipsp_lease_touch(n);
@@ -201,9 +201,10 @@ void ipsp_lease_on_hello(struct ipsp_node *n, const struct ipsp_hello *h)
 uint32_t ipsp_lease_promise(struct ipsp_node *n)
 {
 	const struct ipsp_hello *h = &n->peer.hello;
-	bool agreed = n->peer.known &&
-		      (n->peer.holds_us || (h->epoch == n->side.epoch &&
-					    !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary));
+	bool agreed =
+		n->peer.known &&
+		((n->side.held && !n->side.shared) ||
+		 (h->epoch == n->side.epoch && !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary));
 
 	if (!agreed || n->side.licence || n->side.lost ||
 	    (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
@@ -239,7 +240,7 @@ bool ipsp_s6_holds(const struct ipsp_node *n)
 }
 
 /* One that could not hear, and can again, waits for what the peer has to say first. */
-static ipsp_ms silence_ends(const struct ipsp_node *n)
+ipsp_ms ipsp_lease_silence_ends(const struct ipsp_node *n)
 {
 	const ipsp_ms at = n->lease.quiet_since + ipsp_dead_ms(n);
 
@@ -248,30 +249,7 @@ static ipsp_ms silence_ends(const struct ipsp_node *n)
 
 static bool silence_over(const struct ipsp_node *n)
 {
-	return n->now >= silence_ends(n);
-}
-
-/*
- * The peer holds us back: it has shared other pools, and was promised that this side gives nothing.
- * One dead interval after its last word all that was promised is over.
- */
-static ipsp_ms hold_ends(const struct ipsp_node *n)
-{
-	const ipsp_ms at = silence_ends(n), heard = n->peer.heard_at + ipsp_dead_ms(n);
-
-	return at > heard ? at : heard;
-}
-
-static void end_hold(struct ipsp_node *n)
-{
-	if (!n->peer.holds_us || n->now < hold_ends(n))
-		return;
-	n->peer.holds_us = false;
-	n->xacts.retry = true;
-	if (n->side.primary && ipsp_psp(n)->enabled)
-		ipsp_say(n, IPSP_LOG_WARNING,
-			 "the peer, which has shared other pools, was not heard for one dead "
-			 "interval: this side does not wait for it any more");
+	return n->now >= ipsp_lease_silence_ends(n);
 }
 
 /* By force of an operator, on a side whose books know of no peer: they become books of their own.
@@ -280,7 +258,6 @@ static void take_all(struct ipsp_node *n)
 {
 	ipsp_rec_alone(n, IPSP_ALONE_ALL);
 	ipsp_link_listen_no_more(n);
-	n->peer.holds_us = false;
 	struct ipsp_side s = n->side;
 	s.epoch++;
 	s.primary = true;
@@ -409,7 +386,6 @@ static void say_kept_back(struct ipsp_node *n)
 void ipsp_lease_tick(struct ipsp_node *n)
 {
 	settle_interval(n);
-	end_hold(n);
 	/* so that a short stop in the middle of a silence, or of a licence, is seen to be short */
 	bool rests = n->side.licence &&
 		     (n->licence_resting || n->licence_pending || ipsp_link_listens(n, n->now));
@@ -434,11 +410,9 @@ void ipsp_lease_tick(struct ipsp_node *n)
 
 ipsp_ms ipsp_lease_due(const struct ipsp_node *n)
 {
-	if (n->peer.holds_us)
-		return hold_ends(n); /* nothing is shared, so there is no takeover */
 	if (!may_take_over(n) || n->flushed < n->side_seq)
 		return IPSP_NEVER;
-	ipsp_ms at = silence_ends(n);
+	ipsp_ms at = ipsp_lease_silence_ends(n);
 	if (n->hook_asked && at < n->hook_at + HOOK_WAIT_MS)
 		return n->hook_at + HOOK_WAIT_MS;
 	if (n->vetoed && at < n->veto_at + VETO_MS)
@@ -531,7 +505,7 @@ void ipsp_lease_start(struct ipsp_node *n, const struct ipsp_start *start)
 		/* the peer's last promise was not longer, whatever the file says */
 		const ipsp_ms most = note->alive_at + note->peer_dead_ms;
 		const ipsp_ms end = note->lease_end < most ? note->lease_end : most;
-		if (end > n->now)
+		if (end > n->now && !n->side.held)
 			l->lease_end = end;
 		/* the silence before the stop was watched only if the stop was short */
 		if (away <= ipsp_loss_ms(n) && note->quiet_since <= n->now)

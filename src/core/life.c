@@ -209,11 +209,14 @@ static void after_reboot(struct ipsp_node *n)
 	}
 }
 
+/* Books without an identity: nothing was ever written of them but, where that write was torn, the
+ * pools. */
 static void first_start(struct ipsp_node *n)
 {
 	struct ipsp_side s = n->side;
 
-	ipsp_rec_conf(n);
+	if (n->blank)
+		ipsp_rec_conf(n);
 	do
 		ipsp_rng_bytes(&n->rng, &s.books, sizeof s.books);
 	while (s.books == 0);
@@ -281,7 +284,7 @@ void ipsp_node_start(struct ipsp_node *n, const struct ipsp_start *start, struct
 	n->move_from = n->move_pool = 0;
 	n->hello_at = n->now;
 	n->said_at = IPSP_NEVER;
-	if (n->blank)
+	if (n->side.books == 0)
 		first_start(n);
 	n->seal.pinned = n->side.bound;
 	n->told_epoch = n->side.told_epoch;

@@ -253,6 +253,7 @@ static void watch_requests(struct ipsp_node *n)
 
 IPSP_APART static void end_turn(struct ipsp_node *n)
 {
+	ipsp_held_tick(n);
 	ipsp_lease_tick(n);
 	if (n->now >= n->kept_due)
 		end_kept(n);
@@ -452,6 +453,7 @@ ipsp_ms ipsp_node_due(const struct ipsp_node *n)
 {
 	ipsp_ms due = earlier(ipsp_tx_due(n), ipsp_lease_due(n));
 
+	due = earlier(due, ipsp_held_due(n));
 	due = earlier(due, ipsp_xact_due(n));
 	due = earlier(due, ipsp_ha_due(n));
 	due = earlier(due, ipsp_serve_due(n));

@@ -381,6 +381,7 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	enum ipsp_peer_state peer_state;
 	uint64_t epoch, books;
 	bool draining, all_free, all_free_due, serving, may_take_over, role_on_loan, pools_from_log;
+	bool held; /* gives no new addresses: the peer may have sessions on them, see held.c */
 	bool given_anew; /* after a loss of its state: addresses are given by number only yet */
 	ipsp_ms anew_ms; /* ... for so long yet; IPSP_NEVER: it is not so, or can't be said yet */
 	bool still_used; /* to be a new secondary, with sessions: IPSP is off until they have ended

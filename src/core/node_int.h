@@ -9,6 +9,7 @@
  *   hello.c   facts about both sides, agreement     lease.c   heard, promised, lease, takeover
  *   compare.c versions and pools, before all else
  *   conflict.c both sides configured with one role
+ *   held.c    no new addresses, as the peer may have sessions on them
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
  *   grant.c   requests of the peer                  ha.c      HAs, their sessions, release events
@@ -59,6 +60,8 @@ struct ipsp_side {
 			      until the peer shares with it again, or --force */
 	bool bound;	   /* the peer was heard with a handshake of version 2, and has not stopped
 			      in order since: it is not spoken to with version 1 */
+	bool held;	   /* gives no new addresses, as the peer may have sessions on them: held.c
+			    */
 	bool anew;	   /* was given anew what it owns, after its state was lost: sessions of its
 			      HAs may be on any of it, so it is given by number only, for a while */
 	uint32_t
@@ -73,9 +76,7 @@ struct ipsp_peer_facts { /* volatile; of the present session but for the last th
 	bool stopped;	 /* it said goodbye, and nothing since: .hello.used is what it left */
 	bool known;	 /* a hello of this session was taken in: items may be looked at */
 	bool judged;	 /* ... and whose books these are was judged by one of them */
-	bool holds_us;	/* it has shared, its pools are other ones, and this side has not: this side
-			   gives nothing until one dead interval after its last word */
-	uint8_t speaks; /* the version that both speak; 0: none, only hellos are obeyed */
+	uint8_t speaks;	 /* the version that both speak; 0: none, only hellos are obeyed */
 	struct ipsp_hello hello; /* the newest */
 	uint32_t heard;		 /* its number; 0: none in this session */
 	uint32_t promised;	 /* the newest of its numbers that we promised on */
@@ -607,6 +608,14 @@ void ipsp_lease_takeover(struct ipsp_node *n, bool force);
 void ipsp_lease_flushed(struct ipsp_node *n);
 void ipsp_lease_end_licence(struct ipsp_node *n);
 ipsp_ms ipsp_lease_due(const struct ipsp_node *n);
+ipsp_ms ipsp_lease_silence_ends(const struct ipsp_node *n); /* all promises of before are over */
+
+/* held.c */
+void ipsp_held_on_hello(struct ipsp_node *n, const struct ipsp_hello *h, bool judge);
+void ipsp_held_tick(struct ipsp_node *n);
+ipsp_ms ipsp_held_due(const struct ipsp_node *n);
+void ipsp_held_end(struct ipsp_node *n);	    /* by command */
+bool ipsp_held_by_files(const struct ipsp_node *n); /* the operator has to mend one of them */
 
 /* hello.c */
 /* Is @a the later number of two of one side, in the sense of RFC 1982? 0, which is none, is before

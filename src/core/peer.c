@@ -349,7 +349,7 @@ static enum ipsp_state with_contact(const struct ipsp_node *n)
 	if (!n->side.shared) {
 		if (!n->compare.known)
 			return CON;
-		return n->side.primary ? ACT : LCK;
+		return n->side.primary && !n->side.held ? ACT : LCK;
 	}
 	if (ipsp_heal_pending(n))
 		return REC;
@@ -407,14 +407,15 @@ enum ipsp_waiting ipsp_peer_waiting(const struct ipsp_node *n)
 	if (!n->side.shared && !n->side.lost) {
 		if (ipsp_conflict_yields(n) && ipsp_heard(n))
 			return IPSP_WAIT_NONE; /* for the operator */
-		if (n->side.primary && n->peer.holds_us && ipsp_heard(n))
-			return IPSP_WAIT_NONE; /* the same */
+		if (n->side.primary && n->side.held && ipsp_heard(n))
+			return ipsp_held_by_files(n) ? IPSP_WAIT_NONE : IPSP_WAIT_HEALING;
 		if (n->side.primary && !n->side.grounded)
 			return IPSP_WAIT_SILENCE;
 		return ipsp_contact(n) ? IPSP_WAIT_FIRST_GRANT : IPSP_WAIT_PEER;
 	}
 	if (ipsp_contact(n))
-		return ipsp_heal_pending(n) || n->side.lost ? IPSP_WAIT_HEALING : IPSP_WAIT_LEASE;
+		return ipsp_heal_pending(n) || n->side.lost || n->side.held ? IPSP_WAIT_HEALING
+									    : IPSP_WAIT_LEASE;
 	if (!n->side.lost && (n->side.primary || n->side.s6))
 		return IPSP_WAIT_SILENCE;
 	return IPSP_WAIT_PEER;

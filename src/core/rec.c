@@ -249,6 +249,7 @@ enum {
 	SF_ANEW = 1 << 13,
 	SF_TOLD_PRIMARY = 1 << 14,
 	SF_BOUND = 1 << 15,
+	SF_HELD = 1 << 16,
 };
 
 void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s)
@@ -271,6 +272,7 @@ void ipsp_rec_put_side(struct ipsp_buf *b, const struct ipsp_side *s)
 	flags |= s->anew ? SF_ANEW : 0u;
 	flags |= s->told_primary ? SF_TOLD_PRIMARY : 0u;
 	flags |= s->bound ? SF_BOUND : 0u;
+	flags |= s->held ? SF_HELD : 0u;
 	ipsp_buf_put_u64(b, s->books);
 	ipsp_buf_put_u64(b, s->peer_books);
 	ipsp_buf_put_u64(b, s->epoch);
@@ -315,6 +317,7 @@ void ipsp_rec_get_side(struct ipsp_rd *rd, struct ipsp_side *s)
 	s->anew = flags & SF_ANEW;
 	s->told_primary = flags & SF_TOLD_PRIMARY;
 	s->bound = flags & SF_BOUND;
+	s->held = flags & SF_HELD;
 	s->dead_ms = ipsp_rd_u32(rd);
 	s->p6 = ipsp_rd_u8(rd);
 	s->conf_mine = ipsp_rd_u8(rd);

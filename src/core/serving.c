@@ -52,22 +52,28 @@ static const char *decided(const struct ipsp_node *n)
 	return NULL;
 }
 
+/* What keeps it back while the peer is heard, or was just now: see held.c. */
+static const char *held_by(const struct ipsp_node *n)
+{
+	if (n->peer.hello.flags & IPSP_HF_SHARED)
+		return "the peer has shared addresses, and its pools differ from those here";
+	return "the peer has sessions, and this side does not know yet which addresses they have";
+}
+
 static const char *waits(const struct ipsp_node *n)
 {
-	static const char held[] =
-		"the peer has shared addresses, and its pools differ from those here";
-
 	switch (ipsp_peer_waiting(n)) {
 	case IPSP_WAIT_PEER:
 		return "the peer is not heard";
 	case IPSP_WAIT_LEASE:
 		return "this side has no lease from the peer";
 	case IPSP_WAIT_HEALING:
-		return n->side.lost ? "this side has lost its state, and waits for the peer's"
-				    : "the two sides compare who uses what";
+		return n->side.lost   ? "this side has lost its state, and waits for the peer's"
+		       : n->side.held ? held_by(n)
+				      : "the two sides compare who uses what";
 	case IPSP_WAIT_SILENCE:
-		if (n->peer.holds_us)
-			return held;
+		if (n->side.held)
+			return held_by(n);
 		return n->side.shared ? "the peer is not heard, and the dead interval runs"
 				      : "this side listens first whether its peer knows more";
 	case IPSP_WAIT_FIRST_GRANT:
@@ -82,7 +88,7 @@ static const char *waits(const struct ipsp_node *n)
 	case IPSP_WAITS:
 		break;
 	}
-	return n->peer.holds_us ? held : "its state changes";
+	return n->side.held ? held_by(n) : "its state changes";
 }
 
 static const char *serves_why(const struct ipsp_node *n)

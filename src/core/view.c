@@ -157,6 +157,7 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 	s->may_take_over = ipsp_psp(n)->enabled && n->side.shared && !n->side.lost &&
 			   (n->side.primary || n->side.s6);
 	s->role_on_loan = n->side.loan;
+	s->held = n->side.held;
 	s->given_anew = n->side.anew;
 	s->anew_ms = !n->side.anew || n->side.lost ? IPSP_NEVER
 		     : n->anew_until > now	   ? n->anew_until - now

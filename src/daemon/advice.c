@@ -464,6 +464,25 @@ static void note_terminated(const struct notes *n, const struct ipsp_status *s)
 			"where it is gone for good: \"takeover --force\"");
 }
 
+/* A primary that must not give what a session of its peer may have. */
+static void note_held(const struct notes *n, const struct ipsp_status *s)
+{
+	if (!s->held || s->role != IPSP_ROLE_PRIMARY || s->state == IPSP_ST_PEER_DOWN)
+		return;
+	if (s->peer_state != IPSP_PEER_UP)
+		note(n, "gives no new addresses until the peer, whose sessions are not known here, "
+			"was silent for one dead interval; where it is gone for good, the way out "
+			"is \"takeover --force\"");
+	else if (s->mismatch != IPSP_MISMATCH_NONE)
+		note(n, "gives no new addresses until the two sides fit: the peer has shared "
+			"addresses, or has sessions, that are not known here");
+	else
+		note(n,
+		     "gives no new addresses yet: the peer has %u session%s, and has to say which "
+		     "addresses they have; it ends by itself",
+		     s->peer_used, s->peer_used == 1 ? "" : "s");
+}
+
 /* Requests without an address may end with "locked" meanwhile, though this side serves. */
 static void note_given_anew(const struct notes *n, const struct ipsp_status *s)
 {
@@ -500,6 +519,7 @@ static void note_service(const struct notes *n, const struct ipsp_status *s)
 		     "gives no addresses any more: \"no pool-share-protocol --force\"");
 	if (s->state == IPSP_ST_TERMINATED)
 		note_terminated(n, s);
+	note_held(n, s);
 	note_given_anew(n, s);
 	if (s->deaf || s->unheard)
 		note_link(n, s);

@@ -172,9 +172,38 @@ static bool may_lose_state(struct plan *plan, const struct host *h)
 	       plan->w->check.side[o->side].status.serving;
 }
 
+/*
+ * The other side has left in order, owns all and serves alone: so it is enabled again, and has
+ * sessions that a new disk knows nothing of.
+ */
+static bool wipe_beside_an_owner(struct plan *plan, struct host *h)
+{
+	const struct check *check = &plan->w->check;
+	struct host *o = &plan->w->hosts[1 - h->side];
+
+	if (check->books_lost || check->forced || !o->node || o->stopped || o->leaving ||
+	    o->link_down || o->disk_full || !h->node || o->leaving_ipsp ||
+	    host_has_command(o, IPSP_CMD_STOP) ||
+	    check->side[o->side].status.configured_role != IPSP_ROLE_NONE ||
+	    !check->side[o->side].status.serving ||
+	    check->side[h->side].status.configured_role == IPSP_ROLE_NONE)
+		return false;
+	world_hit(plan->w, FAULT_DISK_WIPED_LEFT);
+	world_trace(plan->w, TRACE_FAULT, "%c wiped, %c enabled again", h->letter, o->letter);
+	plan->shield = true;
+	plan->beside = h;
+	plan_calm_down(plan);
+	plan->downtime[h->side] = SIM_MS(rand_range(&plan->rand, 10, 3000));
+	host_kill(h);
+	disk_wipe(&h->disk);
+	check_state_lost(h);
+	host_reload(o, o->conf.psp.dead_interval_ms);
+	return true;
+}
+
 static void do_wipe(struct plan *plan, struct host *h)
 {
-	if (!may_lose_state(plan, h))
+	if (wipe_beside_an_owner(plan, h) || !may_lose_state(plan, h))
 		return;
 	world_hit(plan->w, FAULT_DISK_WIPED);
 	plan->shield = true;
@@ -385,12 +414,57 @@ void plan_spite(struct plan *plan)
 		spiteful[rand_below(&plan->rand, sizeof(spiteful) / sizeof(spiteful[0]))](plan, h);
 }
 
+/* All sessions end on the side that is to be wiped; the other takes over, leaves, and is enabled
+ * again beside a new disk. Nothing else goes wrong until then. */
+void plan_part(struct plan *plan)
+{
+	struct world *w = plan->w;
+	struct host *h = &w->hosts[plan->part_side], *o = &w->hosts[1 - plan->part_side];
+
+	for (unsigned i = 0; i < w->n_has && plan->part_step < 2; i++) {
+		if (w->has[i].side == h->side)
+			ha_crash(&w->has[i]);
+	}
+	plan->part_at = w->now + SIM_MS(plan->part_step == 0 ? 4000 : 9000);
+	switch (plan->part_step++) {
+	case 0:
+		plan_calm_down(plan);
+		plan->to_s = h->side == 0 ? 1000 : 0;
+		host_command(o, IPSP_CMD_TAKEOVER, false, IPSP_MODE_ACTIVE);
+		break;
+	case 1:
+		host_command(o, IPSP_CMD_DISABLE, false, IPSP_MODE_ACTIVE);
+		break;
+	default:
+		wipe_beside_an_owner(plan, h);
+		plan->to_s = (unsigned)rand_below(&plan->rand, 1001);
+		plan->part_at = 0;
+		return;
+	}
+	plan_care_at(plan, plan->part_at);
+}
+
+/* Before it has heard its peer a new disk knows nothing; from then on it is to keep what it heard.
+ */
+static void disturb(struct plan *plan)
+{
+	static act_fn *const acts_beside[] = {do_kill, do_kill,	 do_power,
+					      do_cut,  do_storm, do_slow_disk};
+	struct host *h = plan->beside;
+	const bool heard = h->node && plan->w->check.side[h->side].status.held;
+	const size_t n = heard ? sizeof(acts_beside) / sizeof(acts_beside[0]) : 3;
+
+	acts_beside[rand_below(&plan->rand, n)](plan, h);
+}
+
 void plan_fault(struct plan *plan)
 {
 	struct host *h = &plan->w->hosts[rand_below(&plan->rand, 2)];
 	uint64_t total = 0, pick;
 
-	if (plan->shield)
+	if (plan->beside)
+		disturb(plan);
+	if (plan->shield || plan->part_at != 0)
 		return;
 	if (plan->mend_at != 0) { /* nothing is shared: what needs a pair has no meaning yet */
 		plan_spite(plan);

@@ -155,6 +155,18 @@ static void draw_roles(struct plan *plan, uint64_t seed)
 		plan->mend_at = SIM_MS(rand_range(&r, 5000, 14000));
 }
 
+/* A side that owns all, alone, and has sessions, meets one that knows of nothing: chance alone
+ * would rarely lead there. */
+static void draw_parting(struct plan *plan, uint64_t seed)
+{
+	struct sim_rand r = {.state = seed ^ 0x70617274ULL};
+
+	if (plan->mend_at != 0 || !rand_chance(&r, 50))
+		return;
+	plan->part_at = SIM_MS(rand_range(&r, 5000, 9000));
+	plan->part_side = rand_chance(&r, 300);
+}
+
 void plan_draw(struct plan *plan, uint64_t seed)
 {
 	plan->rand.state = seed ^ 0x706c616eULL;
@@ -165,4 +177,5 @@ void plan_draw(struct plan *plan, uint64_t seed)
 	draw_hardness(plan);
 	draw_rush(plan, seed);
 	draw_roles(plan, seed);
+	draw_parting(plan, seed);
 }

@@ -47,6 +47,7 @@
 	X(DISK_FULL, "disk: full for a while")                                                     \
 	X(DISK_WIPED, "disk: wiped")                                                               \
 	X(DISK_WIPED_DEAF, "disk: wiped, and its own end of the link fails at the start")          \
+	X(DISK_WIPED_LEFT, "disk: wiped, and the other side, which owns all, is enabled again")    \
 	X(DISK_ROLLED_BACK, "disk: rolled back to an earlier copy")                                \
 	X(COMPACTED, "disk: compacted with steps between the slices")                              \
 	X(KILL_IN_COMPACTION, "disk: killed in the middle of a compaction")                        \

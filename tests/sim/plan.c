@@ -88,6 +88,8 @@ static void begin(struct plan *plan)
 	}
 	if (plan->mend_at != 0)
 		plan_one_role(plan);
+	if (plan->part_at != 0)
+		plan_care_at(plan, plan->part_at);
 	plan_care_at(plan, 0);
 	world_plan(w, SIM_MS(500), PLAN_LOAD);
 	world_plan(w, SIM_MS(4000), PLAN_FAULT);

@@ -24,8 +24,12 @@ struct plan {
 	sim_us calm_at, uncut_at[2], cont_at[2], downtime[2], room_at[2], fast_at, unveto_at,
 		undo_at[2], link_at[2];
 	sim_us mend_at; /* both files say primary until then; 0: they don't */
+	sim_us part_at; /* the next step of plan_part; 0: it is not drawn, or done */
+	unsigned part_step, part_side;
 	sim_us rush_at; /* the demand turns to the other side then, and again; 0: never */
 	unsigned flush_max;
+	struct host *beside; /* was wiped beside an owner of all with sessions: it may be disturbed
+			      */
 	bool quiet, shield; /* shield: a side has lost its state; nothing else may go wrong until it
 			       has it back */
 };
@@ -39,6 +43,7 @@ void plan_fault(struct plan *plan); /* one of all */
 void plan_spite(struct plan *plan); /* one that strikes while the two heal */
 sim_us plan_dead_of(const struct plan *plan, unsigned side);
 void plan_care_at(struct plan *plan, sim_us at);
+void plan_part(struct plan *plan); /* one side leaves, then the other is wiped */
 
 /* repair.c: and is put right again */
 void plan_care(struct plan *plan); /* whatever has had its time */

@@ -168,9 +168,11 @@ void plan_care(struct plan *plan)
 	bool lost = w->check.books_lost, all = plan->quiet || (plan->shield && lost);
 
 	if (plan->shield && !lost && w->hosts[0].node && w->hosts[1].node)
-		plan->shield = false;
+		plan->shield = false, plan->beside = NULL;
 	if (plan->mend_at != 0 && plan->mend_at <= w->now)
 		mend_role(plan);
+	if (plan->part_at != 0 && plan->part_at <= w->now)
+		plan_part(plan);
 	repair_network(plan, all);
 	for (unsigned i = 0; i < 2; i++) {
 		if (plan->undo_at[i] <= w->now && !(lost && !plan->quiet)) {

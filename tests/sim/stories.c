@@ -12,6 +12,7 @@ int main(void)
 	failed += stories_scenarios();
 	failed += stories_transfers();
 	failed += stories_apart();
+	failed += stories_held();
 	failed += stories_roles();
 	failed += stories_drains();
 	failed += stories_link();

@@ -13,6 +13,7 @@ int stories_rules(void);
 int stories_scenarios(void);
 int stories_transfers(void);
 int stories_apart(void);
+int stories_held(void);
 int stories_roles(void);
 int stories_drains(void);
 int stories_link(void);

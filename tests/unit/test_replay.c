@@ -179,6 +179,26 @@ static void words_are_those_that_there_are(void **state)
 	ipsp_node_free(node);
 }
 
+/* The first write was torn: the log has the pools, and no identity. It gets one. */
+static void a_first_start_cut_off(void **state)
+{
+	const struct ipsp_start start = {.now = 1};
+	struct ipsp_node *node = begun();
+	struct ipsp_actions act;
+	struct ipsp_status st;
+
+	(void)state;
+	ipsp_actions_init(&act);
+	ipsp_node_start(node, &start, &act);
+	assert_false(act.failed);
+	ipsp_node_status(node, 1, &st);
+	assert_true(st.books != 0);
+	assert_int_equal(st.epoch, 1);
+	ipsp_node_check(node);
+	ipsp_actions_fini(&act);
+	ipsp_node_free(node);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +207,7 @@ int main(void)
 		cmocka_unit_test(what_was_sent_is_there),
 		cmocka_unit_test(no_records_are_nothing),
 		cmocka_unit_test(words_are_those_that_there_are),
+		cmocka_unit_test(a_first_start_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

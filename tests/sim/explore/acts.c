@@ -96,6 +96,14 @@ static void command(struct tiny *w, struct side *s, enum ipsp_command command)
 	shell_turn(w, s, &ev);
 }
 
+static void reload(struct tiny *w, struct side *s)
+{
+	struct ipsp_event ev = {
+		.type = IPSP_EV_CONF, .conf = &s->conf, .token = 1, .id = ++s->ha.id};
+
+	shell_turn(w, s, &ev);
+}
+
 /* One hello interval in which nothing is lost and nobody is slow. */
 void tiny_round(struct tiny *w)
 {
@@ -221,6 +229,12 @@ void tiny_do(struct tiny *w, struct act act)
 	case ACT_TAKEOVER:
 		w->left.commands--;
 		command(w, s, IPSP_CMD_TAKEOVER);
+		break;
+	case ACT_LEAVE:
+		command(w, s, IPSP_CMD_DISABLE);
+		break;
+	case ACT_ENABLE:
+		reload(w, s);
 		break;
 	case ACT_KINDS:
 		break;

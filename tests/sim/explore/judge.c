@@ -43,6 +43,8 @@ void judge_look(struct tiny *w, struct side *s)
 	s->up_once = true;
 	s->licensed_before = s->licensed;
 	s->licensed = st.state == IPSP_ST_PEER_DOWN;
+	if (st.last_heard_ms != IPSP_NEVER)
+		s->heard_at = w->now - st.last_heard_ms;
 }
 
 /* One has taken over: then the other assigns nothing, if it hasn't too. This is the lease. */
@@ -142,6 +144,9 @@ void judge_assigned(struct tiny *w, struct side *s, unsigned addr, unsigned sub)
 	const struct side *o = &w->sides[1 - s->number];
 
 	if (s->licensed || s->licensed_before)
+		return;
+	/* the same of one that has shared nothing, and so takes over without a licence */
+	if (!status_of(w, s).shared && w->now - s->heard_at >= DEAD_MS)
 		return;
 	if (o->ha.sessions[addr] != 0)
 		judge_fail(w, "%c assigns %c to u%u while u%u has it at %c", s->letter,

@@ -229,6 +229,49 @@ static void rolled_p(struct tiny *w)
 	rolled(w, P);
 }
 
+static bool s_is_primary(const struct tiny *w)
+{
+	return ipsp_node_conf(w->sides[S].node)->psp.enabled && at_rest(w) &&
+	       w->sides[S].cells[0].own == IPSP_OWN_OURS &&
+	       w->sides[S].cells[1].own == IPSP_OWN_OURS;
+}
+
+static bool s_has_left(const struct tiny *w)
+{
+	return !ipsp_node_conf(w->sides[S].node)->psp.enabled;
+}
+
+/* S owns all, has a session, and serves alone; P has an empty disk, and S is enabled again. */
+static void parted(struct tiny *w)
+{
+	settled(w);
+	w->left.commands++;
+	act(w, ACT_TAKEOVER, S, 0);
+	until(w, s_is_primary);
+	act(w, ACT_REQUEST, S, 0);
+	rounds(w, 1);
+	act(w, ACT_LEAVE, S, 0);
+	until(w, s_has_left);
+	act(w, ACT_WIPE, P, 0);
+	act(w, ACT_ENABLE, S, 0);
+	act(w, ACT_START, P, 0);
+}
+
+/* ... and not even a loss of power makes it forget: before that it is one with an empty disk. */
+static bool p_knows(const struct tiny *w)
+{
+	struct ipsp_status st;
+
+	ipsp_node_status(w->sides[P].node, w->now, &st);
+	return st.held && w->sides[P].disk.durable == w->sides[P].disk.log.len;
+}
+
+static void held(struct tiny *w)
+{
+	parted(w);
+	creep_until(w, p_knows);
+}
+
 static void draining(struct tiny *w)
 {
 	busy(w);
@@ -272,6 +315,10 @@ const struct root roots[] = {
 	/* S neither dies nor is cut off meanwhile: that is not covered, see docs/protocol.md */
 	{"wiped-p", "P has lost its disk, and starts", wiped_p, LEFT(.requests = 3, .releases = 2),
 	 true},
+	{"parted", "S has left with all and is enabled again; P has lost its disk, and starts",
+	 parted, LEFT(.requests = 3, .releases = 2), true},
+	{"held", "the same, and P has just heard that S has a session", held,
+	 LEFT(.crashes = 1, .cuts = 1, .requests = 2, .releases = 1), false},
 	{"rolled-s", "S has an earlier disk, and starts", rolled_s,
 	 LEFT(.crashes = 1, .requests = 2, .releases = 1), true},
 	{"rolled-p", "P has an earlier disk, and starts", rolled_p,

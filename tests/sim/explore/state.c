@@ -210,8 +210,7 @@ static void put_side(struct view *v)
 			  (uint64_t)n->compare.known << 8 | (uint64_t)n->compare.same << 9 |
 			  (uint64_t)n->blank << 10 | (uint64_t)n->conflict.won << 11 |
 			  (uint64_t)n->peer.stopped << 12 | (uint64_t)n->peer.judged << 13 |
-			  (uint64_t)n->peer.holds_us << 14 | (uint64_t)n->link.unheard << 15 |
-			  (uint64_t)n->listen_deaf << 16);
+			  (uint64_t)n->link.unheard << 15 | (uint64_t)n->listen_deaf << 16);
 	put_due(v, n->link.hears_at);
 	put_past(v, n->link.unheard_since);
 	put_past(v, n->link.knocked_at);
@@ -227,6 +226,8 @@ static void put_side(struct view *v)
 	put_due(v, n->takeover_at);
 	put_due(v, n->kept_due);
 	put_past(v, n->last_step);
+	if (n->side.held)
+		put_past(v, n->started_at);
 	put_due(v, n->lease.lease_end);
 	put_past(v, n->lease.quiet_since);
 	put_past(v, n->lease.alive_at);
@@ -419,6 +420,8 @@ static void put_all_of_side(struct view *v)
 	put_bytes(v->h, s->ha.asked, sizeof(s->ha.asked));
 	put(v->h, s->ha.sub);
 	put(v->h, s->licensed);
+	if (v->w->books_lost)
+		put_past(v, s->heard_at); /* by which is judged whether it may serve alone */
 	if (!v->n) {
 		/* what is judged of it is what it said last */
 		for (unsigned a = 0; a < ADDRS; a++)

@@ -71,6 +71,7 @@ struct side {
 	uint32_t hellos, counter; /* the numbers of the last process */
 	uint8_t order[2 * ADDRS]; /* of a side that is dead: in which its addresses will be used */
 	struct cell cells[ADDRS];
+	ipsp_ms heard_at;		/* its peer, by whichever of its processes */
 	bool licensed, licensed_before; /* after the last turn; after the one before it */
 	uint64_t epoch;
 	bool up_once; /* since it was started .epoch is its own */
@@ -109,6 +110,8 @@ enum act_kind {
 	ACT_DRAIN,
 	ACT_UNDRAIN,
 	ACT_TAKEOVER, /* by agreement */
+	ACT_LEAVE,    /* no pool-share-protocol; on the way to a root only, */
+	ACT_ENABLE,   /* ... as is this: it is enabled again by a reload */
 	ACT_KINDS
 };
 

@@ -169,6 +169,12 @@ const char *tiny_words(const struct tiny *w, struct act act)
 	case ACT_TAKEOVER:
 		say("%c: takeover", side);
 		break;
+	case ACT_LEAVE:
+		say("%c: no pool-share-protocol", side);
+		break;
+	case ACT_ENABLE:
+		say("%c: reload", side);
+		break;
 	case ACT_KINDS:
 		break;
 	}
