@@ -5,6 +5,7 @@
 #   sh docs/packages.sh demo     to build it and to run docs/quickstart.sh
 #   sh docs/packages.sh test     to build it and to run tests/run.sh
 #   sh docs/packages.sh bench    to build it and to run tests/bench/run.sh
+#   sh docs/packages.sh big-endian    to run tests/big_endian.sh
 #
 # Without root it installs nothing: it says what is missing and how to get it, and exits 1.
 set -eu
@@ -19,13 +20,17 @@ test='libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck sh
 bench='libcmocka-dev python3 iproute2 util-linux procps valgrind gnuplot-nox redis-server redis-tools
 	kea-dhcp4-server kea-admin libsqlite3-dev'
 
+# The libraries for it are downloaded by tests/big_endian.sh, beside those of this machine
+big_endian='cmake pkg-config gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user'
+
 case ${1-} in
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
 test) wanted="$build $demo $test" ;;
 bench) wanted="$build $bench" ;;
+big-endian) wanted=$big_endian ;;
 *)
-	echo 'usage: packages.sh build|demo|test|bench' >&2
+	echo 'usage: packages.sh build|demo|test|bench|big-endian' >&2
 	exit 2
 	;;
 esac

@@ -7,6 +7,8 @@
 #   sh tests/run.sh --fuzz 600 fuzz      each fuzz target for ten minutes; default: one; 0: none
 #   sh tests/run.sh --afl 600 fuzz       and AFL++ on `ipspd -t` for ten minutes; needs the package afl++
 #   sh tests/run.sh --tests 'upgrade kill' e2e    these system tests only
+#   sh tests/run.sh --only NAME          one unit test (test_pool), story (part of its name), seed (4711),
+#                                        or system test (drain, kill.Killed), with all that it prints
 #   sh tests/run.sh --build FOLDER       builds there; default: build/ in the tree
 #
 # Needs Debian 12; root, or the packages of docs/packages.sh installed. The output of every step is
@@ -25,16 +27,18 @@ seeds=20000
 fuzz=60
 afl=0
 tests=
+only=
 parts=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--seeds | --fuzz | --afl | --tests | --build)
+	--seeds | --fuzz | --afl | --tests | --only | --build)
 		[ $# -ge 2 ] || usage
 		case $1 in
 		--seeds) seeds=$2 ;;
 		--fuzz) fuzz=$2 ;;
 		--afl) afl=$2 ;;
 		--tests) tests=$2 ;;
+		--only) only=$2 ;;
 		--build) build=$2 ;;
 		esac
 		shift
@@ -126,12 +130,20 @@ make_build() {
 	step "$name" 1200 cmake --build "$folder" -j "$jobs" --target $targets
 }
 
+build_asan() { # TARGET
+	make_build 'gcc, ASan and UBSan' "$1" "$asan" gcc -DCMAKE_BUILD_TYPE=Debug \
+		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined
+}
+
+build_plain() { # TARGET
+	make_build 'gcc, optimised' "$1" "$plain" gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+		-DCMAKE_C_FLAGS_RELWITHDEBINFO='-O2 -g'
+}
+
 builds() {
 	say 'Builds, warnings are errors'
-	make_build 'gcc, ASan and UBSan' all "$asan" gcc -DCMAKE_BUILD_TYPE=Debug \
-		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined
-	make_build 'gcc, optimised' all "$plain" gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-		-DCMAKE_C_FLAGS_RELWITHDEBINFO='-O2 -g'
+	build_asan all
+	build_plain all
 	make_build 'clang, with the fuzz targets' all "$clang" clang -DCMAKE_BUILD_TYPE=Debug \
 		-DCMAKE_C_FLAGS_DEBUG='-O1 -g' -DIPSPD_SANITIZE=address,undefined -DIPSPD_FUZZ=ON
 	make_build 'gcc, ThreadSanitizer' 'ipspd ipspctl test_store test_writer test_events' "$tsan" gcc -DCMAKE_BUILD_TYPE=Debug \
@@ -236,8 +248,32 @@ e2e() {
 		env IPSPD_BUILD="$tsan" python3 "$top/tests/e2e/run.py" flush
 }
 
+# one NAME: the kind of test is found by its name, and only what it needs is built.
+one() {
+	case $1 in
+	*[!0-9]*) ;;
+	*)
+		build_plain sim || exit 1
+		exec "$plain/tests/sim/sim" --seed "$1" -v
+		;;
+	esac
+	if [ -f "$top/tests/unit/$1.c" ]; then
+		build_asan "$1" || exit 1
+		exec "$asan/tests/$1"
+	fi
+	if grep -qE "cmocka_unit_test[a-z_]*\([a-z0-9_]*$1" "$top"/tests/sim/stories*.c; then
+		build_asan stories || exit 1
+		exec "$asan/tests/sim/stories" "$1"
+	fi
+	python3 "$top/tests/e2e/run.py" --check "$1" || exit 2
+	build_asan all || exit 1
+	build_plain all || exit 1
+	IPSPD_BUILD=$asan IPSPD_PACKAGED=$plain exec python3 "$top/tests/e2e/run.py" --jobs 0 "$1"
+}
+
 echo "Testing $top, building in $build"
 sh "$top/docs/packages.sh" test || exit 1
+[ -z "$only" ] || one "$only"
 # Everything else stands on the builds. They are quick where nothing has changed.
 part_begins builds
 builds

@@ -172,7 +172,7 @@ static const char *waiting_sentence(const char *word)
 		{"healing", "for the healing to end"},
 		{"silence", "until the peer has been silent for long enough"},
 		{"first-grant", "for the primary's first assignment"},
-		{"veto", "because the hook vetoed the takeover"},
+		{"veto", "for the hook to allow the takeover: the notes say why it does not"},
 		{"unheard", "until the peer hears this side: it is heard here"},
 		{"link", "for its own socket, address or link"},
 	};

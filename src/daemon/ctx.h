@@ -78,6 +78,7 @@ struct ipspd_ctx {
 	bool drains;	       /* its end is to be said */
 	ipsp_ms drain_look;    /* when that is looked at again */
 	bool stopped;	       /* IPSP_OUT_STOPPED was seen */
+	char veto[560];	       /* why the hook's last answer was no; "": it was yes */
 };
 
 /* NULL: no memory. Made from @conf (copied), with a node that has nothing replayed yet. */

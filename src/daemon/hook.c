@@ -1,6 +1,8 @@
 #define _GNU_SOURCE /* POSIX_SPAWN_SETSID, environ */
 #include "daemon/hook.h"
 #include "daemon/config.h"
+#include "daemon/hookwatch.h"
+#include "daemon/lacks.h"
 #include "daemon/lastline.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -23,6 +25,7 @@ struct ipspd_hook_call { /* one call: waiting, or running */
 	struct ipspd_hooks *hooks;
 	struct ipspd_ctx *ctx; /* NULL: it was removed meanwhile */
 	bool check;
+	bool late; /* it ran out of time, and was killed */
 	pid_t pid; /* 0: waiting */
 	struct event *limit;
 	struct ipspd_lastline *said;
@@ -32,6 +35,7 @@ struct ipspd_hook_call { /* one call: waiting, or running */
 
 struct ipspd_hooks {
 	struct ipspd *daemon;
+	struct ipspd_hookwatch *watch;
 	struct event *child;
 	struct ipspd_hook_call *running; /* checks in any number, at most one other */
 	struct ipspd_hook_call *waiting, **waiting_end;
@@ -157,12 +161,20 @@ static void call_free(struct ipspd_hook_call *call)
 	free(call);
 }
 
-static void answer(struct ipspd_ctx *ctx, bool yes)
+/* @why it is no, for people; "" for a yes. */
+static void answer(struct ipspd_ctx *ctx, const char *why)
 {
-	const struct ipsp_event ev = {.type = IPSP_EV_HOOK, .yes = yes};
+	const struct ipsp_event ev = {.type = IPSP_EV_HOOK, .yes = !*why};
 
-	if (ctx)
-		ipspd_post(ctx, &ev);
+	if (!ctx)
+		return;
+	snprintf(ctx->veto, sizeof(ctx->veto), "%s", why);
+	ipspd_post(ctx, &ev);
+}
+
+static const char *event_of(const struct ipspd_hook_call *call)
+{
+	return strchr(call->var[0], '=') + 1;
 }
 
 static const char *ctx_name(const struct ipspd_hook_call *call)
@@ -179,6 +191,7 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	ipspd_log(IPSP_LOG_WARNING, "%s: the hook runs for more than %u ms and is ended (%s)",
 		  ctx_name(call), call->hooks->limit_ms, call->var[0]);
+	call->late = true;
 	if (kill(-call->pid, SIGKILL) != 0)
 		kill(call->pid, SIGKILL);
 }
@@ -197,6 +210,7 @@ static bool start(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
 		free(env);
 		ipspd_log(IPSP_LOG_ERROR, "%s: the hook can't be run: %s (%s)", ctx_name(call), why,
 			  call->var[0]);
+		ipspd_hookwatch_look(hooks->watch);
 		return false;
 	}
 	call->limit = evtimer_new(hooks->daemon->base, on_limit, call);
@@ -210,6 +224,8 @@ static bool start(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
 	if (error) {
 		ipspd_log(IPSP_LOG_ERROR, "%s: the hook %s can't be run: %s", ctx_name(call), path,
 			  strerror(error));
+		snprintf(why, sizeof(why), "can't be run: %s", strerror(error));
+		ipspd_hookwatch_failed(hooks->watch, why);
 		return false;
 	}
 	event_add(call->limit, &limit);
@@ -221,10 +237,13 @@ static bool start(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
 /* A check that can't be run is a veto: whoever configured one wants to be asked. */
 static void start_or_answer(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
 {
+	const char *fault;
+
 	if (start(hooks, call))
 		return;
+	fault = ipspd_hookwatch_fault(hooks->watch);
 	if (call->check)
-		answer(call->ctx, false);
+		answer(call->ctx, fault ? fault : "the hook can't be run");
 	call_free(call);
 }
 
@@ -245,6 +264,35 @@ static void start_waiting(struct ipspd_hooks *hooks)
 	}
 }
 
+#define NOT_FOUND                                                                                  \
+	126 /* a shell's, from here on: what it was to run can't be run, or is not there */
+
+/* Was it a no, or is the hook in no state to say anything? */
+static void judge(struct ipspd_hook_call *call, int status, const char *said)
+{
+	struct ipspd_hookwatch *watch = call->hooks->watch;
+	const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	char what[IPSPD_LASTLINE_MAX + 120], why[sizeof(what) + 32];
+	size_t n;
+
+	if (call->late)
+		n = (size_t)snprintf(what, sizeof(what), "had not ended after %u ms at %s",
+				     call->hooks->limit_ms, event_of(call));
+	else
+		n = (size_t)snprintf(what, sizeof(what), "ended with %s %d at %s",
+				     code >= 0 ? "exit code" : "signal",
+				     code >= 0 ? code : WTERMSIG(status), event_of(call));
+	if (*said)
+		snprintf(what + n, sizeof(what) - n, ", and said last: %s", said);
+	if (call->late || code < 0 || code >= NOT_FOUND)
+		ipspd_hookwatch_failed(watch, what);
+	else
+		ipspd_hookwatch_worked(watch);
+	snprintf(why, sizeof(why), "the hook %s", what);
+	if (call->check)
+		answer(call->ctx, code == 0 && !call->late ? "" : why);
+}
+
 /* How it ended, and its last words: whoever wrote it looks for both in the log. */
 static void ended(struct ipspd_hook_call *call, int status)
 {
@@ -258,10 +306,9 @@ static void ended(struct ipspd_hook_call *call, int status)
 			  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), call->var[0],
 			  call->check && !good ? ", which forbids the takeover" : "",
 			  *said ? "; it said last: " : "", said);
+	judge(call, status, said);
 	ipspd_lastline_leave(&call->hooks->left, call->said);
 	call->said = NULL;
-	if (call->check)
-		answer(call->ctx, good);
 }
 
 static void on_child(evutil_socket_t fd, short what, void *arg)
@@ -293,7 +340,7 @@ void ipspd_hooks_run(struct ipspd_hooks *hooks, struct ipspd_ctx *ctx, const str
 
 	if (!hooks->daemon->config->hook[0]) {
 		if (check)
-			answer(ctx, true);
+			answer(ctx, "");
 		return;
 	}
 	struct ipspd_hook_call *call = NULL;
@@ -301,7 +348,7 @@ void ipspd_hooks_run(struct ipspd_hooks *hooks, struct ipspd_ctx *ctx, const str
 		call = calloc(1, sizeof(*call));
 	if (!call) {
 		if (check)
-			answer(ctx, false);
+			answer(ctx, "memory ran out for the hook");
 		else if (hooks->left_out++ == 0)
 			ipspd_log(IPSP_LOG_ERROR,
 				  "%zu hooks wait, so the next are left out, from %s of %s on",
@@ -343,11 +390,29 @@ struct ipspd_hooks *ipspd_hooks_new(struct ipspd *daemon)
 	hooks->daemon = daemon;
 	hooks->waiting_end = &hooks->waiting;
 	hooks->limit_ms = LIMIT_MS;
+	hooks->watch = ipspd_hookwatch_new(daemon);
 	hooks->child = evsignal_new(daemon->base, SIGCHLD, on_child, hooks);
-	if (hooks->child && event_add(hooks->child, NULL) == 0)
+	if (hooks->watch && hooks->child && event_add(hooks->child, NULL) == 0)
 		return hooks;
 	ipspd_hooks_free(hooks);
 	return NULL;
+}
+
+void ipspd_hooks_say(const struct ipspd_ctx *ctx, bool vetoed,
+		     void (*each)(void *arg, const char *text), void *arg)
+{
+	const struct ipspd_hooks *hooks = ctx->daemon->hooks;
+	const char *fault = hooks ? ipspd_hookwatch_fault(hooks->watch) : NULL;
+	char text[sizeof(ctx->veto) + 64];
+
+	vetoed = vetoed && ctx->veto[0];
+	if (vetoed) {
+		snprintf(text, sizeof(text), "the takeover is vetoed, and asked for every 30 s: %s",
+			 ctx->veto);
+		each(arg, text);
+	}
+	if (fault && !(vetoed && strcmp(fault, ctx->veto) == 0))
+		each(arg, fault);
 }
 
 void ipspd_hooks_limit(struct ipspd_hooks *hooks, uint32_t limit_ms)
@@ -373,5 +438,6 @@ void ipspd_hooks_free(struct ipspd_hooks *hooks)
 	free_list(hooks->running);
 	free_list(hooks->waiting);
 	ipspd_lastlines_free(&hooks->left);
+	ipspd_hookwatch_free(hooks->watch);
 	free(hooks);
 }

@@ -17,6 +17,12 @@ struct ipspd_hooks *ipspd_hooks_new(struct ipspd *daemon);
 void ipspd_hooks_limit(struct ipspd_hooks *hooks, uint32_t limit_ms); /* instead of the 30 s */
 void ipspd_hooks_free(struct ipspd_hooks *hooks); /* running ones are left alone; NULL is fine */
 
+/* Calls @each with a sentence on what is wrong with the hook, if anything is; and where a takeover
+ * of
+ * @ctx is @vetoed, on why. */
+void ipspd_hooks_say(const struct ipspd_ctx *ctx, bool vetoed,
+		     void (*each)(void *arg, const char *text), void *arg);
+
 /* For IPSP_OUT_HOOK. Without a hook in the configuration a takeover-check is answered with yes in
  * the next turn. */
 void ipspd_hooks_run(struct ipspd_hooks *hooks, struct ipspd_ctx *ctx, const struct ipsp_out *out);

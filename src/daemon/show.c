@@ -2,6 +2,7 @@
 #include "daemon/advice.h"
 #include "daemon/disk.h"
 #include "daemon/events.h"
+#include "daemon/hook.h"
 #include "daemon/keywatch.h"
 #include "daemon/lacks.h"
 #include "daemon/loop.h"
@@ -361,6 +362,7 @@ static void put_notes(struct maker *m, json_t *object, const struct ipspd_ctx *c
 		append_note(&notes, fault);
 	ipspd_lacks_say(ctx->daemon, ctx, append_note, &notes);
 	note_flush(ctx->daemon, &notes);
+	ipspd_hooks_say(ctx, s->waiting == IPSP_WAIT_VETO, append_note, &notes);
 	ipspd_notes(ctx->name, s, &absent, append_note, &notes);
 	ipspd_lacks_say(ctx->daemon, NULL, append_note, &notes);
 	put(m, object, "notes", notes.json);

@@ -25,7 +25,7 @@ class Arbiter:
     def __init__(self, host):
         self._asked = os.path.join(host.folder, "asked")
         self._yes = os.path.join(host.folder, "yes")
-        path = os.path.join(host.folder, "hook")
+        self.path = path = os.path.join(host.folder, "hook")
         with open(path, "w", encoding="utf-8") as file:
             file.write(HOOK.format(asked=self._asked, yes=self._yes))
         os.chmod(path, stat.S_IRWXU)
@@ -104,6 +104,10 @@ class Force(Case):
         status = host.status()
         self.assertEqual((status["role"], status["serving"]), ("secondary", False))
         self.assertEqual(host.counters()["takeovers"], 0)
+        # a no of the arbiter is one: nothing is wrong with the hook
+        self.assertIn("the takeover is vetoed, and asked for every 30 s: the hook ended with exit code 1 at "
+                      "takeover-check", status["notes"])
+        self.assertNotIn("can't be run", " ".join(status["notes"]))
         refused = host.ctl("request", "new@isp")
         self.assertEqual(refused.returncode, 1)
         self.assertRegex(refused.stderr, "locked|no-primary")
@@ -180,6 +184,36 @@ class Force(Case):
         pair.wait_roles("secondary", "primary")
         pair.settle()
         pair.check_ledger()
+
+
+class Unusable(Case):
+    """The hook goes while the daemon runs, and is back."""
+
+    lasts = 8
+
+    def test_a_hook_that_goes(self):
+        pair = self.pair(trapd=False)
+        host = pair.hosts[1]
+        arbiter = Arbiter(host)
+        arbiter.agree()
+        pair.start(dead_interval_ms=DEAD_MS, hello_interval_ms=100)
+        noted = lambda: " ".join(host.status()["notes"])
+        self.assertNotIn("hook", noted())
+        os.rename(arbiter.path, arbiter.path + ".away")
+        pair.loop.until(lambda: f"the hook can't be run: {arbiter.path}: No such file" in noted(), 30, pair.story)
+        host.do("request", "u1@isp")  # else S6 would keep it back
+        pair.settle()
+        pair.hosts[0].kill9()
+        pair.loop.until(lambda: host.status()["waiting-for"] == "veto", 30, pair.story)
+        self.assertIn("the takeover is vetoed, and asked for every 30 s: the hook can't be run", noted())
+        self.assertEqual(noted().count("can't be run"), 1)
+        text = host.do("show", "ip", "ipsp")
+        self.assertIn("waits for the hook to allow the takeover", text)
+        self.assertIn("the hook can't be run", host.do("show", "log"))
+        os.rename(arbiter.path + ".away", arbiter.path)
+        pair.loop.until(lambda: "can be run again" in host.do("show", "log"), 30, pair.story)
+        host.do("takeover", "--force")
+        self.assertNotIn("hook", noted())
 
 
 if __name__ == "__main__":

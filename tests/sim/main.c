@@ -38,6 +38,7 @@ struct job {		  /* shared with the parent */
 
 struct options {
 	uint64_t first, n, seed;
+	uint64_t stop_at; /* as in struct world */
 	unsigned jobs, verbose;
 	bool one, any_hits, attack;
 };
@@ -71,7 +72,19 @@ static void add_up(struct job *job, const struct world *w)
 	visits_add(&job->visits, &w->visits);
 }
 
-static void run_seed(struct job *job, uint64_t seed, unsigned verbose)
+/* @how: of one run that is looked at; NULL in a swarm. */
+static void look(struct world *w, const struct options *how)
+{
+	if (!how)
+		return;
+	w->stop_at = how->stop_at;
+	if (how->verbose) {
+		w->trace = print_line;
+		w->trace_mask = TRACE_ALL | TRACE_TIMES | (how->verbose > 1 ? TRACE_NOTES : 0);
+	}
+}
+
+static void run_seed(struct job *job, uint64_t seed, const struct options *how)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct plan *plan = calloc(1, sizeof(*plan));
@@ -79,10 +92,7 @@ static void run_seed(struct job *job, uint64_t seed, unsigned verbose)
 	if (!w || !plan)
 		abort();
 	job->running = seed;
-	if (verbose) {
-		w->trace = print_line;
-		w->trace_mask = TRACE_ALL | TRACE_TIMES | (verbose > 1 ? TRACE_NOTES : 0);
-	}
+	look(w, how);
 	if (setjmp(w->escape) == 0)
 		plan_run(plan, w, seed);
 	else
@@ -94,7 +104,7 @@ static void run_seed(struct job *job, uint64_t seed, unsigned verbose)
 }
 
 /* The same for two pairs and an attacker. */
-static void attack_seed(struct job *job, uint64_t seed, unsigned verbose)
+static void attack_seed(struct job *job, uint64_t seed, const struct options *how)
 {
 	struct world *w = calloc(2, sizeof(*w));
 	char failure[400];
@@ -102,10 +112,8 @@ static void attack_seed(struct job *job, uint64_t seed, unsigned verbose)
 	if (!w)
 		abort();
 	job->running = seed;
-	for (unsigned i = 0; i < 2 && verbose; i++) {
-		w[i].trace = print_line;
-		w[i].trace_mask = TRACE_ALL | TRACE_TIMES | (verbose > 1 ? TRACE_NOTES : 0);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		look(&w[i], how);
 	if (!attacker_run(w, seed, failure))
 		add_failure(job, seed, failure);
 	for (unsigned i = 0; i < 2; i++) {
@@ -123,7 +131,7 @@ static void work(struct job *job, const struct options *opt, unsigned number, ui
 	for (uint64_t i = from; i < opt->n; i++) {
 		if (i % opt->jobs != number || job->n_failures == FAILURES_MAX)
 			continue;
-		(opt->attack ? attack_seed : run_seed)(job, opt->first + i, 0);
+		(opt->attack ? attack_seed : run_seed)(job, opt->first + i, NULL);
 	}
 }
 
@@ -285,7 +293,7 @@ static int one(const struct options *opt)
 	static struct job job;
 
 	printf("seed %llu\n", (unsigned long long)opt->seed);
-	(opt->attack ? attack_seed : run_seed)(&job, opt->seed, opt->verbose);
+	(opt->attack ? attack_seed : run_seed)(&job, opt->seed, opt);
 	if (report_failures(&job, 1))
 		return 1;
 	printf("good: %.0f s simulated, %llu turns, %llu events\n", (double)job.us / 1e6,
@@ -296,9 +304,11 @@ static int one(const struct options *opt)
 static int usage(void)
 {
 	fputs("usage: sim --swarm N [--first SEED] [--jobs J] [--any-hits]\n"
-	      "       sim --seed N [-v [-v]]\n"
+	      "       sim --seed N [-v [-v]] [--stop-at EVENT]\n"
 	      "--attacker: not one pair and faults, but two pairs with one secret and an "
-	      "attacker\n",
+	      "attacker\n"
+	      "--stop-at: SIGTRAP before this event (a failure says the number of its own), for "
+	      "gdb\n",
 	      stderr);
 	return 2;
 }
@@ -306,10 +316,15 @@ static int usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"swarm", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-		{"jobs", required_argument, NULL, 'j'},	 {"seed", required_argument, NULL, 's'},
-		{"any-hits", no_argument, NULL, 'a'},	 {"attacker", no_argument, NULL, 't'},
-		{"verbose", no_argument, NULL, 'v'},	 {NULL, 0, NULL, 0},
+		{"swarm", required_argument, NULL, 'n'},
+		{"first", required_argument, NULL, 'f'},
+		{"jobs", required_argument, NULL, 'j'},
+		{"seed", required_argument, NULL, 's'},
+		{"any-hits", no_argument, NULL, 'a'},
+		{"attacker", no_argument, NULL, 't'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"stop-at", required_argument, NULL, 'e'},
+		{NULL, 0, NULL, 0},
 	};
 	struct options opt = {.first = 1, .jobs = 1};
 	int c;
@@ -338,11 +353,15 @@ int main(int argc, char **argv)
 		case 'v':
 			opt.verbose++;
 			break;
+		case 'e':
+			opt.stop_at = strtoull(optarg, NULL, 10);
+			break;
 		default:
 			return usage();
 		}
 	}
-	if (optind != argc || opt.jobs < 1 || opt.jobs > JOBS_MAX || opt.one == (opt.n > 0))
+	if (optind != argc || opt.jobs < 1 || opt.jobs > JOBS_MAX || opt.one == (opt.n > 0) ||
+	    (opt.stop_at && !opt.one))
 		return usage();
 	return opt.one ? one(&opt) : swarm(&opt);
 }

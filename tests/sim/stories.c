@@ -1,10 +1,25 @@
 /* stories - all of them, see stories.h. */
 #include "stories.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
 
-int main(void)
+#include <cmocka.h>
+
+/* stories [NAME]: those whose name has NAME in it. */
+int main(int argc, char **argv)
 {
-	int failed = stories_sessions();
+	char pattern[128];
+	int failed;
 
+	if (argc > 2)
+		return 2;
+	if (argc == 2) {
+		snprintf(pattern, sizeof(pattern), "*%s*", argv[1]);
+		cmocka_set_test_filter(pattern);
+	}
+	failed = stories_sessions();
 	failed += stories_failures();
 	failed += stories_healing();
 	failed += stories_commands();

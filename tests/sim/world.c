@@ -1,5 +1,6 @@
 #include "world.h"
 #include "turn.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,8 @@ void world_run_until(struct world *w, sim_us until)
 		w->now = event.at;
 		if (++w->n_events > 5000000)
 			world_fail(w, "a storm: five million events");
+		if (w->n_events == w->stop_at)
+			raise(SIGTRAP);
 		dispatch(w, &event);
 	}
 	if (w->now < until)
@@ -215,7 +218,9 @@ void world_trace(struct world *w, enum trace_class class, const char *format, ..
 
 void world_fail(struct world *w, const char *format, ...)
 {
-	int n = snprintf(w->failure, sizeof(w->failure), "at %.3f s: ", (double)w->now / 1e6);
+	int n = snprintf(w->failure, sizeof(w->failure),
+			 "at %.3f s, event %llu: ", (double)w->now / 1e6,
+			 (unsigned long long)w->n_events);
 	va_list ap;
 
 	va_start(ap, format);

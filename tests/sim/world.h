@@ -82,6 +82,7 @@ struct world {
 	uint64_t hits[SIM_FAULT_COUNT];
 	struct visits visits; /* of all processes that have ended */
 	uint64_t n_events, n_datagrams, n_turns;
+	uint64_t stop_at; /* a debugger gets SIGTRAP before this event; 0: never */
 	unsigned trace_mask;
 	void (*trace)(void *arg, const char *line);
 	void *trace_arg;

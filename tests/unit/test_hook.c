@@ -291,6 +291,120 @@ static void a_flood_holds_nobody_up(void **state)
 	assert_non_null(strstr(read_output(), "lives\n"));
 }
 
+/* ---------------------------------------------------------------- what is wrong with it */
+
+static char notes[2048];
+
+static void add_note(void *arg, const char *text)
+{
+	(void)arg;
+	snprintf(notes + strlen(notes), sizeof(notes) - strlen(notes), "%s\n", text);
+}
+
+static const char *noted(bool vetoed)
+{
+	notes[0] = '\0';
+	ipspd_hooks_say(ctx, vetoed, add_note, NULL);
+	return notes;
+}
+
+#define PATIENCE_MS 30000 /* of a machine that has much else to do */
+
+/* A check is asked for, and answered. */
+static void asked(void)
+{
+	const size_t n = strlen(answers());
+
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	for (int ms = 0; strlen(answers()) == n && ms < PATIENCE_MS; ms += 20)
+		run(20);
+	assert_int_equal(strlen(answers()), n + 1);
+}
+
+/* "": nothing is noted any more. */
+static void until_noted(const char *words)
+{
+	for (int ms = 0; ms < PATIENCE_MS; ms += 20) {
+		if (*words ? strstr(noted(false), words) != NULL : !*noted(false))
+			return;
+		run(20);
+	}
+	fail_msg("\"%s\" does not become \"%s\"", notes, words);
+}
+
+static void assert_noted(bool vetoed, const char *words)
+{
+	if (!strstr(noted(vetoed), words))
+		fail_msg("\"%s\" is not in \"%s\"", words, notes);
+}
+
+/* A no is one thing, a hook that can't say anything another. */
+static void what_is_wrong_is_noted(void **state)
+{
+	(void)state;
+	write_script("echo 'the other side lives'; exit 3");
+	asked();
+	assert_string_equal(noted(false), "");
+	assert_noted(true, "the takeover is vetoed, and asked for every 30 s: the hook ended with "
+			   "exit code 3 at takeover-check, and said last: the other side lives\n");
+
+	write_script("no-such-program");
+	asked();
+	assert_noted(false, "ended with exit code 127 at takeover-check, and said last: ");
+	assert_noted(false, ": a takeover is vetoed while it fails\n");
+	write_script("kill -9 $$");
+	call(IPSP_HOOK_PEER_UP);
+	until_noted("ended with signal 9 at peer-up");
+	ipspd_hooks_limit(d.hooks, 100);
+	write_script("sleep 5");
+	asked();
+	assert_noted(true, "had not ended after 100 ms at takeover-check");
+	assert_string_equal(answers(), "nnn");
+
+	ipspd_hooks_limit(d.hooks, PATIENCE_MS);
+	write_script("exit 0");
+	asked();
+	assert_string_equal(noted(true), "");
+	assert_string_equal(answers(), "nnny");
+}
+
+static void a_hook_that_goes_is_noted(void **state)
+{
+	(void)state;
+	write_script("exit 0");
+	assert_string_equal(noted(false), "");
+	unlink(script);
+	until_noted("the hook can't be run: "); /* nobody has called it */
+	assert_noted(false, ": No such file or directory: each takeover is vetoed");
+	asked();
+	assert_string_equal(answers(), "n");
+	assert_noted(true, "the takeover is vetoed, and asked for every 30 s: the hook can't be "
+			   "run: ");
+	assert_non_null(strstr(notes, "No such file"));
+	assert_null(strstr(strchr(notes, '\n') + 1, "can't be run")); /* it is said once */
+
+	write_script("exit 0");
+	chmod(script, 0600);
+	asked();
+	assert_noted(false, "is not a file that can be executed");
+	chmod(script, 0722);
+	asked();
+	assert_noted(false, "others can change it");
+	chmod(script, 0700);
+	until_noted("");
+	asked();
+	assert_string_equal(answers(), "nnny");
+
+	unlink(script);
+	int fd = open(script, O_WRONLY | O_CREAT, 0700); /* no program of any kind */
+	assert_int_equal(write(fd, "nonsense\n", 9), 9);
+	close(fd);
+	asked();
+	assert_noted(true, "can't be run: Exec format error");
+	write_script("exit 0"); /* another one is not what has failed */
+	until_noted("");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -305,6 +419,8 @@ int main(void)
 		T(many_are_left_out_and_not_kept),
 		T(its_last_line_is_logged),
 		T(a_flood_holds_nobody_up),
+		T(what_is_wrong_is_noted),
+		T(a_hook_that_goes_is_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
