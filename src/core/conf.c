@@ -37,6 +37,8 @@ void ipsp_conf_init(struct ipsp_context_conf *conf, const char *name)
 	conf->psp.request_timeout_ms = REQUEST_MS;
 	conf->psp.release_timeout_ms = RELEASE_MS;
 	conf->psp.takeover_when_deaf = true;
+	conf->psp.renew_ms = IPSP_RENEW_MS;
+	conf->psp.renew_datagrams = IPSP_RENEW_DATAGRAMS;
 }
 
 void ipsp_conf_fini(struct ipsp_context_conf *conf)

@@ -70,6 +70,11 @@ struct ipsp_psp_conf { /* pool-share-protocol of one interface */
 	bool secret_is_shared; /* with another context of this host: no handshake of version 1 then
 				*/
 	bool old_handshake; /* version 1 is spoken with a peer that was heard with version 2, too */
+	/* Session keys are renewed when they are so old, or when so many datagrams were sealed or
+	 * opened with them. No file says it: IPSP_RENEW_MS and _DATAGRAMS, but shorter in the
+	 * simulator; .renew_ms 0: never, and the peer isn't told that it can be done. */
+	uint32_t renew_ms;
+	uint64_t renew_datagrams;
 };
 
 struct ipsp_context_conf {
@@ -81,6 +86,8 @@ struct ipsp_context_conf {
 };
 
 #define IPSP_DEAD_MS_DEFAULT (3600u * 1000u)
+#define IPSP_RENEW_MS	     (3600u * 1000u)
+#define IPSP_RENEW_DATAGRAMS (UINT64_C(1) << 30)
 
 /* the ranges of the values, which ipsp_conf_check holds them to */
 #define IPSP_POOL_SIZE_MAX    (1u << 26)

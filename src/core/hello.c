@@ -51,7 +51,7 @@ void ipsp_hello_build(struct ipsp_node *n, struct ipsp_hello *h)
 	h->promised = ipsp_lease_promise(n);
 	h->version_min = IPSP_VERSION_MIN;
 	h->version_max = IPSP_VERSION;
-	h->capabilities = IPSP_CAPABILITIES;
+	h->capabilities = IPSP_CAPABILITIES & ~(ipsp_psp(n)->renew_ms ? 0u : IPSP_CAP_RENEWS);
 	snprintf(h->version, sizeof h->version, "%s", n->version);
 	h->flags = flags_of(n);
 	h->books = n->side.books;

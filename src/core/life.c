@@ -86,6 +86,7 @@ struct ipsp_node *ipsp_node_new(const struct ipsp_node_init *init)
 	n->peer.heard_at = n->peer.opened_at = n->peer.shook_at = n->peer.echoed_sent_at =
 		IPSP_NEVER;
 	ipsp_keys_init(n);
+	ipsp_renew_session(n);
 	n->takeover_at = n->p6_sent_at = n->stall.applied_at = IPSP_NEVER;
 	n->link.unheard_since = n->link.knocked_at = IPSP_NEVER;
 	n->link.knocks_since = n->link.answered_at = IPSP_NEVER;

@@ -62,6 +62,8 @@ static void obey(struct ipsp_node *n, const uint8_t *plain, size_t len)
 			ipsp_hello_on(n, &msg.u.hello);
 			ipsp_lease_end_licence(n);
 			ipsp_peer_situation(n);
+		} else if (msg.type == IPSP_MSG_RENEW) {
+			ipsp_renew_on(n, &msg.u.renew); /* in whatever state: of keys alone */
 		} else if (!n->peer.known) {
 			n->stats.drop_state++; /* first the hello: whose books does it speak of? */
 		} else if (n->peer.speaks == 0) {
@@ -101,7 +103,9 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 	if (opened == IPSP_OPENED_NEW) {
 		ipsp_hello_session(n);
 		ipsp_keys_session(n);
+		ipsp_renew_session(n);
 	}
+	ipsp_renew_opened(n, opened);
 	n->peer.opened_at = n->now;
 	if (!well_formed(plain, plain_n)) {
 		n->stats.drop_format++;
@@ -312,8 +316,10 @@ static void begin_step(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *ac
 	n->may_serve = false;
 	if (now > n->now)
 		n->now = now;
-	if (n->now != n->last_step)
+	if (n->now != n->last_step) {
 		ipsp_lease_gap(n);
+		ipsp_renew_look(n);
+	}
 	if (n->n_late > 0)
 		ipsp_out_undo_late(n);
 }

@@ -406,7 +406,8 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	char peer_version[16];
 	char key_fingerprint[9]; /* of the first key; "" with auth = "none" */
 	enum ipsp_key_match key_match;
-	uint8_t protocol; /* the version that both speak; 0: none is common */
+	ipsp_ms key_age_ms; /* of the keys of the session with the peer */
+	uint8_t protocol;   /* the version that both speak; 0: none is common */
 	uint8_t peer_protocol_min, peer_protocol_max; /* as last said; 0: never heard */
 	uint32_t peer_capabilities;		      /* enum ipsp_capability */
 	uint64_t stands_at; /* the peer's item that is of a later version and stops its stream; 0 */

@@ -20,7 +20,7 @@
  *   command.c what operators command                psp.c     IPSP switched on and off
  *   tx.c      what goes into datagrams              view.c    what is shown
  *   link.c    the own end of the link               serving.c does it serve, and why
- *   keys.c    has the peer the same secret
+ *   keys.c    has the peer the same secret   renew.c   session keys that are too old
  */
 #ifndef IPSP_CORE_NODE_INT_H
 #define IPSP_CORE_NODE_INT_H
@@ -100,6 +100,12 @@ struct ipsp_key_check { /* volatile: see keys.c */
 	ipsp_ms foreign_at, foreign_said_at; /* a handshake came with a key that isn't ours */
 	bool in_session;		     /* there was a session of keys, ... */
 	uint8_t session[8];		     /* ... made with this one */
+};
+
+struct ipsp_renewing {	    /* volatile: see renew.c */
+	ipsp_ms since;	    /* the present session has these keys */
+	ipsp_ms last_until; /* those of before still open what comes; IPSP_NEVER: the peer has not
+			       sealed with the present ones yet, or there are none of before */
 };
 
 /* --------------------------------------------------------------- parts */
@@ -346,6 +352,7 @@ struct ipsp_node {
 
 	struct ipsp_seal seal;
 	struct ipsp_key_check keys;
+	struct ipsp_renewing renew;
 	struct ipsp_peer_facts peer;
 	ipsp_ms now, last_step, started_at;
 	struct ipsp_lease_note lease;
@@ -809,6 +816,13 @@ void ipsp_keys_begin(struct ipsp_node *n, bool session);
 void ipsp_keys_old(struct ipsp_node *n); /* a handshake of version 1 was refused */
 void ipsp_keys_pin(struct ipsp_node *n, const struct ipsp_hello *h);
 ipsp_ms ipsp_keys_due(const struct ipsp_node *n);
+
+/* renew.c */
+void ipsp_renew_session(struct ipsp_node *n); /* a session of another handshake is in force */
+void ipsp_renew_look(struct ipsp_node *n);    /* time has passed */
+void ipsp_renew_opened(struct ipsp_node *n, int opened); /* an enum ipsp_opened of what is sealed */
+bool ipsp_renew_say(struct ipsp_node *n, struct ipsp_renew *renew); /* behind the hello; or no */
+void ipsp_renew_on(struct ipsp_node *n, const struct ipsp_renew *renew);
 
 /* peer.c */
 void ipsp_peer_message(struct ipsp_node *n, const struct ipsp_msg *msg);

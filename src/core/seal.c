@@ -45,6 +45,7 @@
 #include "core/seal.h"
 #include "base/err.h"
 #include "base/must.h"
+#include "core/chain.h"
 #include <sodium.h>
 #include <string.h>
 
@@ -186,6 +187,7 @@ void ipsp_seal_forget(struct ipsp_seal *seal)
 {
 	sodium_memzero(&seal->present, sizeof(seal->present));
 	sodium_memzero(&seal->candidate, sizeof(seal->candidate));
+	sodium_memzero(&seal->chain, sizeof(seal->chain));
 }
 
 void ipsp_seal_wipe(struct ipsp_seal *seal)
@@ -219,6 +221,17 @@ bool ipsp_seal_is_none(const uint8_t key_id[8])
 	return memcmp(none.id, key_id, sizeof(none.id)) == 0;
 }
 
+void ipsp_session_keys(struct ipsp_session *session, const uint8_t root[32], bool low)
+{
+	uint8_t tag[16];
+
+	hash_label(root, "low to high", low ? session->tx_key : session->rx_key, 32);
+	hash_label(root, "high to low", low ? session->rx_key : session->tx_key, 32);
+	hash_label(root, "chain", session->chain, sizeof(session->chain));
+	hash_label(root, "tag", tag, sizeof(tag));
+	session->tag = (uint32_t)get_number(tag, 4);
+}
+
 /*
  * The session of our offer and the one in @shake. IPSP_ERR_SEAL when his public key is of low
  * order: the shared value would then be known to everybody.
@@ -233,7 +246,7 @@ static int derive(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
 		memcmp(seal->nonce, shake + AT_NONCE, 32) < 0; /* never equal: the caller looked */
 	const uint8_t *nonces[2] = {seal->nonce, shake + AT_NONCE};
 	const uint8_t *publics[2] = {seal->eph_public, shake + AT_PUBLIC};
-	uint8_t shared[32], root[32], tag[16];
+	uint8_t shared[32], root[32];
 	crypto_generichash_state hash;
 
 	if (crypto_scalarmult(shared, seal->eph_secret, shake + AT_PUBLIC) != 0)
@@ -254,10 +267,7 @@ static int derive(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
 	session->valid = true;
 	session->version = shake[AT_VERSION];
 	memcpy(session->key_id, key->id, sizeof(session->key_id));
-	hash_label(root, "low to high", low ? session->tx_key : session->rx_key, 32);
-	hash_label(root, "high to low", low ? session->rx_key : session->tx_key, 32);
-	hash_label(root, "tag", tag, sizeof(tag));
-	session->tag = (uint32_t)get_number(tag, 4);
+	ipsp_session_keys(session, root, low);
 	sodium_memzero(shared, sizeof(shared));
 	sodium_memzero(root, sizeof(root));
 	sodium_memzero(&hash, sizeof(hash));
@@ -497,26 +507,45 @@ static int open_in(struct ipsp_session *session, const uint8_t *dgram, size_t n,
 	return 0;
 }
 
-static int open_sealed(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, uint8_t *plain,
-		       size_t *plain_n)
+static void promote_candidate(struct ipsp_seal *seal)
 {
-	int err;
-
-	if (n < IPSP_HDR_LEN + IPSP_TAG_LEN)
-		return IPSP_ERR_SHORT;
-	/* two sessions may have the same tag: 1 in 2^32 */
-	err = open_in(&seal->present, dgram, n, plain, plain_n);
-	if (err == 0)
-		return IPSP_OPENED_DATA;
-	int other = open_in(&seal->candidate, dgram, n, plain, plain_n);
-	if (other != 0)
-		return err == IPSP_ERR_SESSION ? other : err;
 	seal->present = seal->candidate;
 	/* a key lives in one place only, and whatever was said of the offer meanwhile is void */
 	sodium_memzero(&seal->candidate, sizeof(seal->candidate));
+	sodium_memzero(&seal->chain, sizeof(seal->chain));
 	seal->pinned |= seal->present.version == IPSP_SEAL_VERSION;
 	make_offer(seal);
-	return IPSP_OPENED_NEW;
+}
+
+static int open_sealed(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, uint8_t *plain,
+		       size_t *plain_n)
+{
+	struct ipsp_session *const sessions[] = {&seal->present, &seal->chain.next,
+						 &seal->chain.last, &seal->candidate};
+	int err = IPSP_ERR_SESSION;
+
+	if (n < IPSP_HDR_LEN + IPSP_TAG_LEN)
+		return IPSP_ERR_SHORT;
+	/* all of them: two sessions may have the same tag, 1 in 2^32 */
+	for (size_t i = 0; i < sizeof(sessions) / sizeof(sessions[0]); i++) {
+		int got = open_in(sessions[i], dgram, n, plain, plain_n);
+
+		if (got != 0) {
+			err = err == IPSP_ERR_SESSION ? got : err;
+			continue;
+		}
+		seal->chain.late = sessions[i] == &seal->chain.last;
+		if (sessions[i] == &seal->candidate) {
+			promote_candidate(seal);
+			return IPSP_OPENED_NEW;
+		}
+		if (sessions[i] == &seal->chain.next) {
+			ipsp_chain_go_on(seal);
+			return IPSP_OPENED_RENEWED;
+		}
+		return IPSP_OPENED_DATA;
+	}
+	return err;
 }
 
 int ipsp_seal_open(struct ipsp_seal *seal, const uint8_t *dgram, size_t n, uint8_t *plain,

@@ -30,8 +30,9 @@
  *   IPSP_OPENED_CANDIDATE  send the reply, then ipsp_seal_candidate(), in this order
  *   IPSP_OPENED_NEW        the numbers of hellos begin anew; send a hello at once; obey @plain
  *   IPSP_OPENED_DATA       obey @plain
- * and nothing on an error but to count it. A session lasts until a newer one replaces it; one is
- * renewed by sending ipsp_seal_shake() at any time.
+ *   IPSP_OPENED_RENEWED    obey @plain: the two processes are the same, and nothing begins anew
+ * and nothing on an error but to count it. A session lasts until a newer one replaces it; its keys
+ * are renewed within it, see chain.h.
  *
  * Keys: the first is used for SHAKEs of our own, any of them is accepted, and a SHAKE is answered
  * with the key that it came with. So a secret is replaced without a break by adding the new one
@@ -75,10 +76,21 @@ struct ipsp_session { /* one direction pair of keys */
 	uint32_t tag;	   /* in every header of it: which session, for both sides the same */
 	uint8_t key_id[8]; /* of the secret that it was made with */
 	uint8_t tx_key[32], rx_key[32];
-	uint64_t tx_seq; /* the last used; the first is 1; at UINT64_MAX - 1 sealing fails: shake
-			    again */
-	uint64_t rx_top; /* the highest opened */
+	uint8_t chain[32]; /* the next keys are made from it and an exchange: see chain.h */
+	uint64_t tx_seq;   /* the last used; the first is 1; at UINT64_MAX - 1 sealing fails: shake
+			      again */
+	uint64_t rx_top;   /* the highest opened */
 	uint64_t rx_seen[IPSP_REPLAY_WORDS]; /* bit (n % 64) of word (n / 64 % 64): n was opened */
+};
+
+struct ipsp_chain {		  /* the sessions before and after the present one: see chain.h */
+	struct ipsp_session next; /* it opens; nothing is sealed in it yet */
+	struct ipsp_session last; /* it opens what is late, and seals nothing any more */
+	uint8_t secret[32], public[IPSP_PUBLIC_BYTES]; /* our half of the exchange for .next */
+	uint8_t his[IPSP_PUBLIC_BYTES]; /* ... and the peer's, while .next is there */
+	bool offered;			/* ours was made */
+	bool told;			/* ... and said in the present session */
+	bool late;			/* what was opened last was sealed in .last */
 };
 
 struct ipsp_seal_key { /* what is made of one shared secret, which itself is not kept */
@@ -108,6 +120,7 @@ struct ipsp_seal {
 		       this */
 	struct ipsp_session present, candidate;
 	uint8_t tries; /* of the candidate */
+	struct ipsp_chain chain;
 };
 
 /* @seed: fresh random bytes, never the same twice, or the whole of the above is void. */
@@ -165,6 +178,7 @@ enum ipsp_opened {
 	IPSP_OPENED_CANDIDATE, /* as SHAKE, and with it a candidate was made */
 	IPSP_OPENED_DATA,      /* plain, *plain_n (0: an empty one) */
 	IPSP_OPENED_NEW,       /* as DATA, and with it a new session has replaced the present one */
+	IPSP_OPENED_RENEWED,   /* as DATA, and with it the present session has its next keys */
 };
 /*
  * Opens what came. @plain and @reply have room for IPSP_DGRAM_MAX each and don't overlap @dgram;

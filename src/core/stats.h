@@ -51,6 +51,7 @@
 	X(requests_unanswered, "requests-unanswered",                                              \
 	  "requests that a peer that is heard had no word for")                                    \
 	X(peer_losses, "peer-losses", "times that the peer was lost")                              \
+	X(keys_renewed, "keys-renewed", "times that a session with the peer got new keys")         \
 	X(traps, "traps", "traps handed to the sender")                                            \
 	X(drop_short, "drop-short", "datagrams dropped: too short")                                \
 	X(drop_format, "drop-format", "datagrams dropped: malformed")                              \

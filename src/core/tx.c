@@ -71,6 +71,17 @@ static void count_late(struct ipsp_node *n)
 	ipsp_histogram_add(&n->stats.hellos_late, late * 1000, 1);
 }
 
+/* Behind a hello, so that the peer knows whose half of the exchange it is. */
+static void pack_renew(struct packer *p)
+{
+	struct ipsp_msg msg;
+
+	if (!ipsp_renew_say(p->n, &msg.u.renew))
+		return;
+	msg.type = IPSP_MSG_RENEW;
+	pack(p, &msg);
+}
+
 static void pack_hello(struct packer *p)
 {
 	struct ipsp_node *n = p->n;
@@ -83,6 +94,7 @@ static void pack_hello(struct packer *p)
 		count_late(n);
 	ipsp_hello_build(n, &msg.u.hello);
 	pack(p, &msg);
+	pack_renew(p);
 	n->hello_soon = false;
 	n->hello_at = n->now + ipsp_hello_ms(n);
 	uint32_t min = ipsp_hello_ms(n) / 4;
@@ -98,6 +110,7 @@ static void repeat_hello(struct packer *p)
 		return;
 	ipsp_hello_repeat(n, &msg.u.hello);
 	pack(p, &msg);
+	pack_renew(p);
 	pack_close(p);
 	n->hello_at = n->now + ipsp_hello_ms(n);
 }

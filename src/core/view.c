@@ -175,6 +175,8 @@ void ipsp_node_status(const struct ipsp_node *n, ipsp_ms now, struct ipsp_status
 				   : now - n->peer.opened_at;
 	s->dead_in_ms = dead_in(n, now);
 	s->key_match = n->keys.match;
+	s->key_age_ms =
+		n->seal.present.valid && now >= n->renew.since ? now - n->renew.since : IPSP_NEVER;
 	if (ipsp_psp(n)->n_keys > 0)
 		ipsp_seal_fingerprint(n->seal.keys[0].id, s->key_fingerprint);
 	memcpy(s->peer_version, n->peer.hello.version, sizeof s->peer_version);

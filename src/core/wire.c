@@ -19,6 +19,7 @@
  *  7 ACK        u32 stream | u64 number
  *  8 TAKEOVER   u64 epoch
  *  9 CANCEL     u64 id
+ * 10 RENEW      u8 flags (1: .has; the others are of a later version) | u8 public[32]
  */
 #include "core/wire.h"
 #include "base/err.h"
@@ -28,6 +29,7 @@
 
 #define MSG_HEAD     3
 #define REQUEST_HEAD 29 /* before the texts */
+#define RENEW_HAS    1
 
 /* ---------------------------------------------------------------- writing into fixed room */
 
@@ -270,6 +272,18 @@ static void get_refuse(struct ipsp_rd *rd, struct ipsp_refuse *refuse)
 	       sizeof(err)); /* a plain cast above INT32_MAX is the compiler's choice */
 }
 
+static void put_renew(struct out *out, const struct ipsp_renew *renew)
+{
+	out_u8(out, renew->has ? RENEW_HAS : 0);
+	out_bytes(out, renew->public, sizeof(renew->public));
+}
+
+static void get_renew(struct ipsp_rd *rd, struct ipsp_renew *renew)
+{
+	renew->has = ipsp_rd_u8(rd) & RENEW_HAS;
+	take_copy(rd, renew->public, sizeof(renew->public));
+}
+
 size_t ipsp_msg_put(uint8_t *buf, size_t at, size_t cap, const struct ipsp_msg *msg)
 {
 	struct out out = {buf, at, cap, at > cap};
@@ -305,6 +319,9 @@ size_t ipsp_msg_put(uint8_t *buf, size_t at, size_t cap, const struct ipsp_msg *
 		break;
 	case IPSP_MSG_CANCEL:
 		out_u64(&out, msg->u.request.id);
+		break;
+	case IPSP_MSG_RENEW:
+		put_renew(&out, &msg->u.renew);
 		break;
 	case IPSP_MSG_TYPES:
 		return 0;
@@ -350,6 +367,9 @@ static bool get_body(struct ipsp_rd *body, unsigned type, struct ipsp_msg *msg, 
 		break;
 	case IPSP_MSG_CANCEL:
 		msg->u.request = (struct ipsp_request){.id = ipsp_rd_u64(body)};
+		break;
+	case IPSP_MSG_RENEW:
+		get_renew(body, &msg->u.renew);
 		break;
 	default:
 		return false;

@@ -37,8 +37,10 @@
 enum ipsp_capability {
 	IPSP_CAP_SKIPS = 1 << 0,     /* skips items of types that it doesn't know and that may be */
 	IPSP_CAP_DISK_FULL = 1 << 1, /* has a word for IPSP_ERR_DISK_FULL in a refusal */
+	IPSP_CAP_RENEWS = 1 << 2,    /* renews the keys of a session, see renew.c */
 };
-#define IPSP_CAPABILITIES (IPSP_CAP_SKIPS | IPSP_CAP_DISK_FULL) /* those of this build */
+#define IPSP_CAPABILITIES                                                                          \
+	(IPSP_CAP_SKIPS | IPSP_CAP_DISK_FULL | IPSP_CAP_RENEWS) /* those of this build */
 
 enum ipsp_msg_type {
 	IPSP_MSG_HELLO = 1,    /* facts about the sender; see below */
@@ -51,6 +53,7 @@ enum ipsp_msg_type {
 	IPSP_MSG_ACK = 7,     /* all items up to this number are applied and durable */
 	IPSP_MSG_TAKEOVER = 8, /* the secondary asks the primary to yield the role */
 	IPSP_MSG_CANCEL = 9,   /* the request of this id is not wanted any more */
+	IPSP_MSG_RENEW = 10,   /* half of the exchange that makes the next keys of the session */
 	IPSP_MSG_TYPES
 };
 
@@ -124,6 +127,13 @@ struct ipsp_conf_part { /* CONF_PART; CONF_ASK uses .offset alone */
 	uint32_t offset, total;
 	const uint8_t *bytes; /* borrowed */
 	uint16_t n;
+};
+
+#define IPSP_PUBLIC_BYTES 32
+
+struct ipsp_renew { /* RENEW */
+	bool has;   /* the sender has the receiver's half, and so can open with the next keys */
+	uint8_t public[IPSP_PUBLIC_BYTES]; /* X25519, made for this */
 };
 
 /*
@@ -222,6 +232,7 @@ struct ipsp_msg {
 		struct ipsp_conf_part conf;
 		struct ipsp_request request; /* CANCEL uses .id, TAKEOVER .epoch alone */
 		struct ipsp_refuse refuse;
+		struct ipsp_renew renew;
 		/*
 		 * .stream: whose books to whose (ipsp_sync_tag), so that an item of a stream that
 		 * was thrown away is never taken for one of the present

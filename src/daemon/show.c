@@ -376,6 +376,8 @@ static json_t *capabilities(struct maker *m, uint32_t bits)
 		append(m, words, json_string("skips-items"));
 	if (bits & IPSP_CAP_DISK_FULL)
 		append(m, words, json_string("disk-full"));
+	if (bits & IPSP_CAP_RENEWS)
+		append(m, words, json_string("renews-keys"));
 	return words;
 }
 

@@ -52,6 +52,12 @@ static json_t *peer(const struct ipsp_psp_conf *psp)
 			 (int)psp->port);
 }
 
+/* The keys of the session with the peer; null: there is none. */
+static json_t *key_age(const struct ipsp_status *s)
+{
+	return s->key_age_ms == IPSP_NEVER ? json_null() : json_integer((json_int_t)s->key_age_ms);
+}
+
 /* What its interface says of pool-share-protocol; false: memory ran out. */
 static bool put_psp(json_t *object, const struct ipsp_status *s)
 {
@@ -60,7 +66,7 @@ static bool put_psp(json_t *object, const struct ipsp_status *s)
 	json_t *more = json_pack(
 		"{s:s, s:s?, s:i, s:s?, s:i, s:o, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:s, "
 		"s:b, s:s, "
-		"s:i, s:s?}",
+		"s:i, s:s?, s:o}",
 		"interface", psp->interface, "address", addr_text(psp->address, address),
 		"prefix-length", (int)psp->address_plen, "device", given(psp->device), "port",
 		(int)psp->port, "peer", peer(psp), "configured-role", ipsp_role_word(psp->role),
@@ -72,7 +78,8 @@ static bool put_psp(json_t *object, const struct ipsp_status *s)
 		(json_int_t)psp->release_timeout_ms, "durability",
 		psp->durability == IPSP_DURABLE_POWER ? "power" : "crash", "takeover-when-deaf",
 		(int)psp->takeover_when_deaf, "auth", psp->n_keys > 0 ? "key" : "none", "keys",
-		(int)psp->n_keys, "key-fingerprint", given(s->key_fingerprint));
+		(int)psp->n_keys, "key-fingerprint", given(s->key_fingerprint),
+		"session-key-age-ms", key_age(s));
 	bool good = more && json_object_update(object, more) == 0;
 
 	json_decref(more);

@@ -212,6 +212,7 @@ class Configuration(Case):
         # The same as beside the peer's, and nothing of the key itself.
         self.assertEqual(context["key-fingerprint"], host.status()["key-fingerprint"])
         self.assertRegex(context["key-fingerprint"], "^[0-9a-f]{8}$")
+        self.assertIsNone(context["session-key-age-ms"])  # there is no session
         self.assertEqual([pool["name"] for pool in context["pools"]],
                          sorted(pool["name"] for pool in host.config.pools))
         # In force is what a command has changed, too.

@@ -31,7 +31,7 @@ struct attacker {
 	uint64_t n_taped;
 	struct ipsp_pool_conf pools[2];
 	sim_us start_at[2][2], shift_at, kill_at;
-	uint32_t hello_ms, dead_ms;
+	uint32_t hello_ms, dead_ms, renew_ms;
 	bool quiet;
 };
 
@@ -100,6 +100,9 @@ static void draw(struct attacker *a)
 
 	a->hello_ms = (uint32_t)rand_range(r, 100, 400);
 	a->dead_ms = a->hello_ms * (uint32_t)rand_range(r, 25, 60);
+	struct sim_rand other = {.state = r->state ^ 0x72656e6577ULL};
+	if (rand_chance(&other, 500)) /* session keys of a few hellos */
+		a->renew_ms = (uint32_t)rand_range(&other, 1, 5000);
 	for (unsigned i = 0; i < 2; i++) {
 		a->pools[i] = (struct ipsp_pool_conf){
 			.name = "pool-a", .base = ipsp_addr_v4(0x0a010001), .plen = 32};
@@ -116,6 +119,7 @@ static void draw(struct attacker *a)
 					  .n_has = {1, 1},
 					  .n_mns = 8,
 					  .has_key = true,
+					  .renew_ms = {a->renew_ms, a->renew_ms},
 					  .place = i == 0 ? 0 : (unsigned)rand_range(r, 1, 2)};
 		world_init(&a->w[i], a->rand.state + i, &conf);
 		a->w[i].check.sample = 64;

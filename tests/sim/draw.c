@@ -167,6 +167,26 @@ static void draw_parting(struct plan *plan, uint64_t seed)
 	plan->part_side = rand_chance(&r, 300);
 }
 
+/* Session keys of a few seconds, or of a few datagrams; or one side is older and renews none. */
+static void draw_renewal(struct plan *plan, uint64_t seed)
+{
+	struct sim_rand r = {.state = seed ^ 0x72656e6577ULL};
+	struct world_conf *c = &plan->conf;
+
+	if (rand_chance(&r, 500))
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		c->renew_ms[i] = (uint32_t)rand_range(&r, 1, rand_chance(&r, 500) ? 5000 : 30000);
+	if (rand_chance(&r, 500))
+		c->renew_ms[1] = c->renew_ms[0];
+	if (rand_chance(&r, 200))
+		c->renew_ms[rand_below(&r, 2)] = IPSP_RENEW_MS;
+	if (rand_chance(&r, 300))
+		c->renew_datagrams = rand_range(&r, 3, 300);
+	if (rand_chance(&r, 50))
+		c->no_renewal[rand_below(&r, 2)] = true;
+}
+
 void plan_draw(struct plan *plan, uint64_t seed)
 {
 	plan->rand.state = seed ^ 0x706c616eULL;
@@ -178,4 +198,5 @@ void plan_draw(struct plan *plan, uint64_t seed)
 	draw_rush(plan, seed);
 	draw_roles(plan, seed);
 	draw_parting(plan, seed);
+	draw_renewal(plan, seed);
 }

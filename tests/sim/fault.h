@@ -77,6 +77,9 @@
 	X(CMD_MODE, "command: mode")                                                               \
 	X(RELOAD, "command: reload with another dead interval")                                    \
 	X(RELOAD_KEYS, "command: reload with other keys, right or wrong")                          \
+	X(SAW_RENEWED, "seen: a session got its next keys")                                        \
+	X(SAW_LAST_KEYS, "seen: a datagram was opened with the keys of before")                    \
+	X(NO_RENEWAL, "file: a side is of a version that renews no keys")                          \
 	X(SAW_WRONG_KEY, "seen: a peer that is there was found to have another key")               \
 	X(CMD_DISABLE, "command: no pool-share-protocol, and enabled again later")                 \
 	X(CMD_DISABLE_FORCE, "command: ... --force")                                               \

@@ -341,6 +341,7 @@ void host_start(struct host *h)
 	h->node = disk_replay(h, &h->disk.log, &h->rand);
 	ipsp_actions_clear(&h->act);
 	h->began_at = h->ended_at = start.now;
+	keys_started(h);
 	ipsp_node_start(h->node, &start, &h->act);
 	if (h->disk_full)
 		host_event(h, (struct ipsp_event){.type = IPSP_EV_DISK, .full = true});

@@ -7,6 +7,7 @@
 
 #include "core/node.h"
 #include "disk.h"
+#include "keys.h"
 #include "net.h"
 #include "queue.h"
 #include "rand.h"
@@ -75,6 +76,7 @@ struct host {
 	int command_err;	/* of the last command that was done */
 	char command_text[256]; /* ... and its words */
 	bool deaf_hook;		/* its arbiter can't be reached: every takeover is vetoed */
+	struct keys keys;
 	unsigned n_traps[IPSP_TRAPS], n_hooks[IPSP_HOOKS]; /* told so far, by all its processes */
 };
 

@@ -9,12 +9,15 @@ void net_init(struct net *net, struct sim_rand rand)
 	net->mix = (struct net_mix){.delay = 1000};
 }
 
-static void keep(struct net_way *way, const uint8_t *bytes, size_t n, uint32_t life)
+static void keep(struct world *w, unsigned to, const uint8_t *bytes, size_t n)
 {
+	struct net_way *way = &w->net.way[to];
 	struct net_past *past = &way->past[way->serial % NET_KEPT];
 
 	past->serial = way->serial;
-	past->life = life;
+	past->life = w->hosts[to].life;
+	past->from_life = w->hosts[1 - to].life;
+	past->sent_at = w->now;
 	past->taken_by = 0;
 	past->n = n;
 	memcpy(past->bytes, bytes, n);
@@ -28,6 +31,8 @@ static struct dgram *copy_of(const struct net_past *past)
 		abort();
 	d->serial = past->serial;
 	d->life = past->life;
+	d->from_life = past->from_life;
+	d->sent_at = past->sent_at;
 	d->altered = false;
 	d->n = past->n;
 	memcpy(d->bytes, past->bytes, past->n);
@@ -81,7 +86,7 @@ void net_send(struct world *w, unsigned to, const uint8_t *bytes, size_t n)
 		world_fail(w, "a datagram of %zu bytes", n);
 	w->n_datagrams++;
 	way->serial++;
-	keep(way, bytes, n, w->hosts[to].life);
+	keep(w, to, bytes, n);
 	past = &way->past[way->serial % NET_KEPT];
 	if (way->cut || (w->tap && !w->tap(w->tap_arg, w, to, bytes, n)))
 		return;

@@ -16,7 +16,9 @@ struct world;
 struct dgram {
 	uint64_t serial; /* of the original in its direction */
 	uint32_t life; /* of the process that it was sent to: an earlier one's is a replay of old */
-	bool altered;  /* not what was sent */
+	uint32_t from_life; /* ... and of the one that sent it, */
+	sim_us sent_at;	    /* then */
+	bool altered;	    /* not what was sent */
 	size_t n;
 	uint8_t bytes[IPSP_DGRAM_MAX];
 };
@@ -25,6 +27,8 @@ struct net_past {
 	uint64_t serial;	 /* 0: empty */
 	uint32_t life, taken_by; /* the process that it was sent to; the one that has stepped it, 0:
 				    none */
+	uint32_t from_life;
+	sim_us sent_at;
 	size_t n;
 	uint8_t bytes[IPSP_DGRAM_MAX];
 };

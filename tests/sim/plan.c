@@ -90,6 +90,8 @@ static void begin(struct plan *plan)
 		plan_one_role(plan);
 	if (plan->part_at != 0)
 		plan_care_at(plan, plan->part_at);
+	if (plan->conf.no_renewal[0] || plan->conf.no_renewal[1])
+		world_hit(plan->w, FAULT_NO_RENEWAL);
 	plan_care_at(plan, 0);
 	world_plan(w, SIM_MS(500), PLAN_LOAD);
 	world_plan(w, SIM_MS(4000), PLAN_FAULT);

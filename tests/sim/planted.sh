@@ -85,6 +85,9 @@ plant moved-and-held-anew flow.c 's/left_s(n, b.at),/600,/'
 plant listening-while-deaf link.c 's/^\t\tn->listen_deaf = true;/\t\t;/'
 plant takeover-though-deaf link.c 's/return ipsp_link_deaf(n) \&\& !ipsp_psp(n)->takeover_when_deaf;/return false;/'
 plant duplicate-never-over effect.c 's/ipsp_pool_set_flag(n->pools\[at.pool\], at.index, IPSP_ADDR_DUP, false);/(void)at;/'
+plant new-keys-before-the-peer-has-them chain.c 's/if (!renew->has || !c->told)/if (0)/'
+plant last-keys-accepted-for-ever renew.c 's/ipsp_chain_end_last(&n->seal);/;/'
+plant last-keys-gone-at-once chain.c 's/^\tc->last = seal->present;/\t;/'
 plant context-not-bound seal.c 's/crypto_generichash_update(&hash, place, IPSP_SEAL_PLACE);/(void)place;/
 	s/^\tif (bound)$/\tif (0)/' "$seeds" --attacker
 

@@ -17,6 +17,8 @@ static const char *rest_of_side(struct world *w, unsigned i)
 		return i == 0 ? "P isn't active" : "S isn't active";
 	if (st.key_match != IPSP_KEY_MATCHES)
 		return "a side doesn't know that its peer has the same key";
+	if (keys_rest(h))
+		return keys_rest(h);
 	if (!st.serving)
 		return i == 0 ? "P doesn't serve" : "S doesn't serve";
 	if (st.role == st.peer_role || st.role == w->check.side[1 - i].status.role)

@@ -33,5 +33,6 @@ int main(int argc, char **argv)
 	failed += stories_link();
 	failed += stories_keys();
 	failed += stories_recorded();
+	failed += stories_renewal();
 	return failed;
 }

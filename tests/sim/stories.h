@@ -19,5 +19,6 @@ int stories_drains(void);
 int stories_link(void);
 int stories_keys(void);
 int stories_recorded(void);
+int stories_renewal(void);
 
 #endif

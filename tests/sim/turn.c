@@ -10,6 +10,7 @@
 static void step(struct host *h, const struct ipsp_event *ev)
 {
 	ipsp_node_step(h->node, ev, host_ms(h), &h->act);
+	keys_look(h);
 }
 
 /* What the peer didn't send, or sent already, changes nothing (invariant 4). */
@@ -36,7 +37,7 @@ static uint64_t dropped(const struct host *h)
 
 static void step_dgram(struct host *h, struct dgram *d)
 {
-	uint64_t before = dropped(h);
+	uint64_t before = dropped(h), of_session = ipsp_node_stats(h->node)->drop_session;
 	struct ipsp_event ev = {.type = IPSP_EV_DATAGRAM, .bytes = d->bytes, .n_bytes = d->n};
 	bool inert = net_taken(h->w, h->side, d);
 
@@ -48,6 +49,8 @@ static void step_dgram(struct host *h, struct dgram *d)
 		step(h, &ev);
 	if (!inert && dropped(h) != before) /* of a session that isn't there yet, for example */
 		net_not_taken(h->w, h->side, d);
+	if (!inert && !d->altered && ipsp_node_stats(h->node)->drop_session != of_session)
+		keys_dropped(h, d);
 }
 
 struct names { /* what those in struct ipc are on the wire */
@@ -430,6 +433,7 @@ static void tell_all(struct host *h)
 		return;
 	send_lists(h);
 	check_turn(h);
+	keys_turn(h);
 	if (world_traces(h->w, TRACE_NOTES))
 		show_notes(h);
 	if (h->disk.compacting && rand_below(&h->rand, 2) == 0)

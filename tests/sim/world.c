@@ -37,6 +37,12 @@ static void configure(struct host *h, const struct world_conf *conf)
 	psp->reserved_free_percentage = conf->reserved;
 	psp->durability = conf->durability;
 	psp->port = conf->place == 1 ? 4188 : 4187;
+	if (conf->renew_ms[h->side])
+		psp->renew_ms = conf->renew_ms[h->side];
+	if (conf->renew_datagrams)
+		psp->renew_datagrams = conf->renew_datagrams;
+	if (conf->no_renewal[h->side])
+		psp->renew_ms = 0;
 	psp->n_keys = conf->has_key ? 1 : 0;
 	memset(psp->keys[0], FIRST_KEY, sizeof(psp->keys[0]));
 }

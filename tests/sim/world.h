@@ -42,6 +42,9 @@ struct world_conf {
 	unsigned n_has[2];
 	uint32_t n_mns;
 	bool has_key;
+	uint32_t renew_ms[2];	  /* session keys of that age are renewed; 0: as in the daemon */
+	uint64_t renew_datagrams; /* ... or of so many; 0: the same */
+	bool no_renewal[2];	  /* an ipspd of before */
 	unsigned place; /* what tells it from another pair: 0, 1 another port, 2 other addresses */
 };
 

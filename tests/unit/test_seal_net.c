@@ -1,7 +1,8 @@
 /*
  * seal in a bad network: two sides, a network that loses, repeats, reorders and is cut, an attacker
- * who records all and plays it again, and restarts. No key may be used with a number twice,
- * nothing be opened twice, and once the network is well both must talk again, and rest.
+ * who records all and plays it again, restarts, and keys that are renewed. No key may be used with
+ * a number twice, nothing be opened twice, and once the network is well both must talk again, and
+ * rest; from then on nothing is lost, however often keys are renewed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 /* cmocka wants the five above first */
-#include "core/seal.h"
+#include "core/chain.h"
 #include <cmocka.h>
 #include <sodium.h>
 
@@ -19,6 +20,7 @@
 #define FAULTS_MS  6000
 #define QUIET_MS   1500 /* within which both must have talked */
 #define STEADY_MS  3000
+#define LATE_MS	   500 /* keys of before open for so long what is late */
 #define FLIGHT_MAX 512
 #define TAPE_MAX   4096
 #define SEEN_MAX   65536
@@ -41,7 +43,9 @@ struct world {
 	uint32_t next[2];    /* when a side's interval ends */
 	uint32_t opened[2];  /* when it last opened something */
 	uint32_t now, serial;
+	uint32_t present_at[2]; /* when a side first opened something of the peer's with its keys */
 	int loss, twice, late, replay; /* per cent */
+	int renewals;		       /* begun, per cent of the intervals */
 	bool cut[2];		       /* towards side */
 	uint64_t rnd, started;
 	struct flight flight[FLIGHT_MAX];
@@ -50,7 +54,7 @@ struct world {
 	uint64_t seen[SEEN_MAX]; /* hashes of key and number, for ever */
 	uint8_t taken[SEEN_MAX]; /* serials that were opened */
 	uint32_t from[SEEN_MAX]; /* who sent a serial */
-	uint32_t shakes, sessions;
+	uint32_t shakes, sessions, renewed;
 };
 
 static uint32_t rnd(struct world *w, uint32_t n)
@@ -110,13 +114,21 @@ static void check_fresh(struct world *w, const struct ipsp_seal *seal, const str
 	fail_msg("sealed in no session");
 }
 
+#define HALF (2 + IPSP_PUBLIC_BYTES) /* is there one, has, public; then the serial as text */
+
 static void world_say(struct world *w, int who)
 {
-	char text[16];
+	uint8_t plain[HALF + 16] = {0};
+	struct ipsp_renew renew;
 	struct dgram d;
 
-	snprintf(text, sizeof(text), "%u", w->serial + 1);
-	d.n = ipsp_seal_close(&w->side[who], (uint8_t *)text, strlen(text), d.b);
+	if (w->side[who].present.valid && ipsp_chain_say(&w->side[who], &renew)) {
+		plain[0] = 1;
+		plain[1] = renew.has;
+		memcpy(plain + 2, renew.public, sizeof(renew.public));
+	}
+	snprintf((char *)plain + HALF, 16, "%u", w->serial + 1);
+	d.n = ipsp_seal_close(&w->side[who], plain, HALF + strlen((char *)plain + HALF), d.b);
 	if (d.n == 0)
 		return;
 	w->from[++w->serial] = (uint32_t)who;
@@ -139,8 +151,13 @@ static void world_candidate(struct world *w, int who)
 /* What seal.h asks of its caller. */
 static void world_interval(struct world *w, int who)
 {
+	struct ipsp_seal *seal = &w->side[who];
 	struct dgram d;
 
+	if (w->present_at[who] && w->now - w->present_at[who] > LATE_MS)
+		ipsp_chain_end_last(seal);
+	if (!seal->chain.last.valid && (int)rnd(w, 100) < w->renewals)
+		ipsp_chain_begin(seal);
 	if (!w->side[who].present.valid || w->now - w->opened[who] > 3 * INTERVAL) {
 		d.n = ipsp_seal_shake(&w->side[who], d.b);
 		transmit(w, who, &d);
@@ -150,15 +167,29 @@ static void world_interval(struct world *w, int who)
 	w->next[who] += INTERVAL;
 }
 
+static void world_renewed(struct world *w, int who)
+{
+	w->renewed++;
+	w->present_at[who] = 0;
+}
+
 static void world_opened(struct world *w, int who, uint8_t *plain, size_t n)
 {
+	struct ipsp_renew renew;
 	uint32_t serial;
 
 	w->opened[who] = w->now;
+	if (w->present_at[who] == 0 && !w->side[who].chain.late)
+		w->present_at[who] = w->now;
 	if (n == 0)
 		return;
+	assert_true(n > HALF);
+	renew.has = plain[1];
+	memcpy(renew.public, plain + 2, sizeof(renew.public));
+	if (plain[0] && ipsp_chain_on(&w->side[who], &renew) > 0)
+		world_renewed(w, who);
 	plain[n] = '\0';
-	serial = (uint32_t)strtoul((char *)plain, NULL, 10);
+	serial = (uint32_t)strtoul((char *)plain + HALF, NULL, 10);
 	assert_in_range(serial, 1, w->serial);
 	assert_int_equal(w->from[serial], !who);
 	if (w->taken[serial]++)
@@ -184,6 +215,10 @@ static void world_hear(struct world *w, int who, const struct dgram *d)
 		world_opened(w, who, plain, n);
 		world_say(w, who);
 		break;
+	case IPSP_OPENED_RENEWED:
+		world_renewed(w, who);
+		world_opened(w, who, plain, n);
+		break;
 	case IPSP_OPENED_DATA:
 		world_opened(w, who, plain, n);
 		break;
@@ -202,6 +237,16 @@ static void world_start(struct world *w, int who)
 	for (size_t i = 0; i < sizeof(seed); i++)
 		seed[i] = (uint8_t)rnd(w, 256);
 	ipsp_seal_init(&w->side[who], &conf, seed);
+	w->present_at[who] = 0;
+}
+
+/* Nobody has replayed, nothing was lost: so all that was said until a moment ago was opened. */
+static void check_all_opened(const struct world *w, uint32_t first, uint32_t last)
+{
+	for (uint32_t i = first; i <= last; i++)
+		if (!w->taken[i])
+			fail_msg("seed %llu: number %u was lost", (unsigned long long)w->started,
+				 i);
 }
 
 static void world_run(struct world *w, uint32_t ms, bool faults)
@@ -229,7 +274,7 @@ static void world_story(struct world *w, uint64_t seed)
 {
 	static const char *const keys[][2] = {{"k", "k"},   {"", ""},	 {"on", "no"},
 					      {"no", "on"}, {"on", "n"}, {"on", "o"}};
-	uint32_t sessions, shakes;
+	uint32_t sessions, shakes, renewed, serial;
 	size_t k;
 
 	memset(w, 0, sizeof(*w));
@@ -245,6 +290,7 @@ static void world_story(struct world *w, uint64_t seed)
 	w->twice = (int)rnd(w, 50);
 	w->late = (int)rnd(w, 100);
 	w->replay = (int)rnd(w, 300);
+	w->renewals = rnd(w, 2) ? (int)rnd(w, 100) : 0;
 	world_run(w, FAULTS_MS, true);
 
 	/* the network is well again; who records and repeats may go on */
@@ -255,11 +301,18 @@ static void world_story(struct world *w, uint64_t seed)
 	world_run(w, QUIET_MS, false);
 	sessions = w->sessions;
 	shakes = w->shakes;
+	renewed = w->renewed;
+	serial = w->serial;
 	world_run(w, STEADY_MS, false);
+	if (!w->replay)
+		check_all_opened(w, serial + 1, w->serial - 2);
+	if (w->renewals > 50 && w->renewed - renewed < 4)
+		fail_msg("seed %llu: keys are not renewed", (unsigned long long)seed);
 	for (int who = 0; who < 2; who++)
 		if (w->now - w->opened[who] > INTERVAL + 10 || !w->side[who].present.valid)
 			fail_msg("seed %llu: side %d hears nothing", (unsigned long long)seed, who);
-	assert_int_equal(w->side[0].present.tag, w->side[1].present.tag);
+	if (w->renewals == 0)
+		assert_int_equal(w->side[0].present.tag, w->side[1].present.tag);
 	/* an answer held back may still end what it answers: once a side, seen by both */
 	if (w->sessions - sessions > (w->replay ? 4 : 0))
 		fail_msg("seed %llu: it does not come to rest", (unsigned long long)seed);

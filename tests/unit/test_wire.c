@@ -237,6 +237,14 @@ static void test_small_messages(void **state)
 	assert_int_equal(there_and_back(&msg).u.conf.offset, 1000);
 	check_lengths(&msg);
 
+	msg = (struct ipsp_msg){.type = IPSP_MSG_RENEW, .u.renew.has = true};
+	memset(msg.u.renew.public, 0x55, sizeof(msg.u.renew.public));
+	got = there_and_back(&msg);
+	assert_memory_equal(buf, "\x0a\0\x21\1\x55", 5);
+	assert_true(got.u.renew.has);
+	assert_memory_equal(got.u.renew.public, msg.u.renew.public, sizeof(got.u.renew.public));
+	check_lengths(&msg);
+
 	msg.type = IPSP_MSG_TYPES;
 	assert_int_equal(ipsp_msg_put(buf, 0, sizeof(buf), &msg), 0);
 }
@@ -279,7 +287,7 @@ static void test_many(void **state)
 	n += 5;
 	memcpy(buf + n, "\0\0\0", 3);
 	n = ipsp_msg_put(buf, n + 3, sizeof(buf), &req);
-	memcpy(buf + n, "\x0a\0\0", 3);
+	memcpy(buf + n, "\x0b\0\0", 3);
 	n += 3;
 	rd = ipsp_rd_of(buf, n);
 	assert_int_equal(ipsp_msg_next(&rd, &msg), 1);

@@ -1,4 +1,5 @@
 #include "roots.h"
+#include "core/node_int.h"
 #include <stdlib.h>
 
 /* ---------------------------------------------------------------- ways to get somewhere */
@@ -279,6 +280,23 @@ static void draining(struct tiny *w)
 	rounds(w, 1);
 }
 
+static bool p_told_its_half(const struct tiny *w)
+{
+	return w->sides[P].node->seal.chain.told;
+}
+
+/* Both find that the keys of the session are an hour old. */
+static void renewing(struct tiny *w)
+{
+	busy(w);
+	for (unsigned i = 0; i < 2; i++) {
+		struct ipsp_node *n = w->sides[i].node;
+
+		n->renew.since = n->now - n->conf.psp.renew_ms;
+	}
+	creep_until(w, p_told_its_half);
+}
+
 #define LEFT(...) .left = {__VA_ARGS__}
 
 const struct root roots[] = {
@@ -292,6 +310,9 @@ const struct root roots[] = {
 	 LEFT(.crashes = 1, .requests = 2, .releases = 1, .commands = 2), false},
 	{"draining", "P is drained, both have a session", draining,
 	 LEFT(.crashes = 1, .cuts = 1, .requests = 1, .releases = 2), false},
+	{"renewing", "at rest, both have a session, and P has said its half of the next keys",
+	 renewing, LEFT(.crashes = 1, .cuts = 1, .repeats = 1, .requests = 1, .releases = 1),
+	 false},
 	{"p-dead", "P's process died, S has taken over and uses P's address", p_dead,
 	 LEFT(.crashes = 1, .cuts = 1, .requests = 2, .releases = 2), false},
 	{"back", "the same, P is back, no licence is left", back,

@@ -147,6 +147,10 @@ static void put_message(struct view *v, const struct ipsp_msg *m)
 	case IPSP_MSG_TAKEOVER:
 		put(v->h, m->u.request.epoch);
 		break;
+	case IPSP_MSG_RENEW:
+		put(v->h, m->u.renew.has);
+		put_bytes(v->h, m->u.renew.public, 8);
+		break;
 	case IPSP_MSG_CONF_ASK:
 	case IPSP_MSG_CONF_PART: /* the pools are the same: never said */
 	case IPSP_MSG_TYPES:
@@ -267,6 +271,22 @@ static void put_keys(struct view *v)
 	put_bytes(v->h, seal->rng.seed, 8); /* the next nonce, which a question takes one of */
 }
 
+/* Which keys come next, and how long those of before are there yet. */
+static void put_renewal(struct view *v)
+{
+	const struct ipsp_chain *c = &v->n->seal.chain;
+
+	put_session(v, &c->next);
+	put_session(v, &c->last);
+	put(v->h, c->offered | (uint64_t)c->told << 1);
+	if (c->offered)
+		put_bytes(v->h, c->public, 8);
+	if (c->last.valid)
+		put_due(v, v->n->renew.last_until);
+	if (v->n->conf.psp.renew_ms < LONG_AGO) /* else no trace is so long */
+		put_past(v, v->n->renew.since);
+}
+
 static void put_peer(struct view *v)
 {
 	const struct ipsp_peer_facts *p = &v->n->peer;
@@ -287,6 +307,7 @@ static void put_peer(struct view *v)
 	put_session(v, &seal->present);
 	put_session(v, &seal->candidate);
 	put(v->h, seal->candidate.valid ? seal->tries : 0);
+	put_renewal(v);
 	put_bytes(v->h, seal->nonce, 8);
 	put_bytes(v->h, seal->spent, 8);
 	put_bytes(v->h, seal->yield, 8);
@@ -494,7 +515,8 @@ static bool has_session(const struct ipsp_session *s, const uint8_t *dgram)
 static bool knows(const struct ipsp_node *n, const uint8_t *dgram)
 {
 	return n &&
-	       (has_session(&n->seal.present, dgram) || has_session(&n->seal.candidate, dgram));
+	       (has_session(&n->seal.present, dgram) || has_session(&n->seal.candidate, dgram) ||
+		has_session(&n->seal.chain.next, dgram) || has_session(&n->seal.chain.last, dgram));
 }
 
 /* Nothing in it is news to @to. */

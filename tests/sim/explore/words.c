@@ -72,6 +72,9 @@ static void say_message(const struct ipsp_msg *m)
 	case IPSP_MSG_CANCEL:
 		say(", cancel");
 		break;
+	case IPSP_MSG_RENEW:
+		say(", half of new keys%s", m->u.renew.has ? ", has the other" : "");
+		break;
 	case IPSP_MSG_CONF_ASK:
 	case IPSP_MSG_CONF_PART:
 	case IPSP_MSG_TYPES:
