@@ -158,7 +158,10 @@ static void print_peer(const json_t *peer)
 	if (*cli_text(peer, "version"))
 		printf(", version %s", cli_text(peer, "version"));
 	if (json_is_boolean(json_object_get(peer, "key-match")))
-		printf(", %s", cli_true(peer, "key-match") ? "same key" : "ANOTHER KEY");
+		printf(", %s", cli_true(peer, "key-match") ? "same key"
+			       : strcmp(cli_text(peer, "state"), "up") == 0
+				       ? "ANOTHER KEY"
+				       : "perhaps ANOTHER KEY");
 	putchar('\n');
 }
 

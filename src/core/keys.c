@@ -53,12 +53,16 @@ static bool lately(const struct ipsp_node *n, ipsp_ms at)
 	return at != IPSP_NEVER && at >= n->keys.began && n->now - at < again_ms(n);
 }
 
-/* The peer is there, and hears what is said here: it has echoed a hello of since we ask; or it
- * begins handshakes itself, with another key. */
+/* The peer is there, and hears what is said here: it has echoed a hello of since we ask. */
 static bool is_there(const struct ipsp_node *n)
 {
-	return (ipsp_contact(n) && lately(n, n->peer.echoed_sent_at)) ||
-	       lately(n, n->keys.foreign_at);
+	return ipsp_contact(n) && lately(n, n->peer.echoed_sent_at);
+}
+
+/* Something begins handshakes with another key: the peer, or anybody. */
+static bool is_foreign(const struct ipsp_node *n)
+{
+	return lately(n, n->keys.foreign_at);
 }
 
 static void ask(struct ipsp_node *n)
@@ -84,23 +88,40 @@ void ipsp_keys_changed(struct ipsp_node *n)
 		 with_own_key(n, text));
 }
 
+static void set_match(struct ipsp_node *n, enum ipsp_key_match match)
+{
+	n->state_changed |= n->keys.match != match;
+	n->keys.match = match;
+}
+
 static void differs(struct ipsp_node *n)
 {
-	const bool contact = ipsp_contact(n);
 	char text[KEY_WORDS];
 
-	n->keys.match = IPSP_KEY_DIFFERS;
-	n->state_changed = true;
-	ipsp_say(n, IPSP_LOG_ERROR, "the peer does not answer a handshake %s: %s",
-		 with_own_key(n, text),
-		 contact ? "it has another secret. The session in force goes on, but after a "
-			   "restart of either ipspd the two would not meet"
-			 : "it has another secret, and the two do not hear each other");
+	set_match(n, IPSP_KEY_DIFFERS);
+	ipsp_say(n, IPSP_LOG_ERROR,
+		 "the peer does not answer a handshake %s: it has another secret. The session in "
+		 "force goes on, but after a restart of either ipspd the two would not meet",
+		 with_own_key(n, text));
 	ipsp_say(n, IPSP_LOG_ERROR,
 		 "put the same secret first into the key-file of both sides, then \"ipspctl "
-		 "reload\" on both; %s",
-		 contact ? "until then restart neither ipspd"
-			 : "after the dead interval both may use the same addresses");
+		 "reload\" on both; until then restart neither ipspd");
+}
+
+/* What is not authenticated is told as what it is. */
+static void seems_foreign(struct ipsp_node *n)
+{
+	char text[KEY_WORDS];
+
+	set_match(n, IPSP_KEY_FOREIGN);
+	ipsp_say(n, IPSP_LOG_ERROR,
+		 "no handshake %s is answered, and some with another key come from the peer's "
+		 "address: if the peer's ipspd sends these, the two sides have different secrets, "
+		 "and do not hear each other",
+		 with_own_key(n, text));
+	ipsp_say(n, IPSP_LOG_ERROR,
+		 "then put the same secret first into the key-file of both sides, and \"ipspctl "
+		 "reload\" on both: after the dead interval both may use the same addresses");
 }
 
 void ipsp_keys_answered(struct ipsp_node *n)
@@ -111,13 +132,13 @@ void ipsp_keys_answered(struct ipsp_node *n)
 	if (!n->seal.proven)
 		return;
 	n->seal.proven = false;
-	if (k->match == IPSP_KEY_DIFFERS || (k->renewed && k->match != IPSP_KEY_MATCHES))
+	if (k->match == IPSP_KEY_DIFFERS || k->match == IPSP_KEY_FOREIGN ||
+	    (k->renewed && k->match != IPSP_KEY_MATCHES))
 		ipsp_say(n, IPSP_LOG_NOTICE,
 			 "the peer has answered a handshake %s: it has this "
 			 "side's secret",
 			 with_own_key(n, text));
-	n->state_changed |= k->match != IPSP_KEY_MATCHES;
-	k->match = IPSP_KEY_MATCHES;
+	set_match(n, IPSP_KEY_MATCHES);
 	k->tries = 0;
 	k->asking = k->renewed; /* until there is a session, too */
 }
@@ -147,16 +168,16 @@ static void say_foreign(struct ipsp_node *n, const uint8_t id[8])
 	with_key(id, his);
 	ipsp_seal_fingerprint(n->seal.keys[0].id, own);
 	if (ipsp_psp(n)->n_keys == 0 || ipsp_seal_is_none(id))
-		ipsp_say(
-			n, IPSP_LOG_WARNING,
-			"the peer's address begins a handshake %s, and here is %s: give both sides "
-			"the same key-file, then \"ipspctl reload\" on both",
-			his, ipsp_psp(n)->n_keys == 0 ? "auth = \"none\"" : "a key");
+		ipsp_say(n, IPSP_LOG_WARNING,
+			 "the peer's address begins a handshake %s, and here is %s: if the peer's "
+			 "ipspd does that, give both sides the same key-file, then \"ipspctl "
+			 "reload\" on both",
+			 his, ipsp_psp(n)->n_keys == 0 ? "auth = \"none\"" : "a key");
 	else
 		ipsp_say(n, IPSP_LOG_WARNING,
 			 "the peer's address begins a handshake %s, which the key-file here does "
-			 "not have (its first is %s): make both files the same, then \"ipspctl "
-			 "reload\" on both sides",
+			 "not have (its first is %s): if the peer's ipspd does that, make both "
+			 "files the same, then \"ipspctl reload\" on both sides",
 			 his, own);
 }
 
@@ -176,14 +197,28 @@ void ipsp_keys_foreign(struct ipsp_node *n, const uint8_t *dgram)
 /* The SHAKE before this one was not answered. */
 static void count_try(struct ipsp_node *n)
 {
+	const bool there = is_there(n);
 	struct ipsp_key_check *k = &n->keys;
 
 	if (n->peer.shook_at == IPSP_NEVER || n->peer.shook_at < k->began)
 		return; /* it was not for this question */
-	if (!is_there(n))
+	if (!there && !is_foreign(n)) {
 		k->tries = 0;
-	else if (k->tries < TRIES && ++k->tries == TRIES && k->match != IPSP_KEY_DIFFERS)
+		if (k->match == IPSP_KEY_FOREIGN)
+			set_match(n, IPSP_KEY_UNTRIED); /* he has stopped: nothing is known */
+		return;
+	}
+	if (k->there != there)
+		k->tries = 0; /* what strangers let go by says nothing of the peer */
+	k->there = there;
+	if (k->tries < TRIES)
+		k->tries++;
+	if (k->tries < TRIES || k->match == IPSP_KEY_DIFFERS)
+		return;
+	if (there)
 		differs(n);
+	else if (k->match != IPSP_KEY_FOREIGN)
+		seems_foreign(n);
 }
 
 /* A SHAKE is due: to begin one for a @session, or to ask. */
@@ -222,26 +257,30 @@ void ipsp_keys_pin(struct ipsp_node *n, const struct ipsp_hello *h)
 	ipsp_rec_side(n, &s, true);
 }
 
+/*
+ * A handshake of the first version proves nothing of now: it may be one of before an upgrade. So
+ * nothing is said while the peer is heard with version 2, and else no more than what came.
+ */
 void ipsp_keys_old(struct ipsp_node *n)
 {
+	if (ipsp_contact(n) && n->seal.present.version == IPSP_SEAL_VERSION)
+		return;
 	if (n->keys.old_said_at != IPSP_NEVER && n->now - n->keys.old_said_at < SAY_AGAIN)
 		return;
 	n->keys.old_said_at = n->now;
 	if (n->seal.old_refused)
 		ipsp_say(n, IPSP_LOG_ERROR,
-			 "the peer speaks only the handshake of the first version, which is "
-			 "refused, as "
-			 "another context here has the same secret: give each its own key-file on "
-			 "both "
-			 "sides, or upgrade ipspd on the peer's host");
+			 "a handshake of the first version came from the peer's address, and is "
+			 "refused, as another context here has the same secret: if the peer's "
+			 "ipspd is older, give each its own key-file on both sides, or upgrade "
+			 "ipspd on its host");
 	else
 		ipsp_say(n, IPSP_LOG_ERROR,
-			 "the peer speaks only the handshake of the first version now, which is "
-			 "refused, as it was heard with a later one: upgrade ipspd on its host "
-			 "again; or, "
-			 "if it was set back on purpose, old-handshake = true and \"ipspctl "
-			 "reload\" "
-			 "here");
+			 "a handshake of the first version came from the peer's address, and is "
+			 "refused, as the peer was heard with a later one: if its ipspd was set "
+			 "back, upgrade ipspd on its host again; or, if that was on purpose, "
+			 "old-handshake = true and \"ipspctl reload\" here. If not, somebody plays "
+			 "an old one");
 }
 
 /* Beside those that a lost session needs. */

@@ -351,7 +351,9 @@ enum ipsp_mismatch { /* why nothing is shared with a peer that is heard */
 enum ipsp_key_match {			/* has the peer our first key? */
 		      IPSP_KEY_UNTRIED, /* no handshake has told yet */
 		      IPSP_KEY_MATCHES,
-		      IPSP_KEY_DIFFERS
+		      IPSP_KEY_DIFFERS, /* it is heard, and doesn't answer with it */
+		      IPSP_KEY_FOREIGN, /* ours is not answered, and somebody begins with
+					   another: anybody may, so it is a hint */
 };
 enum ipsp_waiting {
 	IPSP_WAIT_NONE,

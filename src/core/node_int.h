@@ -94,7 +94,8 @@ struct ipsp_key_check { /* volatile: see keys.c */
 	enum ipsp_key_match match;
 	bool asking;   /* it is looked whether our first key is answered */
 	bool renewed;  /* ... as the file has other keys, and no session was made with them yet */
-	uint8_t tries; /* that a peer which is there has let go by */
+	bool there;    /* the peer was, at the last try */
+	uint8_t tries; /* in a row that a peer which is there has let go by, or strangers have */
 	ipsp_ms began; /* ... asking */
 	ipsp_ms old_said_at;
 	ipsp_ms foreign_at, foreign_said_at; /* a handshake came with a key that isn't ours */

@@ -439,6 +439,14 @@ static void note_link(const struct notes *n, const struct ipsp_status *s)
 
 static void note_key(const struct notes *n, const struct ipsp_status *s)
 {
+	if (s->key_match == IPSP_KEY_FOREIGN)
+		note(n,
+		     "no handshake with this side's key is answered, and some with another key "
+		     "come "
+		     "from the peer's address: if the peer's ipspd sends these, put the same "
+		     "secret "
+		     "first into the key-file of both sides, then \"reload\" on both, as after the "
+		     "dead interval both may use the same addresses");
 	if (s->key_match != IPSP_KEY_DIFFERS)
 		return;
 	note(n,

@@ -322,7 +322,7 @@ class Handshake(Case):
         peer.build = self.first_build
         peer.launch()
         for context in ("isp1", "isp2"):
-            pair.loop.until(lambda c=context: f"{c}: the peer speaks only the handshake" in here.log(), 10,
+            pair.loop.until(lambda c=context: f"{c}: a handshake of the first version came" in here.log(), 10,
                             lambda: here.tail())
         self.assertIn("another context here has the same secret", here.log())
         peer.kill9()

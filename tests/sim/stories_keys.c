@@ -1,4 +1,5 @@
 /* Stories of keys that don't fit: noticed at once, said on both sides, with no harm meanwhile. */
+#include "core/seal.h"
 #include "stories.h"
 #include "story.h"
 #include <setjmp.h>
@@ -135,7 +136,7 @@ static void test_a_step_too_early(void **state)
 	story_end(w);
 }
 
-/* From the start: a peer that is not there has no wrong key, one with another key has. */
+/* From the start: a peer that is not there has no wrong key; one with another key seems to have. */
 static void test_other_keys_from_the_start(void **state)
 {
 	static const char *const other[] = {"x", ""};
@@ -151,9 +152,10 @@ static void test_other_keys_from_the_start(void **state)
 		assert_int_equal(story_status(w, P).key_match, IPSP_KEY_UNTRIED);
 		story_start(w, S);
 		story_run(w, 10000);
-		expect_match(w, IPSP_KEY_DIFFERS, IPSP_KEY_DIFFERS);
+		expect_match(w, IPSP_KEY_FOREIGN, IPSP_KEY_FOREIGN);
 		assert_int_equal(*story_status(w, S).key_fingerprint != '\0', i == 0);
-		assert_true(story_noted(w, S, "and the two do not hear each other"));
+		assert_true(
+			story_noted(w, S, "the two sides have different secrets, and do not hear"));
 		assert_true(story_noted(w, P,
 					i ? "auth = \"none\"), and here is a key"
 					  : "which the key-file here does not have"));
@@ -192,6 +194,31 @@ static void test_silence_is_no_wrong_key(void **state)
 	}
 }
 
+/* S is dead, and somebody without any key sends what looks like handshakes with another one:
+ * nothing of that is told of the peer, and it is forgotten when he stops. */
+static void test_a_stranger_says_another_key(void **state)
+{
+	struct world *w = begin("k", "k");
+	uint8_t junk[IPSP_SHAKE_LEN] = {'I', 'P', 2, 1};
+
+	(void)state;
+	memset(junk + 16, 0x77, sizeof(junk) - 16);
+	host_kill(&w->hosts[S]);
+	for (unsigned i = 0; i < 20; i++) {
+		net_send(w, P, junk, sizeof(junk));
+		story_run(w, 1000);
+	}
+	assert_false(story_noted(w, P, "it has another secret"));
+	assert_false(story_noted(w, P, "the peer does not answer"));
+	assert_true(story_noted(w, P, "if the peer's ipspd sends these"));
+	assert_int_not_equal(story_status(w, P).key_match, IPSP_KEY_DIFFERS);
+	story_run(w, 12000);
+	assert_int_equal(story_status(w, P).key_match, IPSP_KEY_UNTRIED);
+	story_start(w, S);
+	story_expect_rest(w, 15000);
+	story_end(w);
+}
+
 int stories_keys(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +227,7 @@ int stories_keys(void)
 		cmocka_unit_test(test_a_step_too_early),
 		cmocka_unit_test(test_other_keys_from_the_start),
 		cmocka_unit_test(test_silence_is_no_wrong_key),
+		cmocka_unit_test(test_a_stranger_says_another_key),
 	};
 
 	return cmocka_run_group_tests_name("keys", tests, NULL, NULL);

@@ -120,23 +120,61 @@ static void a_peer_is_pinned(void **state)
 	liar_free(l);
 }
 
-/* What a side with version 1 alone says is refused then, and it is said what to do. */
-static void an_older_peer_is_told(void **state)
+/* A handshake of a side that speaks version 1 alone. */
+static void shake_of_old(struct liar *l, uint8_t dgram[IPSP_DGRAM_MAX])
 {
-	struct liar *l = liar_active(true);
-	uint8_t dgram[IPSP_DGRAM_MAX];
-	const struct ipsp_event ev = {
-		.type = IPSP_EV_DATAGRAM, .bytes = dgram, .n_bytes = IPSP_SHAKE_LEN};
-	const uint32_t tag = l->node->seal.present.tag;
-
-	(void)state;
 	ipsp_seal_shake(&l->seal, dgram);
 	dgram[2] = IPSP_SEAL_OLD;
 	memset(dgram + 8, 0, 8);
 	crypto_generichash(dgram + 120, 32, dgram, 120, l->seal.keys[0].old.mac, 32);
+}
+
+static void hear(struct liar *l, const uint8_t *shake)
+{
+	const struct ipsp_event ev = {
+		.type = IPSP_EV_DATAGRAM, .bytes = shake, .n_bytes = IPSP_SHAKE_LEN};
+
+	liar_turn(l, &ev);
+}
+
+/* What a side with version 1 alone says is refused then, and it is said what to do. */
+static void an_older_peer_is_told(void **state)
+{
+	struct liar *l = liar_active(true);
+	const uint32_t tag = l->node->seal.present.tag;
+	uint8_t dgram[IPSP_DGRAM_MAX];
+
+	(void)state;
+	shake_of_old(l, dgram);
+	l->mute = true; /* it is stopped, and set back */
+	liar_pass(l, 12000);
 	for (unsigned i = 0; i < 5; i++)
-		liar_turn(l, &ev);
+		hear(l, dgram);
 	assert_int_equal(notes_with(l, "upgrade ipspd on its host again"), 1);
+	assert_int_equal(notes_with(l, "the peer speaks only"), 0); /* perhaps it is another's */
+	assert_int_equal(l->node->seal.present.tag, tag);
+	liar_free(l);
+}
+
+/* One of before the upgrade, played again: the peer is heard with version 2, so nothing is said,
+ * least of all what would lead back. */
+static void an_old_handshake_again(void **state)
+{
+	struct liar *l = liar_active(true);
+	const uint64_t notes = ipsp_node_notes(l->node)->last;
+	const uint32_t tag = l->node->seal.present.tag;
+	uint8_t dgram[IPSP_DGRAM_MAX];
+
+	(void)state;
+	shake_of_old(l, dgram);
+	for (unsigned i = 0; i < 200; i++) {
+		hear(l, dgram);
+		liar_pass(l, 1000);
+	}
+	l->node->seal.old_refused = true; /* where another context has the secret, the same */
+	hear(l, dgram);
+	assert_int_equal(ipsp_node_notes(l->node)->last, notes);
+	assert_int_equal(liar_stats(l)->drop_version, 201);
 	assert_int_equal(l->node->seal.present.tag, tag);
 	liar_goes_on(l, 5 << 16);
 	liar_free(l);
@@ -216,6 +254,7 @@ int main(void)
 		cmocka_unit_test(the_peer_has_another_key),
 		cmocka_unit_test(a_peer_is_pinned),
 		cmocka_unit_test(an_older_peer_is_told),
+		cmocka_unit_test(an_old_handshake_again),
 		cmocka_unit_test(books_are_judged_after_the_definitions),
 		cmocka_unit_test(who_may_have_lost_all_does_not_serve),
 	};

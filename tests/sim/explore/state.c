@@ -265,7 +265,8 @@ static void put_keys(struct view *v)
 	put(v->h, (seal->begun < 2 ? seal->begun : 2) | (uint64_t)seal->proven << 8 |
 			  (uint64_t)seal->pinned << 9 | (uint64_t)k->asking << 10 |
 			  (uint64_t)k->renewed << 11 | (uint64_t)k->in_session << 12 |
-			  (uint64_t)k->tries << 16 | (uint64_t)k->match << 24);
+			  (uint64_t)k->there << 13 | (uint64_t)k->tries << 16 |
+			  (uint64_t)k->match << 24);
 	if (k->asking)
 		put_past(v, k->began);
 	put_bytes(v->h, seal->rng.seed, 8); /* the next nonce, which a question takes one of */
