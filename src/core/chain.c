@@ -67,7 +67,6 @@ static int derive(struct ipsp_seal *seal, const uint8_t his[IPSP_PUBLIC_BYTES])
 	memcpy(c->next.key_id, seal->present.key_id, sizeof(c->next.key_id));
 	ipsp_session_keys(&c->next, root, low);
 	c->next.valid = true;
-	memcpy(c->his, his, sizeof(c->his));
 	sodium_memzero(seal->present.chain, sizeof(seal->present.chain));
 	sodium_memzero(c->secret, sizeof(c->secret));
 	sodium_memzero(shared, sizeof(shared));
@@ -83,14 +82,16 @@ int ipsp_chain_on(struct ipsp_seal *seal, const struct ipsp_renew *renew)
 	if (c->late || !can_renew(seal))
 		return IPSP_ERR_REPLAY;
 	ipsp_chain_begin(seal);
-	if (!c->next.valid) {
+	if (!c->taken) {
+		c->taken = true; /* good or bad: a peer makes this side compute once a session */
+		memcpy(c->his, renew->public, sizeof(c->his));
 		int err = derive(seal, renew->public);
 
 		if (err)
 			return err;
-	} else if (memcmp(c->his, renew->public, sizeof(c->his)) != 0) {
-		return IPSP_ERR_REPLAY;
 	}
+	if (!c->next.valid || memcmp(c->his, renew->public, sizeof(c->his)) != 0)
+		return IPSP_ERR_REPLAY;
 	if (!renew->has || !c->told)
 		return 0;
 	ipsp_chain_go_on(seal);
@@ -108,7 +109,7 @@ void ipsp_chain_go_on(struct ipsp_seal *seal)
 	sodium_memzero(c->secret, sizeof(c->secret));
 	sodium_memzero(c->public, sizeof(c->public));
 	sodium_memzero(c->his, sizeof(c->his));
-	c->offered = c->told = false;
+	c->offered = c->told = c->taken = false;
 }
 
 void ipsp_chain_end_last(struct ipsp_seal *seal)

@@ -41,8 +41,8 @@ bool ipsp_chain_say(struct ipsp_seal *seal, struct ipsp_renew *renew);
 
 /*
  * The peer's half: 1 when the session goes on with its next keys by that, and 0 when not (yet).
- * IPSP_ERR_SEAL: it is of low order, or ours; IPSP_ERR_REPLAY: late, of the session before, or
- * another half than the first one.
+ * IPSP_ERR_SEAL: it is of low order, or ours, and this session's keys are renewed no more;
+ * IPSP_ERR_REPLAY: late, of the session before, or another half than the first one.
  */
 int ipsp_chain_on(struct ipsp_seal *seal, const struct ipsp_renew *renew);
 

@@ -87,7 +87,8 @@ struct ipsp_chain {		  /* the sessions before and after the present one: see cha
 	struct ipsp_session next; /* it opens; nothing is sealed in it yet */
 	struct ipsp_session last; /* it opens what is late, and seals nothing any more */
 	uint8_t secret[32], public[IPSP_PUBLIC_BYTES]; /* our half of the exchange for .next */
-	uint8_t his[IPSP_PUBLIC_BYTES]; /* ... and the peer's, while .next is there */
+	uint8_t his[IPSP_PUBLIC_BYTES]; /* ... and the peer's, the first that it has said */
+	bool taken;			/* ... which it has */
 	bool offered;			/* ours was made */
 	bool told;			/* ... and said in the present session */
 	bool late;			/* what was opened last was sealed in .last */

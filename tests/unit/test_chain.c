@@ -211,20 +211,38 @@ static void halves_that_are_nothing(void **state)
 	struct ipsp_renew renew = {0}, own;
 
 	(void)state;
-	meet();
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
+		meet();
+		ipsp_chain_begin(&a);
+		assert_true(ipsp_chain_say(&a, &own));
+		renew = own; /* our own */
+		if (i < 3)
+			memcpy(renew.public, low_order[i], 32);
 		renew.has = i % 2;
-		memcpy(renew.public, low_order[i], 32);
 		assert_int_equal(ipsp_chain_on(&a, &renew), IPSP_ERR_SEAL);
 		assert_false(a.chain.next.valid);
+		/* the first half of a session counts: its peer, which has its keys, may say what it
+		 * likes, and this side computes no more by that */
+		renew.public[3] ^= 1;
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(ipsp_chain_on(&a, &renew), IPSP_ERR_REPLAY);
+		assert_false(a.chain.next.valid);
+		assert_int_equal(tell(&b, &a), -1);
+		struct dgram d = say(&a); /* the session goes on as it is */
+		assert_int_equal(hear(&b, &d), IPSP_OPENED_DATA);
 	}
-	assert_true(ipsp_chain_say(&a, &own));
-	assert_int_equal(ipsp_chain_on(&a, &own), IPSP_ERR_SEAL); /* our own */
-	assert_false(a.chain.next.valid);
+}
 
-	/* all of it goes on */
+/* Another one in the place of the first. */
+static void another_half(void **state)
+{
+	struct ipsp_renew renew = {.public = {9}};
+
+	(void)state;
+	meet();
+	ipsp_chain_begin(&a);
 	assert_int_equal(tell(&a, &b), 0);
-	assert_int_equal(ipsp_chain_on(&b, &renew), IPSP_ERR_REPLAY); /* another one in its place */
+	assert_int_equal(ipsp_chain_on(&b, &renew), IPSP_ERR_REPLAY);
 	assert_int_equal(tell(&b, &a), 1);
 	struct dgram d = say(&a);
 	assert_int_equal(hear(&b, &d), IPSP_OPENED_RENEWED);
@@ -382,6 +400,7 @@ int main(void)
 		cmocka_unit_test(both_begin),
 		cmocka_unit_test(again_and_again),
 		cmocka_unit_test(halves_that_are_nothing),
+		cmocka_unit_test(another_half),
 		cmocka_unit_test(has_what_was_not_said),
 		cmocka_unit_test(a_late_half),
 		cmocka_unit_test(of_the_first_version),

@@ -279,7 +279,7 @@ static void put_renewal(struct view *v)
 
 	put_session(v, &c->next);
 	put_session(v, &c->last);
-	put(v->h, c->offered | (uint64_t)c->told << 1);
+	put(v->h, c->offered | (uint64_t)c->told << 1 | (uint64_t)c->taken << 2);
 	if (c->offered)
 		put_bytes(v->h, c->public, 8);
 	if (c->last.valid)
