@@ -93,8 +93,10 @@ IPSP_APART static void datagram(struct ipsp_node *n, const struct ipsp_event *ev
 	}
 	if (reply_n > 0)
 		ipsp_tx_dgram(n, reply, reply_n);
-	if (opened == IPSP_OPENED_CANDIDATE)
+	if (opened == IPSP_OPENED_CANDIDATE) {
 		ipsp_tx_dgram(n, reply, ipsp_seal_candidate(&n->seal, reply));
+		ipsp_renew_candidate(n);
+	}
 	if (opened == IPSP_OPENED_SHAKE || opened == IPSP_OPENED_CANDIDATE) {
 		ipsp_link_not_silent(n, opened == IPSP_OPENED_CANDIDATE || n->seal.proven);
 		ipsp_keys_answered(n);

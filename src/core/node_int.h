@@ -107,6 +107,8 @@ struct ipsp_renewing {	    /* volatile: see renew.c */
 	ipsp_ms since;	    /* the present session has these keys */
 	ipsp_ms last_until; /* those of before still open what comes; IPSP_NEVER: the peer has not
 			       sealed with the present ones yet, or there are none of before */
+	ipsp_ms candidate_until; /* those of a handshake beside the session wait so long for the
+				    peer; IPSP_NEVER: there are none */
 };
 
 /* --------------------------------------------------------------- parts */
@@ -819,8 +821,9 @@ void ipsp_keys_pin(struct ipsp_node *n, const struct ipsp_hello *h);
 ipsp_ms ipsp_keys_due(const struct ipsp_node *n);
 
 /* renew.c */
-void ipsp_renew_session(struct ipsp_node *n); /* a session of another handshake is in force */
-void ipsp_renew_look(struct ipsp_node *n);    /* time has passed */
+void ipsp_renew_session(struct ipsp_node *n);	/* a session of another handshake is in force */
+void ipsp_renew_candidate(struct ipsp_node *n); /* one was made */
+void ipsp_renew_look(struct ipsp_node *n);	/* time has passed */
 void ipsp_renew_opened(struct ipsp_node *n, int opened); /* an enum ipsp_opened of what is sealed */
 bool ipsp_renew_say(struct ipsp_node *n, struct ipsp_renew *renew); /* behind the hello; or no */
 void ipsp_renew_on(struct ipsp_node *n, const struct ipsp_renew *renew);

@@ -10,16 +10,30 @@
 #include "core/chain.h"
 #include "core/node_int.h"
 
+/* As long as it takes to say all of a candidate's datagrams, and a little more. */
+static ipsp_ms patience_ms(const struct ipsp_node *n)
+{
+	const uint32_t mine = ipsp_hello_ms(n), theirs = n->peer.hello.hello_ms;
+
+	return (IPSP_SEAL_TRIES + 2) * (ipsp_ms)(mine > theirs ? mine : theirs);
+}
+
+void ipsp_renew_candidate(struct ipsp_node *n)
+{
+	n->renew.candidate_until = n->now + patience_ms(n);
+}
+
 void ipsp_renew_session(struct ipsp_node *n)
 {
 	n->renew.since = n->now;
-	n->renew.last_until = IPSP_NEVER;
+	n->renew.last_until = n->renew.candidate_until = IPSP_NEVER;
 }
 
 static void renewed(struct ipsp_node *n)
 {
 	n->stats.keys_renewed++;
-	ipsp_renew_session(n);
+	n->renew.since = n->now;
+	n->renew.last_until = IPSP_NEVER;
 }
 
 /* What was sealed with the last keys and is on its way for longer than that counts as lost. */
@@ -28,6 +42,11 @@ void ipsp_renew_look(struct ipsp_node *n)
 	if (n->now >= n->renew.last_until) {
 		ipsp_chain_end_last(&n->seal);
 		n->renew.last_until = IPSP_NEVER;
+	}
+	/* held back, it would end a session at any later time */
+	if (n->now >= n->renew.candidate_until) {
+		ipsp_seal_give_up(&n->seal);
+		n->renew.candidate_until = IPSP_NEVER;
 	}
 }
 

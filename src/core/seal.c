@@ -454,10 +454,15 @@ size_t ipsp_seal_close(struct ipsp_seal *seal, const uint8_t *plain, size_t n, u
 	return close_in(seal->present.valid ? &seal->present : &seal->candidate, plain, n, out);
 }
 
+void ipsp_seal_give_up(struct ipsp_seal *seal)
+{
+	sodium_memzero(&seal->candidate, sizeof(seal->candidate));
+}
+
 size_t ipsp_seal_candidate(struct ipsp_seal *seal, uint8_t *out)
 {
 	if (seal->tries >= IPSP_SEAL_TRIES)
-		sodium_memzero(&seal->candidate, sizeof(seal->candidate));
+		ipsp_seal_give_up(seal);
 	if (!seal->candidate.valid)
 		return 0;
 	seal->tries++;

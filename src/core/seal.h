@@ -174,6 +174,9 @@ size_t ipsp_seal_close(struct ipsp_seal *seal, const uint8_t *plain, size_t n, u
  */
 size_t ipsp_seal_candidate(struct ipsp_seal *seal, uint8_t *out);
 
+/* Forgets the candidate: nobody has sealed anything in it for too long. */
+void ipsp_seal_give_up(struct ipsp_seal *seal);
+
 enum ipsp_opened {
 	IPSP_OPENED_SHAKE,     /* nothing for above; *reply_n > 0: send it */
 	IPSP_OPENED_CANDIDATE, /* as SHAKE, and with it a candidate was made */

@@ -84,6 +84,57 @@ static void the_peer_has_another_key(void **state)
 	liar_free(l);
 }
 
+/* What the node has just said that is a handshake. */
+static const uint8_t *said_shake(const struct liar *l)
+{
+	for (size_t i = 0; i < l->act.n_outs; i++)
+		if (l->act.outs[i].type == IPSP_OUT_DATAGRAM &&
+		    l->act.outs[i].len == IPSP_SHAKE_LEN)
+			return l->act.bytes.data + l->act.outs[i].off;
+	fail_msg("no handshake was said");
+	return NULL;
+}
+
+static void to_node(struct liar *l, const uint8_t *dgram, size_t n)
+{
+	const struct ipsp_event ev = {.type = IPSP_EV_DATAGRAM, .bytes = dgram, .n_bytes = n};
+
+	liar_turn(l, &ev);
+}
+
+/* A handshake beside the session, the end of which somebody holds back for a minute: its keys are
+ * gone by then, and nothing begins anew when it comes. */
+static void the_end_of_a_handshake_is_held_back(void **state)
+{
+	struct liar *l = liar_active(true);
+	struct ipsp_seal other = l->seal;
+	const uint32_t tag = l->node->seal.present.tag;
+	uint8_t dgram[IPSP_DGRAM_MAX], plain[IPSP_DGRAM_MAX];
+	size_t n, plain_n;
+
+	(void)state;
+	l->mute = true;
+	to_node(l, dgram, ipsp_seal_shake(&other, dgram));
+	assert_int_equal(
+		ipsp_seal_open(&other, said_shake(l), IPSP_SHAKE_LEN, plain, &plain_n, dgram, &n),
+		IPSP_OPENED_CANDIDATE);
+	to_node(l, dgram, n);
+	assert_true(l->node->seal.candidate.valid);
+	n = ipsp_seal_candidate(&other, dgram);
+	l->mute = false;
+	liar_pass(l, 9000);
+	assert_true(l->node->seal.candidate.valid); /* it may still come */
+	liar_pass(l, 51000);
+	assert_false(l->node->seal.candidate.valid);
+	assert_true(sodium_is_zero(l->node->seal.candidate.rx_key, 32));
+	to_node(l, dgram, n);
+	assert_int_equal(liar_stats(l)->drop_session, 1);
+	assert_int_equal(l->node->seal.present.tag, tag);
+	assert_true(l->node->peer.known && ipsp_contact(l->node));
+	liar_goes_on(l, 5 << 16);
+	liar_free(l);
+}
+
 /* --------------------------------------------------------------- the first version of the
  * handshake */
 
@@ -252,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handshakes_of_strangers),
 		cmocka_unit_test(the_peer_has_another_key),
+		cmocka_unit_test(the_end_of_a_handshake_is_held_back),
 		cmocka_unit_test(a_peer_is_pinned),
 		cmocka_unit_test(an_older_peer_is_told),
 		cmocka_unit_test(an_old_handshake_again),

@@ -308,6 +308,8 @@ static void put_peer(struct view *v)
 	put_session(v, &seal->present);
 	put_session(v, &seal->candidate);
 	put(v->h, seal->candidate.valid ? seal->tries : 0);
+	if (seal->candidate.valid)
+		put_due(v, v->n->renew.candidate_until);
 	put_renewal(v);
 	put_bytes(v->h, seal->nonce, 8);
 	put_bytes(v->h, seal->spent, 8);
