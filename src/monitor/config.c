@@ -62,6 +62,22 @@ static int read_names(struct monitor_config *config, const config_setting_t *nam
 	return 0;
 }
 
+/* true, false, or a socket. */
+static int read_agentx(struct monitor_config *config, const config_setting_t *agentx, char why[512])
+{
+	const char *text = agentx ? config_setting_get_string(agentx) : NULL;
+
+	if (agentx && !text)
+		config->agentx = config_setting_get_bool(agentx) != 0;
+	if (!text)
+		return 0;
+	config->agentx = true;
+	if (copy(config->master, sizeof(config->master), text))
+		return 0;
+	snprintf(why, 512, "snmp.agentx: a socket's name has 127 bytes at most");
+	return -1;
+}
+
 static int read_settings(struct monitor_config *config, const config_t *file, char why[512])
 {
 	const config_setting_t *http = config_lookup(file, "http");
@@ -74,6 +90,8 @@ static int read_settings(struct monitor_config *config, const config_t *file, ch
 		snprintf(why, 512, "control.socket: a socket's name has 107 bytes at most");
 		return -1;
 	}
+	if (read_agentx(config, config_lookup(file, "snmp.agentx"), why) != 0)
+		return -1;
 	if (!http)
 		return 0;
 	text = "127.0.0.1:9618";

@@ -11,8 +11,10 @@
 #define MONITOR_NAMES_MAX 16
 
 struct monitor_config {
-	char socket[108];		/* the daemon's control socket */
-	char listen[128];		/* ADDRESS:PORT; "": no HTTP */
+	char socket[108]; /* the daemon's control socket */
+	bool agentx;
+	char master[128]; /* of agentx: the master agent's socket; "": net-snmp's default */
+	char listen[128]; /* ADDRESS:PORT; "": no HTTP */
 	char *names[MONITOR_NAMES_MAX]; /* n_names; owned: hosts' names that /etc/hosts or DNS has
 					   for it */
 	size_t n_names;
