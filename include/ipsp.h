@@ -197,7 +197,7 @@ struct ipsp_conn_request {
  *   no-primary       the peer that would have to be asked is not known or not up
  *   not-approved     this is a secondary that was not given its first assignment yet
  *   config-mismatch  the pools of both sides differ
- *   exhausted        no address is free on either side
+ *   exhausted        no address is free on either side (some may be kept back for a while)
  *   in-use           the address asked for has another session, or is kept for somebody else
  *   not-in-pool      the address asked for is in none of the pools, or not in the one named
  *   unknown-pool     there is no such pool or group

@@ -470,14 +470,31 @@ static const char *forced_off_risk(const struct ipsp_node *n, const struct ipsp_
 	return n->side.shared && !ipsp_contact(n) ? forced_untold : NULL;
 }
 
+/* A peer that is gone can give nothing back: what to wait for is its return. */
+static const char *why_shared_out(const struct ipsp_node *n)
+{
+	if (peer_is_there(n))
+		return "addresses are shared out: wait until one side owns all, or --force, which "
+		       "may give an address twice";
+	return "addresses are shared out, and the peer, which owns some, is not there: start ipspd "
+	       "there; or --force, by which all addresses are served here, and those that the peer "
+	       "has in use may be given twice";
+}
+
+/* With a licence a side that owns all goes on alone: nothing of it is shared out, but the peer does
+ * not know. */
+static bool is_shared_out(const struct ipsp_node *n)
+{
+	return ipsp_flow_shared_out(n) &&
+	       !(n->side.licence && ipsp_flow_owns_all(n) && !ipsp_contact(n));
+}
+
 static void no_psp(struct ipsp_node *n, const struct ipsp_event *ev)
 {
 	if (!ipsp_psp(n)->enabled && !ev->force && !n->refused_enable)
 		done(n, ev, 0, "it was disabled already");
-	else if (!ev->force && ipsp_flow_shared_out(n))
-		done(n, ev, IPSP_ERR_SHARED_OUT,
-		     "addresses are shared out: wait until one side owns all, or --force, which "
-		     "may give an address twice");
+	else if (!ev->force && is_shared_out(n))
+		done(n, ev, IPSP_ERR_SHARED_OUT, why_shared_out(n));
 	else if (!ev->force && n->side.shared && ipsp_flow_owns_all(n))
 		ask_to_leave(n, ev);
 	else {

@@ -94,8 +94,10 @@ static void compared(struct ipsp_node *n, bool same)
 		return;
 	ipsp_say(n, IPSP_LOG_ERROR,
 		 "the pools of the two sides are not identical (%zu difference%s, see ipspctl "
-		 "check-config): nothing is shared until both files say the same",
-		 c->n_found, c->n_found == 1 ? "" : "s");
+		 "check-config): %s until both files say the same",
+		 c->n_found, c->n_found == 1 ? "" : "s",
+		 n->side.shared ? "nothing moves but what a session asks for by its address,"
+				: "nothing is shared");
 	for (size_t i = 0; i < c->n_lines && i < LOGGED_MAX; i++)
 		ipsp_say(n, IPSP_LOG_ERROR, "difference: %s", c->lines[i]);
 	if (c->n_found > LOGGED_MAX)

@@ -134,6 +134,7 @@ void ipsp_node_free(struct ipsp_node *n)
 	ipsp_conf_fini(&n->file);
 	free(n->deferred);
 	free(n->late);
+	free(n->was_kept);
 	ipsp_notes_clear(&n->notes);
 	free(n);
 }
@@ -154,16 +155,23 @@ static void swap_pools(struct ipsp_node *n, struct ipsp_context_conf *conf, enum
 	conf->n_pools = n_pools;
 }
 
-/* What the log says is in force; the file's pools replace it only where nothing is shared out. */
+/*
+ * What the log says is in force; the file's pools replace it only where nothing is shared, as at a
+ * reload: also where all is the peer's, or all this side's, they are frozen while IPSP is enabled.
+ * A side that has lost its state may have lost it by these very pools.
+ */
 static void settle_pools(struct ipsp_node *n)
 {
 	if (n->blank || !ipsp_pools_differ(&n->conf, &n->file))
 		return;
-	if (ipsp_flow_shared_out(n)) {
+	if (ipsp_flow_shared_out(n) || (n->side.shared && ipsp_psp(n)->enabled)) {
 		n->pools_from_log = true;
 		ipsp_say(n, IPSP_LOG_ERROR,
 			 "the pools of the file differ from those that are shared out with the "
-			 "peer: the shared ones stay in force; put the file back");
+			 "peer: the shared ones stay in force; put the file back%s",
+			 ipsp_flow_shared_out(n) ? ""
+						 : ", or say \"no pool-share-protocol\" before "
+						   "the pools are changed");
 		return;
 	}
 	bool none = ipsp_flow_owns_none(n);

@@ -259,7 +259,10 @@ static void watch_requests(struct ipsp_node *n)
 
 IPSP_APART static void end_turn(struct ipsp_node *n)
 {
-	ipsp_held_tick(n);
+	if (n->n_was_kept > 0)
+		ipsp_out_forget_kept(n);
+	if (n->side.held)
+		ipsp_held_tick(n);
 	ipsp_lease_tick(n);
 	if (n->now >= n->kept_due)
 		end_kept(n);

@@ -325,6 +325,12 @@ struct ipsp_late {
 	uint32_t index, bind;
 };
 
+struct ipsp_was_kept { /* an address that a session took, and that was kept for its subscriber */
+	struct ipsp_place at;
+	enum ipsp_use use;
+	ipsp_ms end;
+};
+
 struct ipsp_node {
 	struct ipsp_context_conf conf; /* in force; pools sorted */
 	struct ipsp_context_conf
@@ -429,6 +435,8 @@ struct ipsp_node {
 			   changed since: requests and releases in a row change none of it */
 	struct ipsp_late *late;
 	uint32_t n_late, cap_late;
+	struct ipsp_was_kept *was_kept; /* in this turn, or the one before it: see out.c */
+	uint32_t n_was_kept, n_was_kept_before, cap_was_kept;
 	ipsp_ms valid_until; /* the lease that this turn's assignments rest on */
 
 	struct ipsp_stats stats;
@@ -507,6 +515,8 @@ void ipsp_say_each(struct ipsp_node *n, enum ipsp_level level, const char *forma
 void ipsp_say_left_out(struct ipsp_node *n);
 void ipsp_out_flushed(struct ipsp_node *n); /* those that waited for it */
 void ipsp_out_undo_late(struct ipsp_node *n);
+void ipsp_out_was_kept(struct ipsp_node *n, struct ipsp_place at);
+void ipsp_out_forget_kept(struct ipsp_node *n); /* once in each turn */
 
 /* life.c */
 bool ipsp_pools_differ(const struct ipsp_context_conf *a,

@@ -300,6 +300,66 @@ void ipsp_node_late(struct ipsp_node *n, ipsp_ms now, struct ipsp_actions *act)
 	}
 }
 
+/* Before a session takes @at: should that be taken back, the address is kept on. */
+void ipsp_out_was_kept(struct ipsp_node *n, struct ipsp_place at)
+{
+	const enum ipsp_use use = ipsp_pool_use(n->pools[at.pool], at.index);
+	struct ipsp_bind b;
+
+	if ((use != IPSP_USE_HOLD && use != IPSP_USE_QUARANTINE) ||
+	    !ipsp_binds_get(n->binds, ipsp_pool_bind(n->pools[at.pool], at.index), &b))
+		return;
+	if (n->n_was_kept == n->cap_was_kept) {
+		uint32_t cap = n->cap_was_kept ? n->cap_was_kept * 2 : 64;
+		struct ipsp_was_kept *k = realloc(n->was_kept, cap * sizeof *k);
+		if (!k)
+			return; /* it would be free then */
+		n->was_kept = k;
+		n->cap_was_kept = cap;
+	}
+	n->was_kept[n->n_was_kept++] = (struct ipsp_was_kept){at, use, b.at};
+}
+
+/* Those of the turn before: nothing of it can be taken back any more. */
+void ipsp_out_forget_kept(struct ipsp_node *n)
+{
+	const uint32_t before = n->n_was_kept_before;
+
+	n->n_was_kept -= before;
+	if (before > 0)
+		memmove(n->was_kept, n->was_kept + before, n->n_was_kept * sizeof *n->was_kept);
+	n->n_was_kept_before = n->n_was_kept;
+}
+
+/* Its session is taken back: kept as it was before, for as long as was left. */
+static void keep_on(struct ipsp_node *n, struct ipsp_place at, const struct ipsp_ident *who)
+{
+	const struct ipsp_was_kept *k = NULL;
+
+	for (uint32_t i = 0; i < n->n_was_kept; i++)
+		if (n->was_kept[i].at.pool == at.pool && n->was_kept[i].at.index == at.index)
+			k = &n->was_kept[i];
+	if (!k || k->end <= n->now || ipsp_pool_own(n->pools[at.pool], at.index) != IPSP_OWN_OURS ||
+	    ipsp_pool_use(n->pools[at.pool], at.index) != IPSP_USE_FREE)
+		return;
+	ipsp_rec_keep(n, at, k->use, (uint32_t)((k->end - n->now + 999) / 1000), who->subscriber,
+		      who->n_subscriber);
+}
+
+static void undo(struct ipsp_node *n, struct ipsp_place at)
+{
+	char subscriber[IPSP_NAME_BYTES];
+	struct ipsp_ident who = {.subscriber = subscriber, .session = ""};
+	struct ipsp_bind b;
+
+	if (!ipsp_place_used(n, at, &b))
+		return;
+	who.n_subscriber = b.ident.n_subscriber;
+	memcpy(subscriber, b.ident.subscriber, who.n_subscriber);
+	ipsp_ha_end(n, at, false);
+	keep_on(n, at, &who);
+}
+
 /* The HA was told "locked": the session does not exist. */
 void ipsp_out_undo_late(struct ipsp_node *n)
 {
@@ -307,7 +367,7 @@ void ipsp_out_undo_late(struct ipsp_node *n)
 		struct ipsp_place at = {n->late[i].pool, n->late[i].index};
 		if (ipsp_pool_use(n->pools[at.pool], at.index) == IPSP_USE_USED &&
 		    ipsp_pool_bind(n->pools[at.pool], at.index) == n->late[i].bind)
-			ipsp_ha_end(n, at, false);
+			undo(n, at);
 	}
 	n->n_late = 0;
 }

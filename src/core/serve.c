@@ -227,15 +227,26 @@ IPSP_APART static bool has_kept(const struct ipsp_node *n, const struct ipsp_ask
 	return ipsp_assign_kept(n->pools, n->order, n->binds, ask, ident, &at);
 }
 
+IPSP_APART static struct ipsp_found find_kept(struct ipsp_node *n, const struct ipsp_ident *ident,
+					      const struct ipsp_ask *ask, bool reclaim)
+{
+	const struct ipsp_found found =
+		ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim);
+
+	if (!found.err)
+		ipsp_out_was_kept(n, found.place);
+	return found;
+}
+
 /* Mostly it is what is free for longest. */
-static inline struct ipsp_found find(const struct ipsp_node *n, const struct ipsp_ident *ident,
+static inline struct ipsp_found find(struct ipsp_node *n, const struct ipsp_ident *ident,
 				     const struct ipsp_ask *ask)
 {
 	const bool reclaim = n->side.licence && ipsp_may_reclaim(n);
 
 	if (ask->at_pool == IPSP_NO_POOL && !reclaim && !ipsp_binds_any_kept(n->binds))
 		return ipsp_assign_free(n->pools, n->order, ask);
-	return ipsp_assign_find(n->pools, n->order, n->binds, ask, ident, reclaim);
+	return find_kept(n, ident, ask, reclaim);
 }
 
 struct ipsp_served ipsp_serve(struct ipsp_node *n, uint16_t ha, const struct ipsp_ident *ident,

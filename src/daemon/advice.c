@@ -411,6 +411,10 @@ static void note_mismatch(const struct notes *n, const struct ipsp_status *s)
 			     "or by \"takeover --force\" once the peer is lost");
 	} else if (s->role_conflict) {
 		note_one_role(n, s);
+	} else if (s->state == IPSP_ST_CONFIG_MISMATCH && s->shared) {
+		note(n, "the pools of the two sides differ: a session still gets the address that "
+			"it asks for by number from the peer, and nothing else moves; see "
+			"\"check-config\" and \"show log\"");
 	} else if (s->state == IPSP_ST_CONFIG_MISMATCH) {
 		note(n, "nothing is shared: the pools of the two sides differ; see "
 			"\"check-config\" and \"show log\"");

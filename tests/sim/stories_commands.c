@@ -527,6 +527,34 @@ static void test_drained_and_terminated_at_once(void **state)
 		both_at_once(commands[i & 1], commands[i >> 1 & 1], i >> 2);
 }
 
+/* The peer is gone. What can't be left without it is refused with the same word before and after
+ * the dead interval: no-peer where this side owns all, shared-out where both own some. */
+static void leaves_a_peer_that_is_gone(bool all)
+{
+	const int err = all ? IPSP_ERR_NO_PEER : IPSP_ERR_SHARED_OUT;
+	struct world *w = story_begin();
+
+	if (!all)
+		story_take(w, HA2, "mn-2", NULL);
+	story_run(w, 2000);
+	host_kill(&w->hosts[S]);
+	story_run(w, (DEAD_S - 5) * 1000);
+	story_command(w, P, IPSP_CMD_DISABLE, false, err);
+	story_run(w, 10000);
+	story_expect_side(w, P, "primary", "peer-down", true);
+	story_command(w, P, IPSP_CMD_DISABLE, false, err);
+	assert_non_null(strstr(w->hosts[P].command_text, "start ipspd there"));
+	story_command(w, P, IPSP_CMD_DISABLE, true, 0);
+	story_end(w);
+}
+
+static void test_leaving_a_peer_that_is_gone(void **state)
+{
+	(void)state;
+	leaves_a_peer_that_is_gone(true);
+	leaves_a_peer_that_is_gone(false);
+}
+
 int stories_commands(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +576,7 @@ int stories_commands(void)
 		cmocka_unit_test(test_a_drain_on_a_slow_disk),
 		cmocka_unit_test(test_drain_beside_one_that_is_terminated),
 		cmocka_unit_test(test_drained_and_terminated_at_once),
+		cmocka_unit_test(test_leaving_a_peer_that_is_gone),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);

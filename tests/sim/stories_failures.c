@@ -249,6 +249,42 @@ static void test_power_loss_holds(void **state)
 }
 
 /*
+ * P's lease runs out in the turn in which the session of before the loss of power is asked for: its
+ * HA is told "locked", and the address is held on for it.
+ */
+static void test_held_on_when_the_lease_runs_out(void **state)
+{
+	struct world *w = story_begin();
+	struct ipsp_pool_status pool;
+
+	(void)state;
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_run(w, 3000);
+	host_power_off(&w->hosts[P], false);
+	story_run(w, 2000);
+	story_start(w, P);
+	story_expect_rest(w, 30000);
+	story_cut(w, true, true);
+	story_run(w, (DEAD_S - 2) * 1000);
+	w->hosts[P].slow_turns = 1000;
+	w->hosts[P].slow_turn_max = SIM_MS(8000);
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	story_run(w, 12000);
+	w->hosts[P].slow_turns = 0;
+	story_run(w, 12000);
+	assert_int_equal(w->has[HA1].last_err, IPSP_ERR_LOCKED);
+	ipsp_node_pool_status(w->hosts[P].node, 0, &pool);
+	assert_int_equal(pool.hold, 1);
+	story_run(w, DEAD_S * 1000);
+	story_expect_side(w, P, "primary", "peer-down", true);
+	story_take(w, HA1, "mn-2", "10.1.0.1");
+	assert_int_equal(w->has[HA1].last_err, IPSP_ERR_IN_USE);
+	story_take(w, HA1, "mn-1", "10.1.0.1");
+	assert_int_equal(w->has[HA1].last_err, 0);
+	story_end(w);
+}
+
+/*
  * S owned all when IPSP was disabled on P, and has lost its disk since: nobody knows of an address.
  * It is said, with the way out, which works.
  */
@@ -332,6 +368,7 @@ int stories_failures(void)
 		cmocka_unit_test(test_restart_past_lease),
 		cmocka_unit_test(test_kill_keeps_sessions),
 		cmocka_unit_test(test_power_loss_holds),
+		cmocka_unit_test(test_held_on_when_the_lease_runs_out),
 		cmocka_unit_test(test_nobody_owns),
 	};
 

@@ -472,6 +472,45 @@ static struct world *begin_with_other_pools(void)
 	return w;
 }
 
+/* Where all is on one side the pools are as frozen as where both own some. */
+static void restarted_with_other_pools(unsigned side)
+{
+	struct world *w = story_begin();
+
+	story_command(w, S, IPSP_CMD_TAKEOVER, false, 0);
+	story_expect_rest(w, 10000);
+	story_expect_pool(w, P, 0, 0, 8);
+	host_kill(&w->hosts[side]);
+	w->hosts[side].conf.pools[0].priority = 3;
+	story_start(w, side);
+	assert_true(story_status(w, side).pools_from_log);
+	assert_true(story_noted(w, side, "or say \"no pool-share-protocol\" before"));
+	assert_int_equal(ipsp_node_conf(w->hosts[side].node)->pools[0].priority, 0);
+	story_run(w, 5000);
+	host_kill(&w->hosts[side]);
+	w->hosts[side].conf.pools[0].priority = 0;
+	story_start(w, side);
+	assert_false(story_status(w, side).pools_from_log);
+	story_expect_rest(w, 10000);
+	story_end(w);
+}
+
+static void test_a_start_with_other_pools(void **state)
+{
+	(void)state;
+	restarted_with_other_pools(P); /* it owns none */
+	restarted_with_other_pools(S); /* all */
+
+	struct world *w = story_begin_cold(NULL); /* nothing was shared */
+	story_start(w, P);
+	story_run(w, 5000);
+	host_kill(&w->hosts[P]);
+	w->hosts[P].conf.pools[0].priority = 3;
+	story_start(w, P);
+	assert_int_equal(ipsp_node_conf(w->hosts[P].node)->pools[0].priority, 3);
+	story_end(w);
+}
+
 /* It says goodbye at once and keeps the role, as nothing else could go with it. */
 static void stops_with_other_pools(struct world *w)
 {
@@ -794,6 +833,7 @@ int stories_roles(void)
 		cmocka_unit_test(test_a_stop_with_sessions),
 		cmocka_unit_test(test_the_secondary_stops_in_order),
 		cmocka_unit_test(test_a_stop_before_sharing),
+		cmocka_unit_test(test_a_start_with_other_pools),
 		cmocka_unit_test(test_a_stop_while_the_pools_differ),
 		cmocka_unit_test(test_a_drained_stop_while_the_pools_differ),
 		cmocka_unit_test(test_a_goodbye_is_heard),
