@@ -11,7 +11,7 @@
 set -eu
 
 build='build-essential cmake pkg-config libsodium-dev libevent-dev libconfig-dev libsnmp-dev
-	libjansson-dev'
+	libjansson-dev libseccomp-dev'
 demo='snmptrapd'
 test='libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck binutils
 	python3 iproute2 nftables snmp util-linux procps systemd freeradius freeradius-utils git valgrind

@@ -212,6 +212,7 @@ lint() {
 	step 'hardening' 60 sh "$lint/hardening.sh" "$plain" && sed 's/^/        /' "$log"
 	step 'clocks' 60 sh "$lint/clocks.sh"
 	step 'names' 60 sh "$lint/names.sh"
+	step 'system calls' 60 python3 "$lint/syscalls.py"
 	step 'requirements' 60 python3 "$lint/trace.py"
 	step 'scripts' 120 sh "$lint/scripts.sh"
 	step 'the counting of this runner' 60 sh "$lint/runner.sh"

@@ -751,6 +751,38 @@ static void read_text_of_file(struct ipspd_confread *rd, const char *text)
 	config_destroy(&tree);
 }
 
+static void no_text_fault(void *arg, unsigned line, const char *key, const char *text)
+{
+	(void)arg, (void)line, (void)key, (void)text;
+}
+
+static void no_fault(void *arg, bool warning, const char *text)
+{
+	(void)arg, (void)warning, (void)text;
+}
+
+bool ipspd_config_hook(const char *path, char hook[IPSPD_PATH_MAX])
+{
+	struct ipspd_confread rd = {0};
+	char *text = slurp(&rd, path);
+	const char *value = NULL;
+	config_t tree;
+	bool ok;
+
+	config_init(&tree);
+	ok = text && ipspd_conftext_check(text, no_text_fault, NULL) &&
+	     config_read_string(&tree, text) == CONFIG_TRUE;
+	if (ok && config_lookup_string(&tree, "hook", &value) != CONFIG_TRUE)
+		value = "";
+	ok = ok && strlen(value) < IPSPD_PATH_MAX;
+	if (ok)
+		memcpy(hook, value, strlen(value) + 1);
+	config_destroy(&tree);
+	free(text);
+	ipspd_faults_tell(&rd.faults, path, no_fault, NULL);
+	return ok;
+}
+
 int ipspd_config_read(const char *path, struct ipspd_config *config, ipspd_config_fault_fn *fault,
 		      void *arg)
 {

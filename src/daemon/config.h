@@ -97,6 +97,9 @@ void ipspd_config_group_came(const char *name);
  * executable; IPSP_ERR_INVALID: others could change it. */
 int ipspd_config_hook_ok(const char *path, char why[IPSPD_WHY_MAX]);
 
+/* The hook that the file names, "" for none, and nothing else of it. False: it can't be read. */
+bool ipspd_config_hook(const char *path, char hook[IPSPD_PATH_MAX]);
+
 /*
  * Finds out which contexts have a secret in common (psp.secret_is_shared). @joined is called for
  * two that nothing but a device keeps apart, in the order of the file. False: no memory.

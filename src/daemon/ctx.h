@@ -109,6 +109,7 @@ struct ipspd {
 	struct ipspd_store *store;
 	struct ipspd_ctl *ctl; /* these may be NULL: not configured, or not yet there */
 	struct ipspd_snmp *snmp;
+	int launcher; /* see launcher.h; from the start on it is the hooks' */
 	struct ipspd_hooks *hooks;
 	struct ipspd_notify *notify;
 	struct ipspd_keywatch *keywatch;

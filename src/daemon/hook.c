@@ -1,14 +1,11 @@
-#define _GNU_SOURCE /* POSIX_SPAWN_SETSID, environ */
 #include "daemon/hook.h"
 #include "daemon/config.h"
 #include "daemon/hookwatch.h"
 #include "daemon/lacks.h"
 #include "daemon/lastline.h"
+#include "daemon/launcher.h"
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,31 +14,28 @@
 
 #define LIMIT_MS   30000
 #define QUEUED_MAX 256
-#define VARS	   16
-#define VAR_MAX	   160
 
-struct ipspd_hook_call { /* one call: waiting, or running */
+struct ipspd_hook_call { /* one call: waiting, or with the launcher */
 	struct ipspd_hook_call *next;
-	struct ipspd_hooks *hooks;
 	struct ipspd_ctx *ctx; /* NULL: it was removed meanwhile */
 	bool check;
-	bool late; /* it ran out of time, and was killed */
-	pid_t pid; /* 0: waiting */
-	struct event *limit;
+	int out; /* to hand on with it; -1: the launcher has it */
 	struct ipspd_lastline *said;
-	char var[VARS][VAR_MAX];
-	size_t n_vars;
+	struct ipspd_launch launch;
 };
 
 struct ipspd_hooks {
 	struct ipspd *daemon;
 	struct ipspd_hookwatch *watch;
-	struct event *child;
+	int launcher; /* -1: it is gone */
+	struct event *readable, *writable;
 	struct ipspd_hook_call *running; /* checks in any number, at most one other */
 	struct ipspd_hook_call *waiting, **waiting_end;
 	size_t n_waiting, left_out;  /* .left_out: since the queue was full */
 	struct ipspd_lastlines left; /* of those that have ended */
 	uint32_t limit_ms;
+	uint64_t ids;
+	bool read_again; /* to be told to the launcher */
 };
 
 static const char *const words[IPSP_HOOKS] = {
@@ -63,7 +57,8 @@ static const char *const words[IPSP_HOOKS] = {
 
 static void set_var(struct ipspd_hook_call *call, const char *name, const char *value)
 {
-	snprintf(call->var[call->n_vars++], VAR_MAX, "%s=%s", name, value);
+	snprintf(call->launch.var[call->launch.n_vars++], IPSPD_LAUNCH_VAR_MAX, "%s=%s", name,
+		 value);
 }
 
 static void set_addr(struct ipspd_hook_call *call, const char *name, struct ipsp_addr addr)
@@ -98,65 +93,12 @@ static void fill_vars(struct ipspd_hook_call *call, const struct ipsp_out *out)
 		set_addr(call, "IPSP_DUPLICATE", out->addr);
 }
 
-/* The daemon's own environment without what belongs to its supervisor or to an outer hook, then the
- * call's. */
-static char **make_environment(struct ipspd_hook_call *call)
-{
-	static const char *const ours[] = {"IPSP_", "NOTIFY_SOCKET=", "WATCHDOG_",
-					   "JOURNAL_STREAM="};
-	size_t n = 0, kept = 0;
-
-	while (environ && environ[n])
-		n++;
-	char **env = calloc(n + call->n_vars + 1, sizeof(*env));
-	if (!env)
-		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		bool drop = false;
-		for (size_t k = 0; k < sizeof(ours) / sizeof(ours[0]); k++)
-			drop = drop || strncmp(environ[i], ours[k], strlen(ours[k])) == 0;
-		if (!drop)
-			env[kept++] = environ[i];
-	}
-	for (size_t i = 0; i < call->n_vars; i++)
-		env[kept++] = call->var[i];
-	return env;
-}
-
 /* ---------------------------------------------------------------- running */
-
-/* Standard input is empty, output goes to @out; every signal is as at the start of a program. */
-static int spawn(const char *path, char **env, int out, pid_t *pid)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	char *argv[2] = {NULL, NULL};
-
-	if (!(argv[0] = strdup(path)))
-		return ENOMEM;
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						POSIX_SPAWN_SETSID);
-	int error = posix_spawn(pid, path, &files, &attr, argv, env);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	free(argv[0]);
-	return error;
-}
 
 static void call_free(struct ipspd_hook_call *call)
 {
-	if (call->limit)
-		event_free(call->limit);
+	if (call->out >= 0)
+		close(call->out);
 	ipspd_lastline_free(call->said);
 	free(call);
 }
@@ -174,7 +116,7 @@ static void answer(struct ipspd_ctx *ctx, const char *why)
 
 static const char *event_of(const struct ipspd_hook_call *call)
 {
-	return strchr(call->var[0], '=') + 1;
+	return strchr(call->launch.var[0], '=') + 1;
 }
 
 static const char *ctx_name(const struct ipspd_hook_call *call)
@@ -182,68 +124,85 @@ static const char *ctx_name(const struct ipspd_hook_call *call)
 	return call->ctx ? call->ctx->name : "(a removed context)";
 }
 
-/* It has run out of time: it dies, with what it started, and SIGCHLD tells the rest. */
-static void on_limit(evutil_socket_t fd, short what, void *arg)
+static void say_cannot(struct ipspd_hooks *hooks, const struct ipspd_hook_call *call,
+		       const char *why)
 {
-	struct ipspd_hook_call *call = arg;
+	char fault[IPSPD_WHY_MAX];
 
-	(void)fd;
-	(void)what;
-	ipspd_log(IPSP_LOG_WARNING, "%s: the hook runs for more than %u ms and is ended (%s)",
-		  ctx_name(call), call->hooks->limit_ms, call->var[0]);
-	call->late = true;
-	if (kill(-call->pid, SIGKILL) != 0)
-		kill(call->pid, SIGKILL);
+	snprintf(fault, sizeof(fault), "can't be run: %s", why);
+	ipspd_hookwatch_failed(hooks->watch, fault);
+	ipspd_log(IPSP_LOG_ERROR, "%s: the hook %s can't be run: %s (%s)", ctx_name(call),
+		  call->launch.path, why, call->launch.var[0]);
+}
+
+/* Hands on what the launcher has not yet; it may have more to do than its socket holds. */
+static void hand_on(struct ipspd_hooks *hooks)
+{
+	static const struct ipspd_launch again = {.what = IPSPD_LAUNCH_READ_AGAIN};
+	int error = 0;
+
+	if (hooks->read_again) {
+		error = ipspd_launcher_ask(hooks->launcher, &again, -1);
+		hooks->read_again = error == EAGAIN;
+	}
+	for (struct ipspd_hook_call *call = hooks->running; call && error != EAGAIN;
+	     call = call->next) {
+		if (call->out < 0)
+			continue;
+		error = ipspd_launcher_ask(hooks->launcher, &call->launch, call->out);
+		if (error == EAGAIN)
+			break;
+		close(call->out); /* (a launcher that is gone is heard of by its end) */
+		call->out = -1;
+	}
+	if (error == EAGAIN)
+		event_add(hooks->writable, NULL);
 }
 
 /* False: it does not run, and that was said. */
 static bool start(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
 {
-	const struct timeval limit = {.tv_sec = hooks->limit_ms / 1000,
-				      .tv_usec = hooks->limit_ms % 1000 * 1000};
-	const char *path = hooks->daemon->config->hook;
-	char **env = make_environment(call);
 	char why[IPSPD_WHY_MAX];
-	int error = ENOMEM, out = -1;
 
-	if (ipspd_config_hook_ok(path, why) != 0) { /* it may have come, or changed, since */
-		free(env);
+	snprintf(call->launch.path, sizeof(call->launch.path), "%s", hooks->daemon->config->hook);
+	if (ipspd_config_hook_ok(call->launch.path, why) != 0) { /* it may have come, or changed */
 		ipspd_log(IPSP_LOG_ERROR, "%s: the hook can't be run: %s (%s)", ctx_name(call), why,
-			  call->var[0]);
+			  call->launch.var[0]);
 		ipspd_hookwatch_look(hooks->watch);
 		return false;
 	}
-	call->limit = evtimer_new(hooks->daemon->base, on_limit, call);
-	if (env && call->limit) {
-		call->said = ipspd_lastline_new(hooks->daemon->base, &out);
-		error = call->said ? spawn(path, env, out, &call->pid) : errno;
-	}
-	if (out >= 0)
-		close(out);
-	free(env);
-	if (error) {
-		ipspd_log(IPSP_LOG_ERROR, "%s: the hook %s can't be run: %s", ctx_name(call), path,
-			  strerror(error));
-		snprintf(why, sizeof(why), "can't be run: %s", strerror(error));
-		ipspd_hookwatch_failed(hooks->watch, why);
+	if (hooks->launcher < 0) {
+		say_cannot(hooks, call, "the process that starts it is gone; restart ipspd");
 		return false;
 	}
-	event_add(call->limit, &limit);
+	call->said = ipspd_lastline_new(hooks->daemon->base, &call->out);
+	if (!call->said) {
+		say_cannot(hooks, call, strerror(errno));
+		return false;
+	}
+	call->launch.what = IPSPD_LAUNCH_RUN;
+	call->launch.id = ++hooks->ids;
+	call->launch.limit_ms = hooks->limit_ms;
 	call->next = hooks->running;
 	hooks->running = call;
+	hand_on(hooks);
 	return true;
 }
 
 /* A check that can't be run is a veto: whoever configured one wants to be asked. */
-static void start_or_answer(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
+static void answer_cannot(struct ipspd_hooks *hooks, const struct ipspd_hook_call *call)
 {
-	const char *fault;
+	const char *fault = ipspd_hookwatch_fault(hooks->watch);
 
-	if (start(hooks, call))
-		return;
-	fault = ipspd_hookwatch_fault(hooks->watch);
 	if (call->check)
 		answer(call->ctx, fault ? fault : "the hook can't be run");
+}
+
+static void start_or_answer(struct ipspd_hooks *hooks, struct ipspd_hook_call *call)
+{
+	if (start(hooks, call))
+		return;
+	answer_cannot(hooks, call);
 	call_free(call);
 }
 
@@ -268,33 +227,34 @@ static void start_waiting(struct ipspd_hooks *hooks)
 	126 /* a shell's, from here on: what it was to run can't be run, or is not there */
 
 /* Was it a no, or is the hook in no state to say anything? */
-static void judge(struct ipspd_hook_call *call, int status, const char *said)
+static void judge(struct ipspd_hooks *hooks, const struct ipspd_hook_call *call, int status,
+		  bool late, const char *said)
 {
-	struct ipspd_hookwatch *watch = call->hooks->watch;
+	struct ipspd_hookwatch *watch = hooks->watch;
 	const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	char what[IPSPD_LASTLINE_MAX + 120], why[sizeof(what) + 32];
 	size_t n;
 
-	if (call->late)
+	if (late)
 		n = (size_t)snprintf(what, sizeof(what), "had not ended after %u ms at %s",
-				     call->hooks->limit_ms, event_of(call));
+				     call->launch.limit_ms, event_of(call));
 	else
 		n = (size_t)snprintf(what, sizeof(what), "ended with %s %d at %s",
 				     code >= 0 ? "exit code" : "signal",
 				     code >= 0 ? code : WTERMSIG(status), event_of(call));
 	if (*said)
 		snprintf(what + n, sizeof(what) - n, ", and said last: %s", said);
-	if (call->late || code < 0 || code >= NOT_FOUND)
+	if (late || code < 0 || code >= NOT_FOUND)
 		ipspd_hookwatch_failed(watch, what);
 	else
 		ipspd_hookwatch_worked(watch);
 	snprintf(why, sizeof(why), "the hook %s", what);
 	if (call->check)
-		answer(call->ctx, code == 0 && !call->late ? "" : why);
+		answer(call->ctx, code == 0 && !late ? "" : why);
 }
 
 /* How it ended, and its last words: whoever wrote it looks for both in the log. */
-static void ended(struct ipspd_hook_call *call, int status)
+static void ended(struct ipspd_hooks *hooks, struct ipspd_hook_call *call, int status, bool late)
 {
 	const bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	const char *said = ipspd_lastline_text(call->said);
@@ -303,33 +263,90 @@ static void ended(struct ipspd_hook_call *call, int status)
 		ipspd_log(good ? IPSP_LOG_INFO : IPSP_LOG_WARNING,
 			  "%s: the hook ended with %s %d (%s)%s%s%s", ctx_name(call),
 			  WIFEXITED(status) ? "exit code" : "signal",
-			  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), call->var[0],
+			  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+			  call->launch.var[0],
 			  call->check && !good ? ", which forbids the takeover" : "",
 			  *said ? "; it said last: " : "", said);
-	judge(call, status, said);
-	ipspd_lastline_leave(&call->hooks->left, call->said);
+	judge(hooks, call, status, late, said);
+	ipspd_lastline_leave(&hooks->left, call->said);
 	call->said = NULL;
 }
 
-static void on_child(evutil_socket_t fd, short what, void *arg)
+/* EPERM is the launcher's own word: the file that it has read names another one. */
+static const char *why_not(int error)
+{
+	switch (error) {
+	case EPERM:
+		return "the configuration file names another hook by now: ipspctl reload";
+	case EACCES:
+		return "it changed at this moment";
+	default:
+		return strerror(error);
+	}
+}
+
+static void finish(struct ipspd_hooks *hooks, const struct ipspd_launched *launched)
+{
+	struct ipspd_hook_call **link = &hooks->running, *call;
+
+	while (*link && (*link)->launch.id != launched->id)
+		link = &(*link)->next;
+	call = *link;
+	if (!call)
+		return;
+	*link = call->next;
+	if (launched->error) {
+		say_cannot(hooks, call, why_not(launched->error));
+		answer_cannot(hooks, call);
+	} else {
+		if (launched->late)
+			ipspd_log(IPSP_LOG_WARNING,
+				  "%s: the hook ran for more than %u ms and was ended (%s)",
+				  ctx_name(call), call->launch.limit_ms, call->launch.var[0]);
+		ended(hooks, call, launched->status, launched->late);
+	}
+	call_free(call);
+}
+
+/* It never ends by itself. A check is not left without an answer. */
+static void launcher_is_gone(struct ipspd_hooks *hooks)
+{
+	ipspd_log(IPSP_LOG_ERROR,
+		  "the process that starts the hook is gone: no hook runs, and each takeover is "
+		  "vetoed; restart ipspd");
+	event_del(hooks->readable);
+	event_del(hooks->writable);
+	close(hooks->launcher);
+	hooks->launcher = -1;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	while (hooks->running) {
+		const struct ipspd_launched launched = {.id = hooks->running->launch.id,
+							.error = EPIPE};
+
+		finish(hooks, &launched);
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct ipspd_hooks *hooks = arg;
-	int status;
+	struct ipspd_launched launched;
+	int more;
 
+	(void)what;
+	while ((more = ipspd_launcher_answer(fd, &launched)) > 0)
+		finish(hooks, &launched);
+	if (more < 0)
+		launcher_is_gone(hooks);
+	start_waiting(hooks);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
 	(void)fd;
 	(void)what;
-	for (struct ipspd_hook_call **link = &hooks->running; *link;) {
-		struct ipspd_hook_call *call = *link;
-		pid_t pid = waitpid(call->pid, &status, WNOHANG);
-		if (pid == 0 || (pid < 0 && errno == EINTR)) {
-			link = &call->next;
-			continue;
-		}
-		*link = call->next;
-		ended(call, pid == call->pid ? status : 1); /* reaped by somebody else: not a yes */
-		call_free(call);
-	}
-	start_waiting(hooks);
+	hand_on(arg);
 }
 
 /* ---------------------------------------------------------------- from the turn */
@@ -359,9 +376,9 @@ void ipspd_hooks_run(struct ipspd_hooks *hooks, struct ipspd_ctx *ctx, const str
 		ipspd_log(IPSP_LOG_ERROR, "%zu hooks were left out", hooks->left_out);
 		hooks->left_out = 0;
 	}
-	call->hooks = hooks;
 	call->ctx = ctx;
 	call->check = check;
+	call->out = -1;
 	fill_vars(call, out);
 	if (check) {
 		start_or_answer(hooks, call);
@@ -381,18 +398,25 @@ void ipspd_hooks_forget(struct ipspd_hooks *hooks, const struct ipspd_ctx *ctx)
 		c->ctx = c->ctx == ctx ? NULL : c->ctx;
 }
 
-struct ipspd_hooks *ipspd_hooks_new(struct ipspd *daemon)
+struct ipspd_hooks *ipspd_hooks_new(struct ipspd *daemon, int launcher)
 {
 	struct ipspd_hooks *hooks = calloc(1, sizeof(*hooks));
 
-	if (!hooks)
+	if (!hooks) {
+		if (launcher >= 0)
+			close(launcher);
 		return NULL;
+	}
 	hooks->daemon = daemon;
+	hooks->launcher = launcher;
 	hooks->waiting_end = &hooks->waiting;
 	hooks->limit_ms = LIMIT_MS;
 	hooks->watch = ipspd_hookwatch_new(daemon);
-	hooks->child = evsignal_new(daemon->base, SIGCHLD, on_child, hooks);
-	if (hooks->watch && hooks->child && event_add(hooks->child, NULL) == 0)
+	hooks->readable =
+		event_new(daemon->base, launcher, EV_READ | EV_PERSIST, on_readable, hooks);
+	hooks->writable = event_new(daemon->base, launcher, EV_WRITE, on_writable, hooks);
+	if (hooks->watch && hooks->readable && hooks->writable &&
+	    (launcher < 0 || event_add(hooks->readable, NULL) == 0))
 		return hooks;
 	ipspd_hooks_free(hooks);
 	return NULL;
@@ -415,6 +439,13 @@ void ipspd_hooks_say(const struct ipspd_ctx *ctx, bool vetoed,
 		each(arg, fault);
 }
 
+void ipspd_hooks_reloaded(struct ipspd_hooks *hooks)
+{
+	hooks->read_again = hooks->launcher >= 0;
+	if (hooks->launcher >= 0)
+		hand_on(hooks);
+}
+
 void ipspd_hooks_limit(struct ipspd_hooks *hooks, uint32_t limit_ms)
 {
 	hooks->limit_ms = limit_ms;
@@ -433,8 +464,12 @@ void ipspd_hooks_free(struct ipspd_hooks *hooks)
 {
 	if (!hooks)
 		return;
-	if (hooks->child)
-		event_free(hooks->child);
+	if (hooks->readable)
+		event_free(hooks->readable);
+	if (hooks->writable)
+		event_free(hooks->writable);
+	if (hooks->launcher >= 0)
+		close(hooks->launcher);
 	free_list(hooks->running);
 	free_list(hooks->waiting);
 	ipspd_lastlines_free(&hooks->left);

@@ -12,8 +12,9 @@
 
 struct ipspd_hooks;
 
-/* Takes SIGCHLD of the daemon's loop. NULL: no memory. */
-struct ipspd_hooks *ipspd_hooks_new(struct ipspd *daemon);
+/* @launcher: the socket of launcher.h, which is theirs from now on; -1: there is none, and no hook
+ * can be run. NULL: no memory. */
+struct ipspd_hooks *ipspd_hooks_new(struct ipspd *daemon, int launcher);
 void ipspd_hooks_limit(struct ipspd_hooks *hooks, uint32_t limit_ms); /* instead of the 30 s */
 void ipspd_hooks_free(struct ipspd_hooks *hooks); /* running ones are left alone; NULL is fine */
 
@@ -22,6 +23,9 @@ void ipspd_hooks_free(struct ipspd_hooks *hooks); /* running ones are left alone
  * @ctx is @vetoed, on why. */
 void ipspd_hooks_say(const struct ipspd_ctx *ctx, bool vetoed,
 		     void (*each)(void *arg, const char *text), void *arg);
+
+/* Another configuration is in force, and its file may name another hook. */
+void ipspd_hooks_reloaded(struct ipspd_hooks *hooks);
 
 /* For IPSP_OUT_HOOK. Without a hook in the configuration a takeover-check is answered with yes in
  * the next turn. */

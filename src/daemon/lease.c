@@ -135,7 +135,8 @@ int ipspd_lease_open(const char *dir, const char *context)
 		return -1;
 	}
 	int fd = open(path, flags, 0640);
-	if (fd >= 0 ? is_ours(fd) : errno != ELOOP && errno != ENXIO) /* a link, a socket */
+	/* a link, a socket, and what its owner lets nobody read */
+	if (fd >= 0 ? is_ours(fd) : errno != ELOOP && errno != ENXIO && errno != EACCES)
 		return fd;
 	if (fd >= 0)
 		close(fd);

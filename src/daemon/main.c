@@ -8,9 +8,11 @@
 #include "base/must.h"
 #include "base/shown.h"
 #include "daemon/config.h"
+#include "daemon/launcher.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
+#include "daemon/sandbox.h"
 #include "daemon/secret.h"
 #include "daemon/start.h"
 #include "daemon/trust.h"
@@ -34,22 +36,24 @@
 #define CONFIG_FILE  "/etc/ipspd.conf"
 #define DAEMON_USER  "ipsp" /* of the unit */
 #define FILES_WANTED 65536
+#define LOW_PORTS    1024
 #define PATIENCE_MS  1000
 #define FAULT_LINE   4096
 
 struct options {
 	bool foreground, test;
 	int verbose;
-	const char *config, *socket;
+	const char *config, *socket, *user;
 };
 
 static void usage(FILE *to)
 {
-	fputs("usage: ipspd [-f] [-t] [-c FILE] [-s SOCKET] [-v]... [-V] [-h]\n"
+	fputs("usage: ipspd [-f] [-t] [-c FILE] [-s SOCKET] [-u USER] [-v]... [-V] [-h]\n"
 	      "  -f  stay in the foreground and log to standard error\n"
 	      "  -t  check the configuration and exit\n"
 	      "  -c  configuration, /etc/ipspd.conf by default\n"
 	      "  -s  control socket, instead of the configured one\n"
+	      "  -u  become this user first; for root\n"
 	      "  -v  say more; twice: everything\n"
 	      "  -V, --version  print the version\n"
 	      "  -h, --help     print this\n"
@@ -64,7 +68,9 @@ static void say_bad_option(int c, char *const *argv)
 
 	if (c == ':')
 		fprintf(stderr, "ipspd: option \"-%c\" needs %s behind it\n", optopt,
-			optopt == 'c' ? "a FILE" : "a SOCKET");
+			optopt == 'c'	? "a FILE"
+			: optopt == 's' ? "a SOCKET"
+					: "a USER");
 	else if (strncmp(word, "--", 2) == 0 && (optopt == 0 || strchr(word, '=')))
 		fprintf(stderr, "ipspd: %s\"%s\"\n",
 			optopt == 0 ? "unknown option " : "no value is allowed in ", word);
@@ -84,7 +90,7 @@ static int parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){.config = CONFIG_FILE};
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":ftc:s:vVh", words, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":ftc:s:u:vVh", words, NULL)) != -1) {
 		switch (c) {
 		case 'f':
 			o->foreground = true;
@@ -97,6 +103,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 's':
 			o->socket = optarg;
+			break;
+		case 'u':
+			o->user = optarg;
 			break;
 		case 'v':
 			o->verbose++;
@@ -237,6 +246,14 @@ static void raise_files(void)
 	setrlimit(RLIMIT_NOFILE, &limit); /* where that is refused, clients wait */
 }
 
+static bool has_low_port(const struct ipspd_config *config)
+{
+	for (size_t i = 0; i < config->n_contexts; i++)
+		if (config->contexts[i].psp.enabled && config->contexts[i].psp.port < LOW_PORTS)
+			return true;
+	return false;
+}
+
 static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
 {
 	char why[1200] = "";
@@ -247,6 +264,7 @@ static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
 		ipspd_notify_ready(daemon->notify);
 		ipspd_log(IPSP_LOG_NOTICE, "ipspd " IPSPD_VERSION " runs, with %zu context%s",
 			  daemon->n_ctxs, daemon->n_ctxs == 1 ? "" : "s");
+		ipspd_sandbox_tell();
 		ipspd_secret_tell();
 		code = ipspd_loop_run(daemon);
 	} else {
@@ -270,8 +288,13 @@ int main(int argc, char **argv)
 	char *path = absolute(o.config), *socket = o.socket ? absolute(o.socket) : NULL;
 	struct ipspd daemon = {.config = &config, .config_path = path, .socket_path = socket};
 	int code = EXIT_FAILURE, ready = -1;
+	char why[400];
 
 	open_standard();
+	if (o.user && !ipspd_sandbox_user(o.user, why, sizeof(why))) {
+		fprintf(stderr, "ipspd: %s\n", why);
+		return EXIT_FAILURE;
+	}
 	if (o.test)
 		ipspd_trust_test(DAEMON_USER, strcmp(o.config, CONFIG_FILE) == 0);
 	ipspd_secret_process();
@@ -300,7 +323,10 @@ int main(int argc, char **argv)
 		code = EXIT_SUCCESS;
 	} else if (!o.foreground && !ipspd_notify_supervised() && (ready = into_background()) < 0) {
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));
+	} else if ((daemon.launcher = ipspd_launcher_new(&config, path, ready >= 0)) < 0) {
+		fprintf(stderr, "ipspd: no process to start the hook: %s\n", strerror(errno));
 	} else {
+		ipspd_sandbox_enter(has_low_port(&config));
 		ipspd_log_open(ipspd_notify_is_journal(STDERR_FILENO) ? IPSPD_LOG_JOURNAL
 								      : IPSPD_LOG_STDERR,
 			       level);

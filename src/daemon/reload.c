@@ -273,6 +273,7 @@ static void take(struct reload *r)
 	ipspd_keywatch_reloaded(daemon->keywatch);
 	ipspd_config_fini(&old);
 	ipspd_lacks_taken(daemon->lacks);
+	ipspd_hooks_reloaded(daemon->hooks);
 	ipspd_log(IPSP_LOG_NOTICE, "%s was read again", daemon->config_path);
 	ipspd_secret_tell();
 }

@@ -187,7 +187,7 @@ int ipspd_start(struct ipspd *daemon, char *why, size_t n_why)
 	if (!daemon->base || make_contexts(daemon) != 0 || !make_events(daemon))
 		return no_memory(why, n_why);
 	daemon->notify = ipspd_notify_new(daemon->base);
-	daemon->hooks = ipspd_hooks_new(daemon);
+	daemon->hooks = ipspd_hooks_new(daemon, daemon->launcher);
 	daemon->keywatch = ipspd_keywatch_new(daemon);
 	daemon->lacks = ipspd_lacks_new(daemon);
 	if (!daemon->notify || !daemon->hooks || !daemon->keywatch || !daemon->lacks)

@@ -81,6 +81,7 @@ static void start(struct world *w)
 	must(ipspd_config_read(w->conf, &w->config, on_fault, NULL) == 0);
 	w->daemon.config = &w->config;
 	w->daemon.config_path = w->conf;
+	w->daemon.launcher = -1; /* no hook */
 	must(ipspd_start(&w->daemon, why, sizeof(why)) == 0);
 }
 

@@ -1,5 +1,6 @@
 #include "rig.h"
 #include "daemon/ctl.h"
+#include "daemon/launcher.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -92,6 +93,8 @@ int rig_set_up(void **state)
 	assert_int_equal(ipspd_config_read(w->file, &w->config, say_fault, NULL), 0);
 	w->daemon.config = &w->config;
 	w->daemon.config_path = w->file;
+	w->daemon.launcher = ipspd_launcher_new(&w->config, w->file, false);
+	assert_true(w->daemon.launcher >= 0);
 	if (ipspd_start(&w->daemon, why, sizeof(why)) != 0)
 		fail_msg("%s", why);
 	for (size_t i = 0; i < RIG_CLIENTS; i++)

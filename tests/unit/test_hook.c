@@ -1,12 +1,16 @@
 /* hook: told in order, asked at once, never waited for; no answer, or a bad one, is a veto. */
 #include "daemon/config.h"
 #include "daemon/hook.h"
+#include "daemon/launcher.h"
+#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -15,6 +19,7 @@
 #include <cmocka.h>
 
 static char dir[64], script[96], output[96];
+static const char *config_path; /* that the launcher knows; NULL: it starts any hook */
 static struct ipspd_config config;
 static struct ipspd d;
 static struct ipspd_ctx *ctx;
@@ -51,7 +56,14 @@ static int setup(void **state)
 	snprintf(output, sizeof(output), "%s/output", dir);
 	snprintf(config.hook, sizeof(config.hook), "%s", script);
 	d = (struct ipspd){.base = event_base_new(), .config = &config};
-	d.hooks = ipspd_hooks_new(&d);
+	setenv("IPSP_STALE", "of an outer hook", 1);
+	setenv("NOTIFY_SOCKET", "/nobody", 1);
+	const int launcher = ipspd_launcher_new(&config, config_path, false);
+	unsetenv("IPSP_STALE");
+	unsetenv("NOTIFY_SOCKET");
+	if (launcher < 0)
+		return -1;
+	d.hooks = ipspd_hooks_new(&d, launcher);
 	make_ctx();
 	return d.hooks ? 0 : -1;
 }
@@ -60,6 +72,8 @@ static int teardown(void **state)
 {
 	(void)state;
 	ipspd_hooks_free(d.hooks);
+	while (waitpid(-1, NULL, 0) > 0) /* the launcher ends with it */
+		;
 	ipspd_ctx_free(ctx);
 	event_base_free(d.base);
 	unlink(script);
@@ -121,8 +135,6 @@ static const char *read_output(void)
 static void tells_what_happened(void **state)
 {
 	(void)state;
-	setenv("IPSP_STALE", "of an outer hook", 1);
-	setenv("NOTIFY_SOCKET", "/nobody", 1);
 	write_script(
 		"{ env | grep -E '^(IPSP_|NOTIFY)' | sort; read x || echo no input; } >> $out");
 	call(IPSP_HOOK_DUPLICATE);
@@ -140,8 +152,6 @@ static void tells_what_happened(void **state)
 	assert_null(strstr(text, "STALE"));
 	assert_null(strstr(text, "NOTIFY"));
 	assert_string_equal(answers(), "");
-	unsetenv("IPSP_STALE");
-	unsetenv("NOTIFY_SOCKET");
 }
 
 static void in_the_order_of_events(void **state)
@@ -405,6 +415,120 @@ static void a_hook_that_goes_is_noted(void **state)
 	until_noted("");
 }
 
+static void write_config(const char *path, const char *hook)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fprintf(file, "state-directory = \"/nowhere\";\nhook = \"%s\";\n", hook);
+	fclose(file);
+}
+
+static int setup_with_file(void **state)
+{
+	static char path[] = "/tmp/ipspd-hook.conf";
+
+	config_path = path;
+	write_config(path, "/another");
+	return setup(state);
+}
+
+static int teardown_with_file(void **state)
+{
+	unlink(config_path);
+	config_path = NULL;
+	return teardown(state);
+}
+
+/* Whatever the daemon asks for: what may be run stands in the file that the launcher reads. */
+static void only_the_hook_of_the_file_is_started(void **state)
+{
+	char other[128];
+
+	(void)state;
+	write_script("exit 0");
+	asked(); /* the one of the start */
+	assert_string_equal(answers(), "y");
+	snprintf(other, sizeof(other), "%s.other", script);
+	assert_int_equal(rename(script, other), 0);
+	snprintf(config.hook, sizeof(config.hook), "%s", other);
+	asked();
+	assert_noted(true, "the configuration file names another hook");
+	assert_string_equal(answers(), "yn");
+	ipspd_hooks_reloaded(d.hooks);
+	asked();
+	assert_string_equal(answers(), "ynn"); /* the file has /another */
+	write_config(config_path, other);
+	ipspd_hooks_reloaded(d.hooks);
+	asked();
+	assert_string_equal(answers(), "ynny");
+	unlink(other);
+}
+
+static void its_environment_is_ours_alone(void **state)
+{
+	struct ipspd_launch launch = {.what = IPSPD_LAUNCH_RUN, .limit_ms = 1000, .n_vars = 1};
+	const int launcher = ipspd_launcher_new(&config, NULL, false);
+	struct ipspd_launched launched = {.error = 0};
+
+	(void)state;
+	write_script("exit 0");
+	assert_true(launcher >= 0);
+	snprintf(launch.path, sizeof(launch.path), "%s", script);
+	snprintf(launch.var[0], sizeof(launch.var[0]), "LD_PRELOAD=/tmp/mine.so");
+	assert_int_equal(ipspd_launcher_ask(launcher, &launch, STDERR_FILENO), 0);
+	for (int i = 0; i < 3000 && ipspd_launcher_answer(launcher, &launched) == 0; i++)
+		usleep(10000);
+	assert_int_equal(launched.error, EINVAL);
+	close(launcher);
+}
+
+/* Each gateway of a host that died asks at once. */
+static void more_checks_than_its_socket_holds(void **state)
+{
+	const int many = 300;
+
+	(void)state;
+	write_script("exit 0");
+	for (int i = 0; i < many; i++)
+		call(IPSP_HOOK_TAKEOVER_CHECK);
+	for (int i = 0; i < 600 && ctx->inbox.n_events < (size_t)many; i++)
+		run(100);
+	assert_int_equal(ctx->inbox.n_events, many);
+	for (size_t i = 0; i < ctx->inbox.n_events; i++)
+		assert_true(ctx->inbox.events[i].yes);
+}
+
+static pid_t child_of_this(void)
+{
+	char text[64] = "", path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	const char *last = strrchr(text, ' '); /* "1 2 3 " */
+	while (last && last > text && last[-1] != ' ')
+		last--;
+	return (pid_t)strtol(last ? last : text, NULL, 10);
+}
+
+static void without_its_launcher_it_is_a_veto(void **state)
+{
+	(void)state;
+	write_script("sleep 5; exit 0");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	assert_string_equal(answers(), "");
+	kill(child_of_this(), SIGKILL);
+	until_noted("can't be run");
+	assert_string_equal(answers(), "n");
+	call(IPSP_HOOK_TAKEOVER_CHECK);
+	assert_string_equal(answers(), "nn");
+	assert_noted(true, "the process that starts it is gone; restart ipspd");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -421,6 +545,11 @@ int main(void)
 		T(a_flood_holds_nobody_up),
 		T(what_is_wrong_is_noted),
 		T(a_hook_that_goes_is_noted),
+		cmocka_unit_test_setup_teardown(only_the_hook_of_the_file_is_started,
+						setup_with_file, teardown_with_file),
+		T(its_environment_is_ours_alone),
+		T(more_checks_than_its_socket_holds),
+		T(without_its_launcher_it_is_a_veto),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ class Host:
     def spawn(self, log, *options):
         """The same, with its output to @log."""
         self._daemon = process.spawn(
-            [*self._prefix, process.program("ipspd", self.build), "-f", *options, "-c", self.file],
+            [*process.traced(), *self._prefix, process.program("ipspd", self.build), "-f", *options, "-c", self.file],
             stdout=log, stderr=log, env=self.environment,
         )
         self.starts += 1

@@ -35,6 +35,20 @@ def memory(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def traced():
+    """What a daemon is started with where $IPSPD_STRACE names a folder: its system calls are written there, a
+    file for each thread (tests/lint/syscalls.py reads them)."""
+    folder = os.environ.get("IPSPD_STRACE")
+    if not folder:
+        return []
+    _traced.append(None)
+    name = os.path.join(folder, f"{os.getpid()}-{len(_traced)}")
+    return ["strace", "-D", "-ff", "-qq", "-s", "24", "-o", name]
+
+
+_traced = []
+
+
 def _die_with_parent():
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
