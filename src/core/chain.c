@@ -26,6 +26,7 @@ void ipsp_chain_begin(struct ipsp_seal *seal)
 		return;
 	ipsp_rng_bytes(&seal->rng, c->secret, sizeof(c->secret));
 	crypto_scalarmult_base(c->public, c->secret);
+	sodium_stackzero(IPSP_SEAL_FRAMES);
 	c->offered = true;
 	c->told = false;
 }
@@ -72,6 +73,7 @@ static int derive(struct ipsp_seal *seal, const uint8_t his[IPSP_PUBLIC_BYTES])
 	sodium_memzero(shared, sizeof(shared));
 	sodium_memzero(root, sizeof(root));
 	sodium_memzero(&hash, sizeof(hash));
+	sodium_stackzero(IPSP_SEAL_FRAMES);
 	return 0;
 }
 

@@ -61,10 +61,6 @@
 
 #define WINDOW ((IPSP_REPLAY_WORDS - 1) * 64u)
 
-/* What libsodium's own frames may have copies of: its BLAKE2b keeps one of each hash that it made.
- */
-#define FRAMES ((size_t)2048)
-
 static const uint8_t no_echo[32];
 static const uint8_t no_secret[IPSP_KEY_BYTES]; /* auth = "none" */
 
@@ -113,7 +109,7 @@ void ipsp_rng_bytes(struct ipsp_rng *rng, void *p, size_t n)
 	memcpy(rng->seed, both, 32);
 	crypto_stream_chacha20_ietf(p, n, nonce, both + 32);
 	sodium_memzero(both, sizeof(both));
-	sodium_stackzero(FRAMES);
+	sodium_stackzero(IPSP_SEAL_FRAMES);
 }
 
 /* ---------------------------------------------------------------- keys and offers */
@@ -124,7 +120,7 @@ static void make_offer(struct ipsp_seal *seal)
 	ipsp_rng_bytes(&seal->rng, seal->nonce, sizeof(seal->nonce));
 	ipsp_rng_bytes(&seal->rng, seal->eph_secret, sizeof(seal->eph_secret));
 	crypto_scalarmult_base(seal->eph_public, seal->eph_secret);
-	sodium_stackzero(FRAMES);
+	sodium_stackzero(IPSP_SEAL_FRAMES);
 }
 
 static void make_key(struct ipsp_seal_key *key, const uint8_t secret[32])
@@ -161,7 +157,7 @@ bool ipsp_seal_set_keys(struct ipsp_seal *seal, const struct ipsp_psp_conf *conf
 	other = sodium_memcmp(keys, seal->keys, sizeof(keys)) != 0;
 	memcpy(seal->keys, keys, sizeof(keys));
 	sodium_memzero(keys, sizeof(keys));
-	sodium_stackzero(FRAMES);
+	sodium_stackzero(IPSP_SEAL_FRAMES);
 	if (ipsp_conf_lacks_key(conf))
 		seal->n_keys = 0; /* not the 32 zero bytes of auth = "none" */
 	else
@@ -271,7 +267,7 @@ static int derive(const struct ipsp_seal *seal, const struct ipsp_seal_key *key,
 	sodium_memzero(shared, sizeof(shared));
 	sodium_memzero(root, sizeof(root));
 	sodium_memzero(&hash, sizeof(hash));
-	sodium_stackzero(FRAMES);
+	sodium_stackzero(IPSP_SEAL_FRAMES);
 	return 0;
 }
 

@@ -57,6 +57,10 @@
 #define IPSP_SHAKE_LEN	  152
 #define IPSP_SEAL_TRIES	  8 /* datagrams of _candidate() before the candidate is given up */
 
+/* What libsodium's own frames may have copies of, to be wiped behind a call with a secret: its
+ * BLAKE2b keeps one of each hash that it made. */
+#define IPSP_SEAL_FRAMES ((size_t)2048)
+
 #define IPSP_FINGERPRINT_MAX 9 /* 8 digits and the NUL */
 
 enum ipsp_dgram_kind { IPSP_DGRAM_SHAKE = 1, IPSP_DGRAM_SEALED = 2 };

@@ -274,6 +274,17 @@ static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
 	return code;
 }
 
+/* @user may be NULL. False: that was said. */
+static bool become(const char *user)
+{
+	char why[400];
+
+	if (!user || ipspd_sandbox_user(user, why, sizeof(why)))
+		return true;
+	fprintf(stderr, "ipspd: %s\n", why);
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static struct ipspd_config config;
@@ -288,16 +299,12 @@ int main(int argc, char **argv)
 	char *path = absolute(o.config), *socket = o.socket ? absolute(o.socket) : NULL;
 	struct ipspd daemon = {.config = &config, .config_path = path, .socket_path = socket};
 	int code = EXIT_FAILURE, ready = -1;
-	char why[400];
 
 	open_standard();
-	if (o.user && !ipspd_sandbox_user(o.user, why, sizeof(why))) {
-		fprintf(stderr, "ipspd: %s\n", why);
-		return EXIT_FAILURE;
-	}
+	const bool became = become(o.user);
 	if (o.test)
 		ipspd_trust_test(DAEMON_USER, strcmp(o.config, CONFIG_FILE) == 0);
-	ipspd_secret_process();
+	ipspd_secret_process(); /* (whoever becomes another user can be dumped again) */
 	reset_signals();
 	raise_files();
 	umask(027);
@@ -306,6 +313,8 @@ int main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	if (!path || (o.socket && !socket)) {
 		fprintf(stderr, "ipspd: %s\n", strerror(errno));
+	} else if (!became) {
+		code = EXIT_FAILURE;
 	} else if (sodium_init() < 0) { /* it also picks what is quickest on this processor */
 		fprintf(stderr, "ipspd: libsodium can't be used\n");
 	} else if (ipspd_config_read(o.config, &config, say_fault, &o) != 0) {

@@ -27,6 +27,7 @@ class Shipped(BoxCase):
             host.do("request", "u1@isp" if host is hosts[0] else "u2@isp", user="alice")
             self.assertEqual(host.property("NRestarts"), "0")
             self.assertIn("isp1: ", host.property("StatusText"))
+            self.assertNotIn("is not in force", host.log(), "its own filter, within that of the unit")
         refused = hosts[0].ctl("show", "ip", "ipsp", user="mallory")
         self.assertNotEqual(refused.returncode, 0, "mallory is in no group")
         self.look_at_the_journal(hosts[0])

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every requirement, invariant and scenario has its row in docs/requirements.md, and every test named there
-exists and is run.
+exists and is run. The same holds for the claims of docs/SECURITY.md, and for every test that the other
+documents name in this way.
 
 A row is | id | in short | tests |. The tests are in backquotes, each as one of
     unit: pool/test_x     test_x in tests/unit/test_pool.c, in its list of tests
@@ -24,6 +25,8 @@ import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGE = "docs/requirements.md"
+SECURITY = "docs/SECURITY.md"
+ENTRIES = re.compile(r"`((?:unit|story|system|judge|fault|fuzz|lint|sim): [^`]*)`")
 IDS = (
     [f"P{n}" for n in range(1, 7)] + [f"S{n}" for n in range(1, 7)] + [f"B{n}" for n in range(1, 14)]
     + [f"O{n}" for n in range(1, 9)] + [f"I{n}" for n in range(1, 6)]
@@ -79,6 +82,10 @@ class Tree:
         }
         self.run = read("tests/run.sh")
         self.errors = []
+
+    @staticmethod
+    def pages(pattern):
+        return Tree._files(pattern)
 
     @staticmethod
     def _files(pattern):
@@ -153,9 +160,40 @@ def faults_of_row(tree, tests):
         yield "no test"
 
 
+def claims(text):
+    """(line number, id, evidence) of each claim: | C1 | the claim | because | shown by |."""
+    for number, line in enumerate(text.splitlines(), 1):
+        cells = [cell.strip() for cell in line.split("|")]
+        if re.fullmatch(r"C\d+", cells[1] if len(cells) > 1 else ""):
+            yield number, cells[1], cells[4] if len(cells) == 6 else ""
+
+
+def faults_of_security(tree):
+    """Each claim has its evidence, and a number that follows the one before."""
+    expected = 1
+    for number, claim, evidence in claims(read(SECURITY)):
+        yield from (f"{SECURITY}:{number}: {claim}: {fault}" for fault in faults_of_row(tree, evidence))
+        if claim != f"C{expected}":
+            yield f"{SECURITY}:{number}: {claim} stands where C{expected} should"
+        expected += 1
+    if expected == 1:
+        yield f"{SECURITY}: there is no claim"
+
+
+def faults_of_page(tree, page):
+    for number, line in enumerate(read(page).splitlines(), 1):
+        for entry in ENTRIES.findall(line):
+            kind, _, name = entry.partition(": ")
+            fault = tree.fault_of(kind, name) if not re.search(r"/?test_x$|\bx$|\bX$", name) else None
+            if fault:
+                yield f"{page}:{number}: `{entry}`: {fault}"
+
+
 def main():
     tree = Tree()
-    faults = []
+    faults = list(faults_of_security(tree))
+    for page in tree.pages("docs/*.md"):
+        faults += faults_of_page(tree, page) if page not in (PAGE, SECURITY) else []
     seen = {}
     for number, row, tests in rows(read(PAGE)):
         if row in seen:

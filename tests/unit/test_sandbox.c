@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -59,9 +60,12 @@ static int try_fork(void)
 	return pid < 0 ? errno : 0;
 }
 
-static int try_vfork_in_a_library(void)
+static int try_spawn(void)
 {
-	return system("true") == 0 ? 0 : errno;
+	char name[] = "true", *const argv[] = {name, NULL};
+	pid_t pid;
+
+	return posix_spawn(&pid, "/bin/true", NULL, NULL, argv, NULL);
 }
 
 static int try_trace(void)
@@ -81,7 +85,7 @@ static int try_another_user(void)
 
 static void deadly(void **state)
 {
-	static try_fn *const tries[] = {try_exec,  try_fork,	     try_vfork_in_a_library,
+	static try_fn *const tries[] = {try_exec,  try_fork,	     try_spawn,
 					try_trace, try_capabilities, try_another_user};
 
 	(void)state;

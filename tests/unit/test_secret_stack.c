@@ -3,6 +3,7 @@
  * them has returned: libraries leave their own copies there.
  */
 #include "base/err.h"
+#include "core/chain.h"
 #include "core/seal.h"
 #include "daemon/keyfile.h"
 #include <fcntl.h>
@@ -157,13 +158,39 @@ static void of_a_handshake(void **state)
 	assert_no_keys_left(&a);
 }
 
+static void of_a_renewal(void **state)
+{
+	static struct ipsp_seal a;
+	static uint8_t his_secret[32];
+	static struct ipsp_renew his;
+
+	(void)state;
+	start_side(&a, 3);
+	memset(his_secret, 'h', sizeof(his_secret));
+	crypto_scalarmult_base(his.public, his_secret);
+	a.present.valid = true;
+	a.present.version = IPSP_SEAL_VERSION;
+	memset(a.present.chain, 'c', sizeof(a.present.chain));
+	begin();
+	ipsp_chain_begin(&a);
+	look_below(seen);
+	assert_int_equal(left_of(a.chain.secret, 32), 0);
+	begin();
+	int err = ipsp_chain_on(&a, &his);
+	look_below(seen);
+	assert_int_equal(err, 0);
+	assert_true(a.chain.next.valid);
+	assert_int_equal(left_of(a.chain.next.tx_key, 32), 0);
+	assert_int_equal(left_of(a.chain.next.rx_key, 32), 0);
+	assert_int_equal(left_of(a.chain.next.chain, 32), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(of_a_key_file),
-		cmocka_unit_test(of_a_passphrase),
-		cmocka_unit_test(of_random_bytes),
-		cmocka_unit_test(of_a_handshake),
+		cmocka_unit_test(of_a_key_file),   cmocka_unit_test(of_a_passphrase),
+		cmocka_unit_test(of_random_bytes), cmocka_unit_test(of_a_handshake),
+		cmocka_unit_test(of_a_renewal),
 	};
 
 	if (sodium_init() < 0)
