@@ -195,12 +195,13 @@ static int on_request(netsnmp_mib_handler *handler, netsnmp_handler_registration
 	for (netsnmp_request_info *r = requests; r && reqinfo->mode == MODE_GET; r = r->next) {
 		const json_t *columns = netsnmp_tdata_extract_entry(r), *value;
 		const netsnmp_table_request_info *info = netsnmp_extract_table_info(r);
+		const unsigned number = info ? info->colnum : 0;
 		char column[16];
 
-		snprintf(column, sizeof(column), "%u", info ? info->colnum : 0);
+		snprintf(column, sizeof(column), "%u", number);
 		value = json_object_get(columns, column);
-		if (value && info->colnum <= strlen(tables[t].types))
-			set_value(r, tables[t].types[info->colnum - 1], value);
+		if (value && number >= 1 && number <= strlen(tables[t].types))
+			set_value(r, tables[t].types[number - 1], value);
 		else
 			netsnmp_set_request_error(reqinfo, r, SNMP_NOSUCHINSTANCE);
 	}
@@ -218,13 +219,13 @@ static int before_request(netsnmp_mib_handler *handler, netsnmp_handler_registra
 static bool register_table(enum table_id t)
 {
 	static enum table_id ids[TABLES];
-	netsnmp_table_registration_info *info =
-		SNMP_MALLOC_TYPEDEF(netsnmp_table_registration_info);
+	static netsnmp_table_registration_info infos[TABLES]; /* as long as the tables are there */
+	netsnmp_table_registration_info *info = &infos[t];
 	netsnmp_handler_registration *reg = netsnmp_create_handler_registration(
 		tables[t].name, on_request, tables[t].oid, tables[t].n_oid, HANDLER_CAN_RONLY);
 
 	agent.tdata[t] = netsnmp_tdata_create_table(tables[t].name, 0);
-	if (!info || !reg || !agent.tdata[t])
+	if (!reg || !agent.tdata[t])
 		return false;
 	ids[t] = t;
 	reg->handler->myvoid = &ids[t];

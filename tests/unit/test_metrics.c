@@ -136,8 +136,8 @@ static void test_what_makes_no_sense(void **state)
 		"{\"contexts\":[{\"name\":7,\"role\":[],\"peer\":7,\"pools\":{},\"notes\":7}]}",
 		"{\"daemon\":7,\"counters\":{}}",
 		"{\"daemon\":{\"histograms\":{\"flush\":[]}}}",
-		"{\"daemon\":{\"histograms\":{\"flush\":{\"le-us\":[1],\"counts\":[1]}}},"
-		"\"counters\":[7,{\"name\":\"\"},{}]}",
+		"{\"daemon\":{\"histograms\":{\"flush\":{\"le-us\":[1],\"counts\":[1]}}}}",
+		"{\"counters\":[7,{\"name\":\"\"},{}]}",
 	};
 
 	(void)state;

@@ -55,11 +55,12 @@ static void hosts(void **state)
 
 static void accept_header(void **state)
 {
-	static const char *const open[] = {
-		"application/openmetrics-text",
-		"application/openmetrics-text; version=1.0.0; charset=utf-8",
+	static const char prometheus[] =
 		"application/openmetrics-text;version=1.0.0,application/openmetrics-text;"
-		"version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+		"version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+	const char *const open[] = {
+		"application/openmetrics-text",
+		"application/openmetrics-text; version=1.0.0; charset=utf-8", prometheus,
 		"text/plain;q=0.5, application/openmetrics-text;version=1.0.0;q=0.6",
 		"Application/OpenMetrics-Text"};
 	static const char *const plain[] = {
