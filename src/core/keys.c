@@ -41,6 +41,7 @@ static const char *with_own_key(const struct ipsp_node *n, char text[KEY_WORDS])
 void ipsp_keys_init(struct ipsp_node *n)
 {
 	n->keys.foreign_at = n->keys.foreign_said_at = n->keys.old_said_at = IPSP_NEVER;
+	n->keys.question_at = IPSP_NEVER;
 }
 
 static ipsp_ms again_ms(const struct ipsp_node *n)
@@ -234,7 +235,13 @@ void ipsp_keys_begin(struct ipsp_node *n, bool session)
 		ipsp_tx_dgram(n, dgram, ipsp_seal_shake(&n->seal, dgram));
 		ipsp_tx_dgram(n, dgram, ipsp_seal_shake_old(&n->seal, dgram));
 	} else {
-		ipsp_tx_dgram(n, dgram, ipsp_seal_ask(&n->seal, dgram));
+		/* an answer that is held back for longer is not one of now */
+		const bool anew = n->keys.question_at == IPSP_NEVER ||
+				  n->now - n->keys.question_at >= again_ms(n);
+
+		if (anew)
+			n->keys.question_at = n->now;
+		ipsp_tx_dgram(n, dgram, ipsp_seal_ask(&n->seal, anew, dgram));
 	}
 }
 

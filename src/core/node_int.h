@@ -97,6 +97,7 @@ struct ipsp_key_check { /* volatile: see keys.c */
 	bool there;    /* the peer was, at the last try */
 	uint8_t tries; /* in a row that a peer which is there has let go by, or strangers have */
 	ipsp_ms began; /* ... asking */
+	ipsp_ms question_at; /* ... by a handshake of no offer: its nonce is of then */
 	ipsp_ms old_said_at;
 	ipsp_ms foreign_at, foreign_said_at; /* a handshake came with a key that isn't ours */
 	bool in_session;		     /* there was a session of keys, ... */

@@ -338,14 +338,13 @@ size_t ipsp_seal_shake_old(struct ipsp_seal *seal, uint8_t *out)
 	return put_shake(seal, &seal->keys[0], IPSP_SEAL_OLD, seal->nonce, no_echo, out);
 }
 
-size_t ipsp_seal_ask(struct ipsp_seal *seal, uint8_t *out)
+size_t ipsp_seal_ask(struct ipsp_seal *seal, bool anew, uint8_t *out)
 {
 	const uint8_t version = seal->present.valid ? seal->present.version : IPSP_SEAL_VERSION;
 
 	if (!seal->n_keys)
 		return 0;
-	if (sodium_is_zero(seal->ask,
-			   sizeof(seal->ask))) /* one until it is answered, however late */
+	if (anew || sodium_is_zero(seal->ask, sizeof(seal->ask))) /* one until it is answered */
 		ipsp_rng_bytes(&seal->rng, seal->ask, sizeof(seal->ask));
 	return put_shake(seal, &seal->keys[0], version, seal->ask, no_echo, out);
 }

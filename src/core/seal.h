@@ -151,8 +151,9 @@ size_t ipsp_seal_shake(struct ipsp_seal *seal, uint8_t *out);
  */
 size_t ipsp_seal_shake_old(struct ipsp_seal *seal, uint8_t *out);
 
-/* The same, but no session comes of its answer, which only sets .proven: has the peer this key? */
-size_t ipsp_seal_ask(struct ipsp_seal *seal, uint8_t *out);
+/* The same, but no session comes of its answer, which only sets .proven: has the peer this key?
+ * @anew: answers to the questions of before count no more. */
+size_t ipsp_seal_ask(struct ipsp_seal *seal, bool anew, uint8_t *out);
 
 /*
  * What people compare to see whether two sides have the same secret: the first half of the key id,

@@ -102,6 +102,35 @@ static void to_node(struct liar *l, const uint8_t *dgram, size_t n)
 	liar_turn(l, &ev);
 }
 
+/* The peer's answer to the question whether it has our key, held back until it has another one. */
+static void an_answer_is_held_back(void **state)
+{
+	struct liar *l = liar_active(true);
+	struct ipsp_psp_conf psp = l->conf.psp;
+	const struct ipsp_addr node = psp.address;
+	struct ipsp_seal before = l->seal;
+	uint8_t held[IPSP_DGRAM_MAX], plain[IPSP_DGRAM_MAX];
+	size_t n, plain_n;
+
+	(void)state;
+	liar_pass(l, 20000); /* nothing was asked lately */
+	l->mute = true;
+	junk(l);
+	assert_int_equal(
+		ipsp_seal_open(&before, said_shake(l), IPSP_SHAKE_LEN, plain, &plain_n, held, &n),
+		IPSP_OPENED_SHAKE);
+	l->mute = false;
+	psp.address = psp.peer;
+	psp.peer = node;
+	memset(psp.keys[0], 0x77, sizeof(psp.keys[0]));
+	ipsp_seal_set_keys(&l->seal, &psp);
+	liar_pass(l, 30000);
+	assert_int_equal(liar_status(l).key_match, IPSP_KEY_DIFFERS);
+	to_node(l, held, n);
+	assert_int_equal(liar_status(l).key_match, IPSP_KEY_DIFFERS);
+	liar_free(l);
+}
+
 /* A handshake beside the session, the end of which somebody holds back for a minute: its keys are
  * gone by then, and nothing begins anew when it comes. */
 static void the_end_of_a_handshake_is_held_back(void **state)
@@ -303,6 +332,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handshakes_of_strangers),
 		cmocka_unit_test(the_peer_has_another_key),
+		cmocka_unit_test(an_answer_is_held_back),
 		cmocka_unit_test(the_end_of_a_handshake_is_held_back),
 		cmocka_unit_test(a_peer_is_pinned),
 		cmocka_unit_test(an_older_peer_is_told),

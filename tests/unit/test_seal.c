@@ -675,7 +675,7 @@ static void test_ask(void **state)
 	(void)state;
 	pair(&a, &b);
 	a.seal.proven = false;
-	d.n = ipsp_seal_ask(&a.seal, d.b);
+	d.n = ipsp_seal_ask(&a.seal, false, d.b);
 	assert_int_equal(d.n, IPSP_SHAKE_LEN);
 	was[0] = a.seal;
 	was[1] = b.seal;

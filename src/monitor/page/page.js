@@ -115,7 +115,8 @@ function sides(context) {
 	const role = context.role === context['configured-role'] ? context.role
 		: `${context.role} (configured: ${context['configured-role']}${context['role-on-loan'] ? ', on loan' : ''})`;
 	const waits = context['waiting-for'] && (WAITS[context['waiting-for']] || context['waiting-for']);
-	const key = peer['key-match'] === false ? 'differs' : peer['key-match'] ? 'the same' : null;
+	const differs = peer.state === 'up' ? 'differs' : 'perhaps differs';
+	const key = peer['key-match'] === false ? differs : peer['key-match'] ? 'the same' : null;
 	return h('div', {class: 'sides'},
 		h('div', {class: 'side'}, h('h3', null, 'This side'), facts([
 			['role', role], ['state', context.state],

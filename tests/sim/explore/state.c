@@ -267,8 +267,10 @@ static void put_keys(struct view *v)
 			  (uint64_t)k->renewed << 11 | (uint64_t)k->in_session << 12 |
 			  (uint64_t)k->there << 13 | (uint64_t)k->tries << 16 |
 			  (uint64_t)k->match << 24);
-	if (k->asking)
+	if (k->asking) {
 		put_past(v, k->began);
+		put_past(v, k->question_at);
+	}
 	put_bytes(v->h, seal->rng.seed, 8); /* the next nonce, which a question takes one of */
 }
 
