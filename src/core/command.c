@@ -33,6 +33,9 @@ static const char forced_untold[] = "forced: the peer was not told. It may take 
 				    "dead, and use the addresses of its "
 				    "sessions";
 
+static const char same_books[] =
+	"one state directory is a copy of the other: stop ipspd on the host "
+	"to which it was copied, move its state directory away, and start it again";
 static const char not_active[] = "IPSP is not active in this context";
 static const char pools_differ[] = "the pools of the two sides differ, so nothing can be handed "
 				   "over: make them identical (\"check-config\" shows the "
@@ -109,6 +112,10 @@ static int cannot_drain(struct ipsp_node *n, const char **why)
 	if (n->peer.speaks == 0) {
 		*why = "no version of the protocol is common with the peer, so nothing would move: "
 		       "upgrade the older ipspd first, or drain --force";
+		return IPSP_ERR_CONFIG_MISMATCH;
+	}
+	if (n->peer.twin) {
+		*why = same_books;
 		return IPSP_ERR_CONFIG_MISMATCH;
 	}
 	if (n->conf_role_conflict) {
@@ -278,6 +285,10 @@ static int cannot_ask(const struct ipsp_node *n, const char **why)
 	}
 	if (n->peer.speaks == 0) {
 		*why = no_common_version;
+		return IPSP_ERR_CONFIG_MISMATCH;
+	}
+	if (n->peer.twin) {
+		*why = same_books;
 		return IPSP_ERR_CONFIG_MISMATCH;
 	}
 	if (ipsp_flow_differs(n)) {
@@ -633,6 +644,8 @@ static void waiters(struct ipsp_node *n)
 		if (w->command == IPSP_CMD_CHECK && ipsp_heard(n) && n->compare.known)
 			err = n->compare.same && !n->conf_role_conflict ? 0
 									: IPSP_ERR_CONFIG_MISMATCH;
+		if (w->command == IPSP_CMD_CHECK && ipsp_heard(n) && n->peer.twin)
+			err = IPSP_ERR_CONFIG_MISMATCH;
 		if (w->command == IPSP_CMD_DISABLE && !ipsp_psp(n)->enabled)
 			err = 0;
 		if (err > 0 && n->now >= w->deadline && w->command == IPSP_CMD_DISABLE)

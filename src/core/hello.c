@@ -527,6 +527,8 @@ void ipsp_hello_on(struct ipsp_node *n, const struct ipsp_hello *h)
 	n->peer.heard = h->number;
 	n->peer.heard_at = n->now;
 	ipsp_keys_pin(n, h);
+	if (ipsp_twin_on_hello(n, h))
+		return;
 	if (n->leaving) { /* until the peer knows, which shows in its having left the books too */
 		n->leaving = h->flags & IPSP_HF_SHARED && n->now < n->leaving_until;
 		n->hello_soon = n->leaving;

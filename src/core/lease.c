@@ -206,7 +206,7 @@ uint32_t ipsp_lease_promise(struct ipsp_node *n)
 		((n->side.held && !n->side.shared) ||
 		 (h->epoch == n->side.epoch && !!(h->flags & IPSP_HF_PRIMARY) != n->side.primary));
 
-	if (!agreed || n->side.licence || n->side.lost ||
+	if (!agreed || n->peer.twin || n->side.licence || n->side.lost ||
 	    (h->flags & (IPSP_HF_LICENCE | IPSP_HF_LOST)))
 		return n->peer.promised;
 	if (ipsp_heal_pending(n) || !ipsp_contact(n) ||
@@ -469,7 +469,7 @@ void ipsp_lease_end_licence(struct ipsp_node *n)
 {
 	struct ipsp_side s;
 
-	if (!n->side.licence || !ipsp_contact(n) || n->mode != IPSP_MODE_ACTIVE)
+	if (!n->side.licence || n->peer.twin || !ipsp_contact(n) || n->mode != IPSP_MODE_ACTIVE)
 		return;
 	if (goes_on(n)) {
 		wake_licence(n);

@@ -347,6 +347,7 @@ enum ipsp_mismatch { /* why nothing is shared with a peer that is heard */
 		     IPSP_MISMATCH_POOLS,
 		     IPSP_MISMATCH_ROLES,
 		     IPSP_MISMATCH_VERSIONS,
+		     IPSP_MISMATCH_BOOKS, /* one state directory is a copy of the other */
 };
 enum ipsp_key_match {			/* has the peer our first key? */
 		      IPSP_KEY_UNTRIED, /* no handshake has told yet */

@@ -9,6 +9,7 @@
  *   hello.c   facts about both sides, agreement     lease.c   heard, promised, lease, takeover
  *   compare.c versions and pools, before all else
  *   conflict.c both sides configured with one role
+ *   twin.c    both sides have the same books
  *   held.c    no new addresses, as the peer may have sessions on them
  *   sync.c    the numbered streams                  heal.c    reports, and what the owner answers
  *   xact.c    requests of our HAs                   serve.c   one try to serve one from here
@@ -75,6 +76,7 @@ struct ipsp_side {
 struct ipsp_peer_facts { /* volatile; of the present session but for the last three */
 	bool stopped;	 /* it said goodbye, and nothing since: .hello.used is what it left */
 	bool known;	 /* a hello of this session was taken in: items may be looked at */
+	bool twin;	 /* it has the same books as this side: see twin.c */
 	bool judged;	 /* ... and whose books these are was judged by one of them */
 	uint8_t speaks;	 /* the version that both speak; 0: none, only hellos are obeyed */
 	struct ipsp_hello hello; /* the newest */
@@ -630,6 +632,9 @@ void ipsp_lease_flushed(struct ipsp_node *n);
 void ipsp_lease_end_licence(struct ipsp_node *n);
 ipsp_ms ipsp_lease_due(const struct ipsp_node *n);
 ipsp_ms ipsp_lease_silence_ends(const struct ipsp_node *n); /* all promises of before are over */
+
+/* twin.c: true, and the hello says no more than that the peer is there */
+bool ipsp_twin_on_hello(struct ipsp_node *n, const struct ipsp_hello *h);
 
 /* held.c */
 void ipsp_held_on_hello(struct ipsp_node *n, const struct ipsp_hello *h, bool judge);

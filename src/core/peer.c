@@ -342,7 +342,7 @@ static enum ipsp_state without_contact(const struct ipsp_node *n)
 
 static enum ipsp_state with_contact(const struct ipsp_node *n)
 {
-	if (n->conf_role_conflict || (n->compare.known && !n->compare.same))
+	if (n->peer.twin || n->conf_role_conflict || (n->compare.known && !n->compare.same))
 		return MIS;
 	if (n->side.lost)
 		return LCK;

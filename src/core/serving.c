@@ -44,6 +44,9 @@ static const char *decided(const struct ipsp_node *n)
 				 "first, is drained"
 			       : "both sides are configured as primary, and the peer gives the "
 				 "addresses";
+	if (n->peer.twin && ipsp_heard(n))
+		return "both sides have the same books, as one state directory is a copy of the "
+		       "other";
 	if (!ipsp_psp(n)->enabled)
 		return "IPSP is disabled here, and the peer owns all addresses";
 	if (n->mode != IPSP_MODE_ACTIVE)

@@ -78,6 +78,8 @@ static enum ipsp_mismatch mismatch_of(const struct ipsp_node *n)
 		return IPSP_MISMATCH_NONE;
 	if (n->peer.speaks == 0)
 		return IPSP_MISMATCH_VERSIONS;
+	if (n->peer.twin)
+		return IPSP_MISMATCH_BOOKS;
 	if (n->conf_role_conflict)
 		return IPSP_MISMATCH_ROLES;
 	return n->compare.known && !n->compare.same ? IPSP_MISMATCH_POOLS : IPSP_MISMATCH_NONE;

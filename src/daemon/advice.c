@@ -152,6 +152,12 @@ static void mismatch_reason(struct reasons *r, const struct ipsp_status *s)
 			 s->peer_protocol_min > IPSP_VERSION ? "this" : "the peer's");
 		reason(r, remedy, NULL,
 		       "no version of the protocol is common with the peer: nothing moves to it");
+	} else if (s->mismatch == IPSP_MISMATCH_BOOKS) {
+		reason(r,
+		       "stop ipspd on the host to which it was copied, move its state directory "
+		       "away, and start it again",
+		       NULL,
+		       "one state directory is a copy of the other: nothing moves to the peer");
 	} else {
 		snprintf(remedy, sizeof(remedy),
 			 "\"ipspctl -c %s check-config\" shows what differs; mend the file of one "
@@ -409,6 +415,11 @@ static void note_mismatch(const struct notes *n, const struct ipsp_status *s)
 			     "does not serve until then; where that takes too long: stop ipspd on "
 			     "the peer's host, and this side takes over after the dead interval, "
 			     "or by \"takeover --force\" once the peer is lost");
+	} else if (s->mismatch == IPSP_MISMATCH_BOOKS) {
+		note(n,
+		     "one state directory is a copy of the other: nothing is shared, and neither "
+		     "side gives new addresses; stop ipspd on the host to which it was copied, "
+		     "move its state directory away, and start it again");
 	} else if (s->role_conflict) {
 		note_one_role(n, s);
 	} else if (s->state == IPSP_ST_CONFIG_MISMATCH && s->shared) {

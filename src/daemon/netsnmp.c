@@ -161,7 +161,7 @@ _Static_assert(IPSP_PEER_UNKNOWN == 0 && IPSP_PEER_UP == 1 && IPSP_PEER_LOST == 
 		       IPSP_PEER_DOWN == 3 && IPSP_PEER_STOPPED == 4,
 	       "ipspdPeerState");
 _Static_assert(IPSP_MISMATCH_NONE == 0 && IPSP_MISMATCH_POOLS == 1 && IPSP_MISMATCH_ROLES == 2 &&
-		       IPSP_MISMATCH_VERSIONS == 3,
+		       IPSP_MISMATCH_VERSIONS == 3 && IPSP_MISMATCH_BOOKS == 4,
 	       "ipspdMismatch");
 
 static void put_truth(struct variables *vars, oid column, bool value)

@@ -84,6 +84,13 @@ void disk_wipe(struct disk *disk)
 	disk->durable_epoch = 0;
 }
 
+void disk_copy_of(struct disk *disk, const struct disk *other)
+{
+	disk_wipe(disk);
+	log_copy(&disk->log, &other->log);
+	disk->n_durable = disk->log.n;
+}
+
 size_t disk_write(struct host *h, const struct ipsp_buf *recs, uint64_t rec_seq, unsigned part)
 {
 	struct disk *disk = &h->disk;

@@ -53,6 +53,7 @@ struct disk {
 void disk_init(struct disk *disk, struct sim_rand rand);
 void disk_fini(struct disk *disk);
 void disk_wipe(struct disk *disk);
+void disk_copy_of(struct disk *disk, const struct disk *other); /* what the other has on it */
 
 /* Appends what a turn has made; returns how many records that were. @part < 1000: that share of
  * them, then death. */

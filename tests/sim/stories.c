@@ -28,6 +28,7 @@ int main(int argc, char **argv)
 	failed += stories_transfers();
 	failed += stories_apart();
 	failed += stories_held();
+	failed += stories_twin();
 	failed += stories_roles();
 	failed += stories_drains();
 	failed += stories_link();

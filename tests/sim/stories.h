@@ -14,6 +14,7 @@ int stories_scenarios(void);
 int stories_transfers(void);
 int stories_apart(void);
 int stories_held(void);
+int stories_twin(void);
 int stories_roles(void);
 int stories_drains(void);
 int stories_link(void);

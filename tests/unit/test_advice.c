@@ -251,10 +251,11 @@ static void sides_that_differ(void **state)
 		{IPSP_MISMATCH_POOLS, "the pools of the two sides differ", "check-config"},
 		{IPSP_MISMATCH_ROLES, "both sides are configured as primary", "check-config"},
 		{IPSP_MISMATCH_VERSIONS, "no version of the protocol is common", "upgrade ipspd"},
+		{IPSP_MISMATCH_BOOKS, "one state directory is a copy", "move its state directory"},
 	};
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		for (int draining = 0; draining < 2; draining++) {
 			struct ipsp_status s = shared();
 			struct text text;

@@ -214,7 +214,8 @@ static void put_side(struct view *v)
 			  (uint64_t)n->compare.known << 8 | (uint64_t)n->compare.same << 9 |
 			  (uint64_t)n->blank << 10 | (uint64_t)n->conflict.won << 11 |
 			  (uint64_t)n->peer.stopped << 12 | (uint64_t)n->peer.judged << 13 |
-			  (uint64_t)n->link.unheard << 15 | (uint64_t)n->listen_deaf << 16);
+			  (uint64_t)n->peer.twin << 14 | (uint64_t)n->link.unheard << 15 |
+			  (uint64_t)n->listen_deaf << 16);
 	put_due(v, n->link.hears_at);
 	put_past(v, n->link.unheard_since);
 	put_past(v, n->link.knocked_at);
