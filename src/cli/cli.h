@@ -46,15 +46,16 @@ struct cli {
 	const char *socket, *context; /* context NULL: the only one, or all */
 	bool json, wait, force, count, follow;
 	const char *pool, *group, *session, *subscriber, *address, *name, *state,
-		*ha;	    /* NULL: not given */
-	uint32_t limit;	    /* 0: none */
-	uint32_t n;	    /* -n, 0: not given */
-	bool printed;	    /* standard output has the JSON of this command, or a part of it */
-	int64_t timeout_ms; /* --timeout, -1: not given */
-	int patience_ms;    /* the longest wait for any one answer of the daemon */
-	int look_ms;	    /* ... for its first word, and the next piece of what is shown */
-	int waited_ms;	    /* one of the two: what is said when it has run out */
-	char **words;	    /* what follows the words of the command */
+		*ha;	       /* NULL: not given */
+	uint32_t limit;	       /* 0: none */
+	uint32_t n;	       /* -n, 0: not given */
+	bool printed;	       /* standard output has the JSON of this command, or a part of it */
+	int64_t timeout_ms;    /* --timeout, -1: not given */
+	int patience_ms;       /* the longest wait for any one answer of the daemon */
+	int look_ms;	       /* ... for its first word, and the next piece of what is shown */
+	int waited_ms;	       /* one of the two: what is said when it has run out */
+	char *words_of_daemon; /* beside "done", for JSON's "message"; owned, or NULL */
+	char **words;	       /* what follows the words of the command */
 	int n_words;
 	struct ipsp_call *call; /* NULL until cli_connect */
 };
@@ -110,6 +111,11 @@ int cli_show_raw(struct cli *cli, const char *what, const struct ipsp_conn_filte
 /* A show, parsed: CLI_DONE and *root (json_decref it), or what to exit with. */
 int cli_show(struct cli *cli, const char *what, const struct ipsp_conn_filter *filter,
 	     json_t **root);
+
+/* What the daemon says beside "done", what was risked or happens next: it is printed, or kept for
+ * the JSON that cli_json_done prints; that takes over @answer. */
+void cli_take_words(struct cli *cli, const struct ipsp_conn_msg *msg);
+void cli_json_done(struct cli *cli, json_t *answer);
 
 /*
  * A command of the daemon's, as ipsp_call_command: CLI_DONE, or what to exit with. free() *json in

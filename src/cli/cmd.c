@@ -50,6 +50,23 @@ int cli_connect(struct cli *cli)
 	return err ? cli_failed(cli, err, NULL) : CLI_DONE;
 }
 
+void cli_take_words(struct cli *cli, const struct ipsp_conn_msg *msg)
+{
+	if (!msg->text || !*msg->text)
+		return;
+	free(cli->words_of_daemon);
+	cli->words_of_daemon = cli->json ? strdup(msg->text) : NULL;
+	if (!cli->json)
+		cli_print_shown(msg->text);
+}
+
+void cli_json_done(struct cli *cli, json_t *answer)
+{
+	if (cli->words_of_daemon)
+		json_object_set_new(answer, "message", json_string(cli->words_of_daemon));
+	cli_json_print(answer);
+}
+
 int cli_command(struct cli *cli, const char *name, const char *argument, char **json)
 {
 	struct ipsp_conn_msg msg = {0};
@@ -61,12 +78,10 @@ int cli_command(struct cli *cli, const char *name, const char *argument, char **
 		return result;
 	err = ipsp_call_command(cli->call, cli->context, name, argument,
 				cli->force ? IPSP_COMMAND_FORCE : 0, json, &msg, cli->patience_ms);
-	if (!err && cli->force && msg.text && *msg.text) { /* what that has risked */
-		fprintf(cli->json ? stderr : stdout, "%s\n", msg.text);
+	if (!err) {
+		cli_take_words(cli, &msg);
 		return CLI_DONE;
 	}
-	if (!err)
-		return CLI_DONE;
 	cli->printed = *json && **json; /* or will be: it is the caller's */
 	return cli_failed(cli, err, &msg);
 }
@@ -78,7 +93,7 @@ static int simple(struct cli *cli, const char *name, const char *argument)
 
 	free(json);
 	if (result == CLI_DONE && cli->json)
-		cli_json_print(json_pack("{s:b}", "ok", 1));
+		cli_json_done(cli, json_pack("{s:b}", "ok", 1));
 	return result;
 }
 

@@ -294,5 +294,6 @@ int main(int argc, char **argv)
 	if (!take_help(&cli, help, &result))
 		result = run(&cli, given);
 	ipsp_call_close(cli.call);
+	free(cli.words_of_daemon);
 	return close_output(result);
 }

@@ -8,20 +8,11 @@
 
 #define ID 1 /* of the one command here that has no wrapper in the library */
 
-/* What the daemon says to it is what happens next, or what it has risked. */
 static int say(struct cli *cli, const struct ipsp_conn_msg *msg)
 {
-	json_t *answer = json_pack("{s:b}", "ok", 1);
-
-	if (cli->json && msg->text && *msg->text)
-		json_object_set_new(answer, "message", json_string(msg->text));
-	if (cli->json) {
-		cli_json_print(answer);
-		return CLI_DONE;
-	}
-	json_decref(answer);
-	if (msg->text && *msg->text)
-		cli_print_shown(msg->text);
+	cli_take_words(cli, msg);
+	if (cli->json)
+		cli_json_done(cli, json_pack("{s:b}", "ok", 1));
 	return CLI_DONE;
 }
 

@@ -266,16 +266,35 @@ static void drain_say(struct wait *wait, const json_t *context)
 	wait->said_ms = now;
 }
 
-static int drain_end(const struct cli *cli, const struct wait *wait, const json_t *context)
+static json_t *drain_json(json_t *answer, const json_t *context)
+{
+	json_t *state = json_pack("{s:s, s:b, s:b, s:I, s:O}", "context", cli_text(context, "name"),
+				  "draining", cli_true(context, "draining"), "drained",
+				  cli_true(context, "ok"), "used", cli_number(context, "sessions"),
+				  "reasons", json_object_get(context, "reasons"));
+
+	json_object_update(answer, state);
+	json_decref(state);
+	return answer;
+}
+
+/* The wait has ended, and not as it should. */
+static void drain_failed(const struct cli *cli, const struct wait *wait, const json_t *context,
+			 int err, const char *text)
 {
 	if (wait->to_tty && wait->last_sessions >= 0)
 		putchar('\n');
 	if (cli->json)
-		cli_json_print(json_pack(
-			"{s:b, s:s, s:b, s:b, s:I, s:O}", "ok", 1, "context",
-			cli_text(context, "name"), "draining", cli_true(context, "draining"),
-			"drained", cli_true(context, "ok"), "used", cli_number(context, "sessions"),
-			"reasons", json_object_get(context, "reasons")));
+		cli_json_print(drain_json(cli_json_failed(err, text), context));
+	fprintf(stderr, "ipspctl: %s: %s\n", ipsp_err_word(err), text);
+}
+
+static int drain_end(struct cli *cli, const struct wait *wait, const json_t *context)
+{
+	if (wait->to_tty && wait->last_sessions >= 0)
+		putchar('\n');
+	if (cli->json)
+		cli_json_done(cli, drain_json(json_pack("{s:b}", "ok", 1), context));
 	else if (cli_true(context, "ok") && !cli_true(context, "draining"))
 		printf("%s: it is safe to stop\n", cli_text(context, "name")); /* disabled since */
 	else if (cli_true(context, "ok"))
@@ -304,12 +323,11 @@ static int drain_step(struct cli *cli, struct wait *wait, bool *go_on)
 	if (!cli->wait || cli_true(context, "ok")) {
 		result = drain_end(cli, wait, context);
 	} else if (!cli_true(context, "draining")) {
-		fprintf(stderr, "%sipspctl: %s: the drain was taken back\n",
-			wait->to_tty ? "\n" : "", ipsp_err_word(IPSP_ERR_DRAINING));
+		drain_failed(cli, wait, context, IPSP_ERR_DRAINING, "the drain was taken back");
 		result = CLI_REFUSED;
 	} else if (time_is_up(cli, wait)) {
-		fprintf(stderr, "%sipspctl: timeout: not drained yet; the drain goes on\n",
-			wait->to_tty ? "\n" : "");
+		drain_failed(cli, wait, context, IPSP_ERR_TIMEOUT,
+			     "not drained yet; the drain goes on");
 		if (!cli->json)
 			cli_text_ok_to_stop(root);
 		result = CLI_TIMEOUT;

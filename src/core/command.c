@@ -574,6 +574,10 @@ static void obey(struct ipsp_node *n, const struct ipsp_event *ev)
 	case IPSP_CMD_CHECK:
 		if (!ipsp_psp(n)->enabled)
 			done(n, ev, IPSP_ERR_DISABLED, "the context has no pool-share-protocol");
+		else if (n->mode == IPSP_MODE_INACTIVE)
+			done(n, ev, IPSP_ERR_DISABLED,
+			     "nothing is said or heard in the mode inactive: \"pool-share-protocol "
+			     "mode check-config\" compares, and shares nothing");
 		else if (!n->refused_enable || !said_off(n, ev))
 			wait_for(n, ev, n->now + CHECK_MS);
 		break;

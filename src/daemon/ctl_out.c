@@ -232,7 +232,7 @@ IPSP_APART static void out_done(struct ipspd_ctl *ctl, const struct ipspd_ctx *c
 		log_end(ctl, ctx, op->is_release ? "release" : op->command, out);
 	client = ipspd_client_find(ctl, op->token);
 	if (client && op->is_check) {
-		text = ipspd_show_differences(ctx, out->err);
+		text = ipspd_show_differences(ctx, out->err, out->text);
 		if (text)
 			ipspd_client_text(client, op->id, text, strlen(text));
 		free(text);

@@ -486,6 +486,10 @@ IPSP_APART static void serve_command(struct ipspd_client *client, const struct i
 	struct ipsp_event ev = {.type = IPSP_EV_COMMAND,
 				.force = (msg->flags & IPSP_CTL_FORCE) != 0};
 
+	const bool of_all = is(&msg->name, "reload") || is(&msg->name, "save");
+
+	if (of_all && msg->context.n > 0 && !ipspd_client_context(client, msg))
+		return; /* these are for all contexts; one that is named is there */
 	if (is(&msg->name, "reload"))
 		ipspd_job_queue(client, msg->id, IPSPD_JOB_RELOAD, NULL);
 	else if (is(&msg->name, "save"))

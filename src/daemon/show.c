@@ -570,13 +570,18 @@ static json_t *last_compared(struct maker *m, const struct ipspd_ctx *ctx)
 	return object;
 }
 
-char *ipspd_show_differences(const struct ipspd_ctx *ctx, int err)
+char *ipspd_show_differences(const struct ipspd_ctx *ctx, int err, const char *text)
 {
 	const bool compared = err == 0 || err == IPSP_ERR_CONFIG_MISMATCH;
 	struct maker m = {false};
 	json_t *root = json_object();
 	bool known;
 
+	put(&m, root, "ok", json_boolean(err == 0));
+	if (err) {
+		put(&m, root, "error", json_string(ipsp_err_word(err)));
+		put(&m, root, "message", json_string(text && *text ? text : ipsp_err_text(err)));
+	}
 	put(&m, root, "context", json_string(ctx->name));
 	put(&m, root, "compared", json_boolean(compared));
 	put_differences(&m, root, ctx, compared ? ipsp_node_differences(ctx->node, &known) : 0);

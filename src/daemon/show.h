@@ -25,9 +25,9 @@ char *ipspd_show_configuration(struct ipspd *daemon, const struct ipspd_ctx *onl
 char *ipspd_show_counters(struct ipspd *daemon, const struct ipspd_ctx *only);
 /* The latest @n events of each context, oldest first; 0: all that are kept. */
 char *ipspd_show_log(struct ipspd *daemon, const struct ipspd_ctx *only, uint32_t n);
-/* What a comparison of the pools with the peer's, which ended with @err, has found; where it could
- * not be made, what the last one had found. */
-char *ipspd_show_differences(const struct ipspd_ctx *ctx, int err);
+/* What a comparison of the pools with the peer's, which ended with @err (and words, or NULL), has
+ * found; where it could not be made, what the last one had found. */
+char *ipspd_show_differences(const struct ipspd_ctx *ctx, int err, const char *text);
 
 bool ipspd_show_has_pool(const struct ipspd_ctx *ctx, const char *name);
 

@@ -322,7 +322,7 @@ class Json(Case):
             ("release", "10.1.0.200"): "no-such-session",
             ("drain",): "disabled",
             ("takeover",): "disabled",
-            ("check-config",): None,
+            ("check-config",): "disabled",
             ("-c", "elsewhere", "show", "log"): "unknown-context",
             ("-c", "elsewhere", "ok-to-stop"): "unknown-context",
             ("-c", "elsewhere", "drain", "--wait"): "unknown-context",

@@ -427,8 +427,9 @@ static int command(struct rig *w, struct rig_client *c, const char *name, const 
 
 static void what_levels_may(void **state)
 {
-	static const char *const orders[] = {"drain",	"undrain", "terminate", "takeover",
-					     "disable", "reload",  "save",	"no-such-command"};
+	static const char *const orders[] = {
+		"drain",  "undrain", "terminate", "takeover",	"disable",
+		"reload", "save",    "release",	  "release-ha", "no-such-command"};
 	struct rig *w = *state;
 	struct ipsp_address address;
 
@@ -441,8 +442,8 @@ static void what_levels_may(void **state)
 		    (IPSPD_MAY_LOOK | IPSPD_MAY_SERVE)) /* no level is less than all, and more */
 			break;
 		ipsp_conn_command(c->conn, 1, NULL, "check-config", NULL, 0);
-		if (!looks) /* else it waits for the peer */
-			assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err, no);
+		assert_int_equal(rig_wait_for(w, c, IPSP_CONN_DONE).err,
+				 looks ? IPSP_ERR_DISABLED : no); /* the mode is inactive */
 		ipsp_conn_show(c->conn, 2, NULL, "ipsp", NULL);
 		struct ipsp_conn_msg shown = rig_wait_for(w, c, IPSP_CONN_DONE);
 		assert_int_equal(shown.id, 2);
