@@ -290,6 +290,15 @@ static void a_secondary_with_other_pools(void **state)
 	assert_has(&text, "the pools of the two sides differ");
 	assert_lacks(&text, "wait: ");
 	assert_lacks(&text, "acknowledged");
+	text = notes_on(&s);
+	assert_has(&text, "nothing is shared: the pools of the two sides differ");
+	s.shared = true; /* before they differed */
+	text = notes_on(&s);
+	assert_lacks(&text, "nothing is shared");
+	assert_has(&text,
+		   "a session still gets the address that it asks for by number from the peer, and "
+		   "nothing else moves");
+	s.shared = false;
 	s.peer_knows = true; /* it has nothing, and the peer serves: a stop costs nothing */
 	assert_string_equal(reasons_of(&s).all, "");
 }
