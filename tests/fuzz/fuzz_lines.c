@@ -7,7 +7,7 @@
  * bytes; with '?', how it answers what is open; any other comes from the script.
  */
 #include "base/ctlmsg.h"
-#include "cli/agent.c" /* the functions are its own */
+#include "cli/agent.c" /* the functions are its own */ // NOLINT(bugprone-suspicious-include)
 #include "fuzz.h"
 #include "input.h"
 

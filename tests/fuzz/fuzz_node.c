@@ -28,9 +28,10 @@ struct world {
 	struct ipsp_node *node;
 	struct ipsp_actions act;
 	struct ipsp_buf log;
-	size_t durable; /* bytes of it */
-	uint64_t seq;	/* of its last record */
-	bool slow;	/* a flush takes until somebody says so */
+	size_t durable;	  /* bytes of it */
+	uint64_t seq;	  /* of its last record */
+	bool slow;	  /* a flush takes until somebody says so */
+	ipsp_ms write_ms; /* how long the write of the next turn takes */
 	bool has_hook, asked_hook, same_boot, has_lease;
 	struct ipsp_lease_note lease;
 	ipsp_ms now;
@@ -161,6 +162,8 @@ static void end_turn(struct world *w)
 			w->lease = w->act.lease;
 			w->has_lease = true;
 		}
+		w->now += w->write_ms;
+		w->write_ms = 0;
 		ipsp_node_late(w->node, w->now, &w->act);
 		for (size_t k = 0; k < w->act.n_outs; k++)
 			carry_out(w, &w->act.outs[k]);
@@ -442,6 +445,25 @@ static void item(struct world *w)
 	say_item(w, &out, 0);
 }
 
+/* What it was last asked for, or something else of that pool, mostly in one piece. */
+static void give_asked(struct world *w)
+{
+	const uint8_t what = in_u8(&w->in);
+	const struct ipsp_request *r = &w->asked;
+	const bool named = r->at_pool != IPSP_NO_POOL;
+	struct ipsp_item_writer out;
+	char text[8];
+
+	ipsp_item_begin(&out, ++w->sent, IPSP_ITEM_GIVE, 0, r->id, named ? r->at_pool : what & 1,
+			what & 2 ? IPSP_SET_KEPT : IPSP_SET_RUNS);
+	const uint32_t index = named && !(what & 4) ? r->at_index : what >> 4;
+	if (what & 2)
+		ipsp_item_add_kept(&out, index, IPSP_USE_HOLD, 60, text, name_of(text, "u", what));
+	else
+		ipsp_item_add_run(&out, index, what & 8 ? 2 : 1);
+	say_item(w, &out, 0);
+}
+
 static void peer_request(struct world *w)
 {
 	const uint8_t what = in_u8(&w->in), who = in_u8(&w->in);
@@ -486,7 +508,7 @@ static void peer_small(struct world *w)
 		msg.type = IPSP_MSG_REFUSE;
 		msg.u.refuse.id = w->asked.id;
 		msg.u.refuse.epoch = in_near(&w->in, w->heard.epoch);
-		msg.u.refuse.err = (int8_t)in_u8(&w->in);
+		msg.u.refuse.err = 3 - (int32_t)in_u8(&w->in);
 		break;
 	case 2:
 		msg.type = IPSP_MSG_TAKEOVER;
@@ -589,6 +611,29 @@ static void client(struct world *w, enum ipsp_event_type type)
 	turn(w, &ev);
 }
 
+/* As many requests as came in one read: all are stepped at once. */
+static void in_a_row(struct world *w)
+{
+	struct ipsp_event evs[8];
+	char subs[8][8];
+	const size_t n = 1 + in_u8(&w->in) % 8U;
+
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t who = in_u8(&w->in);
+
+		evs[i] = (struct ipsp_event){.type = who & 128 ? IPSP_EV_RELEASE : IPSP_EV_REQUEST,
+					     .token = w->tokens[who % HAS],
+					     .id = i,
+					     .addr = IPSP_ADDR_NONE};
+		evs[i].ident = (struct ipsp_ident){subs[i], "s", 0, 1, 0};
+		evs[i].ident.n_subscriber = (uint8_t)name_of(subs[i], "u", who >> 2);
+		if (who & 128)
+			evs[i].addr = address(w);
+	}
+	ipsp_node_steps(w->node, evs, n, w->now, &w->act);
+	end_turn(w);
+}
+
 static void command(struct world *w)
 {
 	const uint8_t what = in_u8(&w->in);
@@ -618,6 +663,8 @@ static void reload(struct world *w)
 	w->conf.psp.mode = what & 8 ? IPSP_MODE_ACTIVE : (enum ipsp_mode)(what >> 4 & 1);
 	if (what & 32)
 		w->conf.psp.enabled = !w->conf.psp.enabled;
+	if (what & 64) /* another secret, or the peer's again */
+		w->conf.psp.keys[0][0] = what & 128 ? 0x5a : 1;
 	if (ev.type == IPSP_EV_KEYS || ipsp_node_may_conf(w->node, &w->conf, why) == 0) {
 		turn(w, &ev);
 	} else {
@@ -657,6 +704,7 @@ static void look(struct world *w)
 	struct ipsp_duplicate_view duplicate;
 	struct ipsp_duplicate_cursor at = {0, 0};
 	uint32_t cursor = 0, used = 0;
+	bool known;
 
 	ipsp_node_status(w->node, w->now, &status);
 	for (uint16_t i = 0; i < ipsp_node_conf(w->node)->n_pools; i++)
@@ -665,6 +713,9 @@ static void look(struct world *w)
 		used++;
 	must(used >= status.used);
 	while (ipsp_node_duplicate(w->node, &at, &duplicate))
+		continue;
+	const size_t n = ipsp_node_differences(w->node, &known);
+	for (size_t i = 0; i < n && ipsp_node_difference(w->node, i); i++)
 		continue;
 }
 
@@ -700,8 +751,10 @@ static void step(struct world *w)
 		lie(w);
 		break;
 	case 4:
-	case 5:
 		item(w);
+		break;
+	case 5:
+		give_asked(w);
 		break;
 	case 6:
 		peer_request(w);
@@ -737,11 +790,14 @@ static void step(struct world *w)
 	case 17:
 		if (what & 32)
 			compact(w);
+		else if (what & 64)
+			in_a_row(w);
 		else
 			look(w);
 		break;
 	case 18:
 		w->slow = what & 32;
+		w->write_ms = what & 64 ? 40000 : 0;
 		flush(w);
 		end_turn(w);
 		break;

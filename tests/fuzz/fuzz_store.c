@@ -70,7 +70,7 @@ static void close_books(void)
 		ipsp_buf_fini(&books[i].recs);
 }
 
-static void frame(struct ipsp_buf *log, struct input *in, char *boot)
+static void frame(struct ipsp_buf *log, struct input *in, const char *boot)
 {
 	const size_t at = log->len;
 	const uint8_t type = in_u8(in), context = in_u8(in), wrong = in_u8(in), want = in_u8(in);
