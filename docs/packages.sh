@@ -15,7 +15,7 @@ build='build-essential cmake pkg-config libsodium-dev libevent-dev libconfig-dev
 demo='snmptrapd'
 test='libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck binutils
 	python3 iproute2 nftables snmp util-linux procps systemd freeradius freeradius-utils git valgrind
-	prometheus snmpd'
+	prometheus snmpd tshark'
 # Redis, Kea and SQLite are there to be measured beside it
 bench='libcmocka-dev python3 iproute2 util-linux procps valgrind gnuplot-nox redis-server redis-tools
 	kea-dhcp4-server kea-admin libsqlite3-dev'

@@ -432,6 +432,17 @@ struct ipsp_status { /* all durations in ms, IPSP_NEVER where there is none */
 	bool drained;	      /* draining, used is 0, nothing on its way, and the peer knows */
 };
 void ipsp_node_status(const struct ipsp_node *node, ipsp_ms now, struct ipsp_status *status);
+/*
+ * The keys of the present session with the peer and of those that may follow it: how many there
+ * are. For whoever is asked to write them down; to be wiped.
+ */
+#define IPSP_SESSIONS_MAX 3
+struct ipsp_session_keys {
+	uint32_t tag; /* in each of its datagrams */
+	uint8_t tx[32], rx[32];
+};
+size_t ipsp_node_session_keys(const struct ipsp_node *node,
+			      struct ipsp_session_keys keys[IPSP_SESSIONS_MAX]);
 /* The configuration in force, as in the status. */
 const struct ipsp_context_conf *ipsp_node_conf(const struct ipsp_node *node);
 

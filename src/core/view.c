@@ -325,3 +325,21 @@ void ipsp_node_check(const struct ipsp_node *n)
 	for (uint32_t i = 0; i < n->stream.n; i++)
 		IPSP_MUST(ipsp_stream_nth(&n->stream, i)->number == n->side.acked + 1 + i);
 }
+
+size_t ipsp_node_session_keys(const struct ipsp_node *n,
+			      struct ipsp_session_keys keys[IPSP_SESSIONS_MAX])
+{
+	const struct ipsp_session *sessions[] = {&n->seal.present, &n->seal.candidate,
+						 &n->seal.chain.next};
+	size_t found = 0;
+
+	for (size_t i = 0; i < IPSP_SESSIONS_MAX; i++) {
+		if (!sessions[i]->valid)
+			continue;
+		keys[found].tag = sessions[i]->tag;
+		memcpy(keys[found].tx, sessions[i]->tx_key, sizeof(keys[found].tx));
+		memcpy(keys[found].rx, sessions[i]->rx_key, sizeof(keys[found].rx));
+		found++;
+	}
+	return found;
+}

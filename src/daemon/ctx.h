@@ -79,6 +79,7 @@ struct ipspd_ctx {
 	ipsp_ms drain_look;    /* when that is looked at again */
 	bool stopped;	       /* IPSP_OUT_STOPPED was seen */
 	char veto[560];	       /* why the hook's last answer was no; "": it was yes */
+	uint32_t keys_logged[IPSP_SESSIONS_MAX]; /* tags, see keylog.h */
 };
 
 /* NULL: no memory. Made from @conf (copied), with a node that has nothing replayed yet. */

@@ -6,6 +6,7 @@
 #include "daemon/disk.h"
 #include "daemon/hook.h"
 #include "daemon/ifwatch.h"
+#include "daemon/keylog.h"
 #include "daemon/lease.h"
 #include "daemon/measure.h"
 #include "daemon/notify.h"
@@ -376,6 +377,8 @@ static void tell_ctx(struct ipspd_ctx *ctx)
 		return;
 	}
 	ctx->look = ctx->look || ctx->act.says_state;
+	if (ipspd_keylog_fd() >= 0)
+		ipspd_keylog_see(ctx);
 	open_socket(ctx);
 	carry_outs(ctx);
 	if (ctx->udp)

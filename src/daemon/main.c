@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "base/shown.h"
 #include "daemon/config.h"
+#include "daemon/keylog.h"
 #include "daemon/launcher.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -43,17 +44,18 @@
 struct options {
 	bool foreground, test;
 	int verbose;
-	const char *config, *socket, *user;
+	const char *config, *socket, *user, *key_log;
 };
 
 static void usage(FILE *to)
 {
-	fputs("usage: ipspd [-f] [-t] [-c FILE] [-s SOCKET] [-u USER] [-v]... [-V] [-h]\n"
+	fputs("usage: ipspd [-f] [-t] [-c FILE] [-s SOCKET] [-u USER] [-k FILE] [-v]... [-V] [-h]\n"
 	      "  -f  stay in the foreground and log to standard error\n"
 	      "  -t  check the configuration and exit\n"
 	      "  -c  configuration, /etc/ipspd.conf by default\n"
 	      "  -s  control socket, instead of the configured one\n"
 	      "  -u  become this user first; for root\n"
+	      "  -k, --key-log FILE  for a search on the wire: write the sessions' keys to FILE\n"
 	      "  -v  say more; twice: everything\n"
 	      "  -V, --version  print the version\n"
 	      "  -h, --help     print this\n"
@@ -68,9 +70,9 @@ static void say_bad_option(int c, char *const *argv)
 
 	if (c == ':')
 		fprintf(stderr, "ipspd: option \"-%c\" needs %s behind it\n", optopt,
-			optopt == 'c'	? "a FILE"
-			: optopt == 's' ? "a SOCKET"
-					: "a USER");
+			optopt == 'c' || optopt == 'k' ? "a FILE"
+			: optopt == 's'		       ? "a SOCKET"
+						       : "a USER");
 	else if (strncmp(word, "--", 2) == 0 && (optopt == 0 || strchr(word, '=')))
 		fprintf(stderr, "ipspd: %s\"%s\"\n",
 			optopt == 0 ? "unknown option " : "no value is allowed in ", word);
@@ -84,13 +86,14 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option words[] = {
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
+		{"key-log", required_argument, NULL, 'k'},
 		{NULL, 0, NULL, 0},
 	};
 	int c;
 
 	*o = (struct options){.config = CONFIG_FILE};
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":ftc:s:u:vVh", words, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":ftc:s:u:k:vVh", words, NULL)) != -1) {
 		switch (c) {
 		case 'f':
 			o->foreground = true;
@@ -106,6 +109,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'u':
 			o->user = optarg;
+			break;
+		case 'k':
+			o->key_log = optarg;
 			break;
 		case 'v':
 			o->verbose++;
@@ -254,11 +260,15 @@ static bool has_low_port(const struct ipspd_config *config)
 	return false;
 }
 
-static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
+static int run(struct ipspd *daemon, const char *key_log, int ready, enum ipsp_level level)
 {
 	char why[1200] = "";
 	int code = EXIT_FAILURE;
 
+	if (key_log && ipspd_keylog_open(key_log, why, sizeof(why)) != 0) {
+		ipspd_log(IPSP_LOG_ERROR, "%s", why);
+		return code;
+	}
 	if (ipspd_start(daemon, why, sizeof(why)) == 0) {
 		is_ready(ready, level);
 		ipspd_notify_ready(daemon->notify);
@@ -271,6 +281,7 @@ static int run(struct ipspd *daemon, int ready, enum ipsp_level level)
 		ipspd_log(IPSP_LOG_ERROR, "%s", why);
 	}
 	ipspd_stop(daemon);
+	ipspd_keylog_close();
 	return code;
 }
 
@@ -340,7 +351,7 @@ int main(int argc, char **argv)
 								      : IPSPD_LOG_STDERR,
 			       level);
 		ipsp_must_listen(ipspd_log_bug);
-		code = run(&daemon, ready, level);
+		code = run(&daemon, o.key_log, ready, level);
 	}
 	ipspd_log_close();
 	ipspd_config_fini(&config);

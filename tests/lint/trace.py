@@ -30,7 +30,7 @@ ENTRIES = re.compile(r"`((?:unit|story|system|judge|fault|fuzz|lint|sim): [^`]*)
 IDS = (
     [f"P{n}" for n in range(1, 7)] + [f"S{n}" for n in range(1, 7)] + [f"B{n}" for n in range(1, 14)]
     + [f"O{n}" for n in range(1, 9)] + [f"I{n}" for n in range(1, 6)]
-    + [str(n) for n in range(1, 44)] + ["43a", "43b", "43c", "51a", "51b", "51c", "51d"] + [str(n) for n in range(44, 59)]
+    + [str(n) for n in range(1, 44)] + ["43a", "43b", "43c", "51a", "51b", "51c", "51d", "51e"] + [str(n) for n in range(44, 59)]
 )
 RUNS = ("unit", "story", "system", "sim", "fuzz", "lint")  # what runs by itself and can fail
 
@@ -143,7 +143,7 @@ def rows(text):
     """(line number, id, tests) of each row of the page's tables."""
     for number, line in enumerate(text.splitlines(), 1):
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) == 5 and not cells[0] and not cells[4] and re.fullmatch(r"[A-Z]?\d+[a-d]?", cells[1]):
+        if len(cells) == 5 and not cells[0] and not cells[4] and re.fullmatch(r"[A-Z]?\d+[a-e]?", cells[1]):
             yield number, cells[1], cells[3]
 
 

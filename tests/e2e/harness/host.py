@@ -22,6 +22,7 @@ class Host:
         self.starts = 0
         self.environment = None  # of the daemon; None: the test's own
         self.build = None  # another build's folder, for its ipspd and ipspctl
+        self.options = []  # of the command line
         self._prefix = list(prefix)
         self._daemon = None
 
@@ -39,7 +40,8 @@ class Host:
     def spawn(self, log, *options):
         """The same, with its output to @log."""
         self._daemon = process.spawn(
-            [*process.traced(), *self._prefix, process.program("ipspd", self.build), "-f", *options, "-c", self.file],
+            [*process.traced(), *self._prefix, process.program("ipspd", self.build), "-f", *self.options, *options,
+             "-c", self.file],
             stdout=log, stderr=log, env=self.environment,
         )
         self.starts += 1
