@@ -17,7 +17,7 @@
 set -u
 
 usage() {
-	sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
@@ -210,6 +210,7 @@ lint() {
 	step 'cppcheck' 600 sh "$lint/cppcheck.sh"
 	step 'layers' 120 sh "$lint/layers.sh" "$plain"
 	step 'hardening' 60 sh "$lint/hardening.sh" "$plain" && sed 's/^/        /' "$log"
+	step 'the same programs from the same source' 600 sh "$lint/reproducible.sh" && sed 's/^/        /' "$log"
 	step 'clocks' 60 sh "$lint/clocks.sh"
 	step 'names' 60 sh "$lint/names.sh"
 	step 'system calls' 60 python3 "$lint/syscalls.py"
