@@ -11,7 +11,7 @@ made() {
 	mkdir -p "$1/source"
 	cp -R CMakeLists.txt src include conf mibs docs tests "$1/source"
 	find "$1/source" -type f -exec touch -d "$2" {} +
-	if ! cmake -S "$1/source" -B "$1/made" -DIPSPD_LTO=OFF -DCMAKE_C_COMPILER_LAUNCHER= >"$1/log" 2>&1 ||
+	if ! cmake -S "$1/source" -B "$1/made" -DCMAKE_C_COMPILER_LAUNCHER= >"$1/log" 2>&1 ||
 		! cmake --build "$1/made" -j "$jobs" --target ipspd ipspctl ipsp ipsp-monitor >>"$1/log" 2>&1; then
 		tail -n 20 "$1/log"
 		echo 'reproducible: it is not built'
