@@ -166,7 +166,7 @@ size_t ipspd_client_pending(const struct ipspd_client *client); /* bytes to be w
 
 /* ctl_read.c */
 /* Its event: it is read in the turn that follows, or in a later one. */
-void ipspd_client_readable(evutil_socket_t fd, short what, void *client);
+void ipspd_client_readable(evutil_socket_t fd, short what, void *arg);
 void ipspd_client_unread(struct ipspd_client *client); /* it has nothing to be read any more */
 
 /* ctl_user.c */

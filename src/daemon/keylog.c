@@ -50,7 +50,7 @@ int ipspd_keylog_open(const char *path, char *why, size_t n_why)
 		snprintf(why, n_why, "the path of the key log is too long");
 		return -1;
 	}
-	strcpy(copy, path);
+	memcpy(copy, path, strlen(path) + 1);
 	const char *folder = dirname(copy);
 	if (!folder_is_private(folder)) {
 		snprintf(why, n_why,
@@ -73,7 +73,7 @@ int ipspd_keylog_open(const char *path, char *why, size_t n_why)
 		ipspd_keylog_close();
 		return -1;
 	}
-	strcpy(keylog.path, path);
+	memcpy(keylog.path, path, strlen(path) + 1);
 	ipspd_log(
 		IPSP_LOG_WARNING,
 		"the keys of all sessions with peers are written to %s: whoever has that file can "
