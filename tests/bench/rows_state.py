@@ -202,17 +202,26 @@ def profile(dump, count):
     return "\n".join(lines) + "\n"
 
 
+def without_filter(folder):
+    """An environment in which the daemon's filter of system calls is not put in force: nofilter.c."""
+    library = os.path.join(folder, "nofilter.so")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nofilter.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    return dict(os.environ, LD_PRELOAD=library)
+
+
 def ipspd_counted(bench, folder, count):
     """A daemon with its peer: both with a lease, as they always are."""
     ipspd = Ipspd(bench.folder, 1 << 16)
     host = ipspd.hosts[0]
     launch = host.launch
+    environment = without_filter(folder)
 
     def launch_counted():
         with open(host.log_file, "ab") as log:
             host._daemon = process.spawn(  # pylint: disable=protected-access
                 [*ipspd.net.prefix(0), *callgrind(folder), process.program("ipspd"), "-f", "-c",
-                 host.file], stdout=log, stderr=log)
+                 host.file], stdout=log, stderr=log, env=environment)
     host.launch = launch_counted
     try:
         ipspd.start()
