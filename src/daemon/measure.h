@@ -11,7 +11,7 @@
 #include "base/histogram.h"
 #include "core/node.h"
 
-#define IPSPD_MEASURE_MS 10
+#define IPSPD_MEASURE_MS 100
 
 struct ipspd_ctx;
 

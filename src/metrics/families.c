@@ -327,7 +327,7 @@ static void put_histograms(struct metrics_writer *w, const json_t *root)
 
 	metrics_family(w, METRICS_HISTOGRAM, "ipspd_grant_local_duration_seconds",
 		       "How long turns took that gave addresses owned here, once for each address; "
-		       "at most one turn in 10 ms is measured.");
+		       "at most one turn in 100 ms is measured.");
 	put_histogram(w, daemon, "grant-local", NULL, 0);
 	put_context_histograms(w, root, "grant-asked", "ipspd_grant_peer_duration_seconds",
 			       "From when the peer was asked until the address came, of requests "
