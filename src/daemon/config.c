@@ -719,12 +719,14 @@ static char *slurp(struct ipspd_confread *rd, const char *path)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char *text = NULL;
 	size_t n = 0;
+	bool missing = fd < 0 && errno == ENOENT;
 	const char *why = fd >= 0 ? slurp_fd(fd, &text, &n) : strerror(errno);
 
 	if (fd >= 0)
 		close(fd);
 	if (why)
-		ipspd_faults_add(&rd->faults, false, 0, "file", "%s", why);
+		ipspd_faults_add(&rd->faults, false, 0, "file", "%s%s", why,
+				 missing ? "; ipspd.conf(5) says where examples are" : "");
 	else if (text && check_plain(rd, text, n))
 		return text;
 	free(text);

@@ -382,6 +382,7 @@ static void a_file_that_is_none_is_refused(void **state)
 	unlink(path_of("conf"));
 	assert_int_equal(read_conf(&config), IPSP_ERR_INVALID);
 	assert_non_null(strstr(said, "0: file: No such file"));
+	assert_non_null(strstr(said, "examples"));
 }
 
 static void expect_bytes(const void *bytes, size_t n, const char *want)
