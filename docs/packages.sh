@@ -2,6 +2,7 @@
 # The Debian packages that the project needs, and their installation where they are missing.
 #
 #   sh docs/packages.sh build    to build ipspd
+#   sh docs/packages.sh package  to build the Debian packages of ipspd: docs/package.sh
 #   sh docs/packages.sh demo     to build it and to run docs/quickstart.sh
 #   sh docs/packages.sh test     to build it and to run tests/run.sh
 #   sh docs/packages.sh bench    to build it and to run tests/bench/run.sh
@@ -12,8 +13,9 @@ set -eu
 
 build='build-essential cmake pkg-config libsodium-dev libevent-dev libconfig-dev libsnmp-dev
 	libjansson-dev libseccomp-dev'
+package='debhelper dpkg-dev'
 demo='snmptrapd'
-test='libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck binutils
+test='libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck binutils lintian
 	python3 iproute2 nftables snmp util-linux procps systemd freeradius freeradius-utils git valgrind
 	prometheus snmpd tshark'
 # Redis, Kea and SQLite are there to be measured beside it
@@ -25,12 +27,13 @@ big_endian='cmake pkg-config gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user
 
 case ${1-} in
 build) wanted=$build ;;
+package) wanted="$build $package" ;;
 demo) wanted="$build $demo" ;;
-test) wanted="$build $demo $test" ;;
+test) wanted="$build $package $demo $test" ;;
 bench) wanted="$build $bench" ;;
 big-endian) wanted=$big_endian ;;
 *)
-	echo 'usage: packages.sh build|demo|test|bench|big-endian' >&2
+	echo 'usage: packages.sh build|package|demo|test|bench|big-endian' >&2
 	exit 2
 	;;
 esac

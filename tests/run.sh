@@ -211,6 +211,7 @@ lint() {
 	step 'layers' 120 sh "$lint/layers.sh" "$plain"
 	step 'hardening' 60 sh "$lint/hardening.sh" "$plain" && sed 's/^/        /' "$log"
 	step 'the same programs from the same source' 600 sh "$lint/reproducible.sh" && sed 's/^/        /' "$log"
+	step 'symbols of the library' 60 sh "$lint/symbols.sh" "$plain"
 	step 'clocks' 60 sh "$lint/clocks.sh"
 	step 'names' 60 sh "$lint/names.sh"
 	step 'system calls' 60 python3 "$lint/syscalls.py"
@@ -236,6 +237,11 @@ bench() {
 
 e2e() {
 	say 'System tests: two daemons, a cable, snmptrapd'
+	# (of some tests alone, one that needs the packages builds them)
+	if [ -z "$tests" ]; then
+		step 'Debian packages' 900 sh "$top/docs/package.sh" --output "$build/package" &&
+			export IPSPD_DEBS="$build/package"
+	fi
 	log=$build/log/e2e.log
 	# the status is that of the tests, not of tee
 	# shellcheck disable=SC2086 # a list of names

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """docs/operations.md, walked by pasting: from the installation to the upgrade, the way back and disabling.
 
-The test plays what the page leaves to others: the build, the gateways and the AAA server. The transcript is
+The test plays what the page leaves to others: the build of the packages, the gateways and the AAA server. The transcript is
 printed, command by command.
 """
 
 import sys
 
-from harness import box, paste, process
+from harness import box, debs, paste, process
 from harness.boxes import ADDRESSES, NAMES, BoxCase, Installed
 from harness.pair import main
 
@@ -32,9 +32,7 @@ class Walk(BoxCase):
             self.assertTrue(found, f"{PAGE}: nothing to paste in {chapter!r}")
             with self.subTest(chapter):
                 done += paste.paste(found, self.hosts_, self.say, {
-                    "docs/packages.sh": lambda _: None,
-                    "cmake -S": lambda _: None,
-                    "cmake --build": lambda host: host.put(),
+                    "docs/package.sh": lambda host: debs.put(host.box, debs.built()),
                     "drain --wait": self.drain,
                 })
                 getattr(self, "after_" + chapter.lower().replace(" ", "_"), lambda: None)()

@@ -5,6 +5,7 @@ set -eu
 
 find . -name .git -prune -o -path './build*' -prune -o -type f -name '*.sh' -print | sort |
 	xargs shellcheck -x -s sh -P tests/lint
+shellcheck -x -s sh conf/debian/ipspd.p* conf/debian/tests/upgrade conf/debian/tests/library
 find tests docs -name '*.py' -print | sort | while read -r file; do
 	python3 - "$file" <<'PYTHON'
 import ast

@@ -4,6 +4,8 @@ PID 1 of the box is this host's systemd, with its journal. The box sees the host
 it writes stays in a tmpfs of its own. It has a network namespace with nothing but lo; join() lays a cable
 between two boxes. All mounts are in the box's own mount namespace, so nothing is left when it ends.
 
+With IPSPD_ROOT=FOLDER the box sees the root file system that lies there instead of this host's.
+
 A box is held by a process (this file as a program) that reads a pipe of the test. When the pipe ends, in
 whatever way the test ended, it kills the box and removes its control group.
 """
@@ -21,6 +23,7 @@ import time
 if __name__ != "__main__":
     from . import process
 
+ROOT = os.environ.get("IPSPD_ROOT", "/")  # another Debian's, as debootstrap makes one
 SYSTEMD = "/lib/systemd/systemd"
 NEEDS = ("unshare", "nsenter", "ip", "systemctl", "journalctl")
 BOOT_S = 60  # a busy machine; about one second on an idle one
@@ -44,12 +47,13 @@ mkdir -p oldroot
 pivot_root . oldroot
 """
 
-# Becomes PID 1 of the box. $1: a folder to work in; $2: which hierarchy of control groups, v1 or v2
+# Becomes PID 1 of the box. $1: a folder to work in; $2: which hierarchy of control groups, v1 or v2; $3: systemd;
+# $4: the root file system that it sees
 BOOT = r"""
 set -eu
 mount -t tmpfs -o mode=755 tmpfs "$1"
 mkdir "$1/up" "$1/work" "$1/root"
-mount -t overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" overlay "$1/root"
+mount -t overlay -o "lowerdir=$4,upperdir=$1/up,workdir=$1/work" overlay "$1/root"
 cd "$1/root"
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
@@ -73,7 +77,7 @@ else
 	mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
 fi
 ip link set lo up
-rm -rf etc/machine-id var/log/journal etc/systemd/system/*.wants
+rm -rf etc/machine-id var/log/journal etc/systemd/system/*.wants usr/sbin/policy-rc.d
 head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >etc/machine-id
 echo '127.0.0.1 localhost' >etc/hosts
 for unit in systemd-udevd systemd-udev-trigger systemd-modules-load systemd-sysctl systemd-timesyncd \
@@ -275,7 +279,7 @@ def hold(name, kind, hierarchy):
     os.mkdir(group)
     os.mkdir(folder)
     shell = subprocess.Popen(
-        ["unshare", *KINDS, "sh", "-c", BOOT, "boot", folder, kind, SYSTEMD],
+        ["unshare", *KINDS, "sh", "-c", BOOT, "boot", folder, kind, SYSTEMD, ROOT],
         stdin=subprocess.DEVNULL, stdout=sys.stderr, preexec_fn=lambda: into_group(group),
     )
     try:
