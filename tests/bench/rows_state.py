@@ -232,12 +232,16 @@ def ipspd_counted(bench, folder, count):
         ipspd.load(depth=64, count=count, release=True)
         both, _ = counted_since(host.pid, folder,
                                 lambda: ipspd.load(depth=64, count=count, release=True))
-        total, dump = counted_since(host.pid, folder, lambda: ipspd.load(depth=64, count=count))
-        took["D64 a grant"] = total / count
-        took["an end"] = (both - total) / count
+        # the least of four parts: where the processor is shared, batches are smaller, which only adds
+        parts = []
+        for _ in range(4):
+            parts.append(counted_since(host.pid, folder, lambda: ipspd.load(depth=64, count=count // 4)))
+        total, dump = min(parts)
+        took["D64 a grant"] = total / (count // 4)
+        took["an end"] = (both - sum(part for part, _ in parts)) / count
         if bench.out:
             with open(os.path.join(bench.out, "callgrind.txt"), "w", encoding="utf-8") as file:
-                file.write(profile(dump, count))
+                file.write(profile(dump, count // 4))
         total, _ = counted_since(host.pid, folder, lambda: ipspd.load(depth=1, count=2000))
         took["D1 a grant"] = total / 2000
         return took
