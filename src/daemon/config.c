@@ -785,6 +785,9 @@ bool ipspd_config_hook(const char *path, char hook[IPSPD_PATH_MAX])
 	return ok;
 }
 
+/* What the frames below may have copies of: sinks with passphrases that were moved by value. */
+#define FRAMES ((size_t)16 << 10)
+
 int ipspd_config_read(const char *path, struct ipspd_config *config, ipspd_config_fault_fn *fault,
 		      void *arg)
 {
@@ -807,6 +810,7 @@ int ipspd_config_read(const char *path, struct ipspd_config *config, ipspd_confi
 	ipspd_faults_tell(&rd.faults, path, fault, arg);
 	if (err)
 		ipspd_config_fini(config);
+	sodium_stackzero(FRAMES);
 	return err;
 }
 

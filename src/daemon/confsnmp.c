@@ -288,6 +288,10 @@ void ipspd_config_sort_sinks(struct ipspd_config *config)
 	for (size_t i = 0; config->sinks && i < n; i++) {
 		if (lacks(config, i))
 			continue;
+		if (i == ready) { /* no copy of it on the stack for nothing */
+			ready++;
+			continue;
+		}
 		struct ipspd_sink sink = config->sinks[i];
 		memmove(&config->sinks[ready + 1], &config->sinks[ready],
 			(i - ready) * sizeof(sink));
