@@ -85,7 +85,7 @@ if ! "$work/none/explore" --states "$states" --rests 8 --jobs "$jobs" >"$work/no
 fi
 
 # Heard instead of heard and promised: any hello renews the lease.
-variant heard-is-promised 1 's/} else if (sent_at(n, h->promised, &at)) {/} else if ((at = n->now) != 0) {/'
+variant heard-is-promised 1 's/} else if (!n->side.held && sent_at(n, h->promised, &at)) {/} else if ((at = n->now) != 0) {/'
 # Leases before the report is applied: what was owned before the cut is certain at once.
 variant assign-before-report 1 's/if (ipsp_heal_pending(n) || !ipsp_contact(n)/if (!ipsp_contact(n)/'
 # Reuse before DROPPED: the owner of a duplicate doesn't wait until the other session has ended.
